@@ -1,0 +1,1 @@
+"""Who may ask: connecting accounts, tokens, applications."""

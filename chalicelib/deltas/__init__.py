@@ -1,0 +1,1 @@
+"""What changed: from table streams to a gapless log, and back out of it."""

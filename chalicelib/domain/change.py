@@ -1,0 +1,77 @@
+"""The vocabulary of sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NewType
+
+Cursor = NewType("Cursor", str)
+"""Progress through one collection; only the provider that issued it can read it."""
+
+RemoteId = NewType("RemoteId", str)
+"""A provider's own name of one item in one collection (IMAP: zero-padded UIDVALIDITY.UID).
+
+The empty name marks a copy that is on its way there: a move or a sent mail not yet seen by sync.
+"""
+
+Flags = NewType("Flags", str)
+"""Sorted letters: d(raft) s(een) f(lagged) a(nswered)."""
+
+Known = Callable[[], Mapping[RemoteId, Flags]]
+"""What we hold of a collection; asked only when a provider must compare."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """A folder on the server. `token` changes whenever its contents may have; empty if unknown."""
+
+    id: str
+    name: str
+    role: str | None = None
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteMessage:
+    """A message as the server gave it; `received_at` is its INTERNALDATE in Unix seconds."""
+
+    id: RemoteId
+    flags: Flags
+    received_at: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The most that one batch may bring."""
+
+    messages: int = 200
+    bytes: int = 8_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeBatch:
+    """What changed, and the cursor behind it: store the items, then the cursor.
+
+    `history_left` counts messages still to come from before the connection.
+    """
+
+    arrived: tuple[RemoteMessage, ...] = ()
+    flags: Mapping[RemoteId, Flags] = field(default_factory=dict)
+    removed: frozenset[RemoteId] = frozenset()
+    unreadable: Mapping[RemoteId, str] = field(default_factory=dict)
+    cursor: Cursor
+    more: bool = False
+    history_left: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One change of one item on the server; making it twice is harmless."""
+
+    collection: str
+    item: RemoteId
+    add: Flags = Flags("")
+    remove: Flags = Flags("")
+    move_to: str | None = None

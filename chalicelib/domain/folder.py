@@ -1,0 +1,30 @@
+"""A folder as the API shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """`role` is inbox, sent, drafts, trash, spam, archive, all, important or None (made by the user).
+
+    `collection` is the provider's own name of the folder; `created_at` is Unix seconds.
+    """
+
+    id: str
+    account_id: str
+    collection: str
+    display_name: str
+    role: str | None
+    created_at: int
+    rev: int = 0
+
+
+_PREFERENCE = ("inbox", "archive", "sent", "drafts", None, "important", "all", "spam", "trash")
+
+
+def preference(folder: Folder) -> tuple[int, str]:
+    """Rank a folder for a message that lies in several: the lowest is the one the API shows."""
+    rank = _PREFERENCE.index(folder.role) if folder.role in _PREFERENCE else len(_PREFERENCE)
+    return rank, folder.id

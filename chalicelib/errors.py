@@ -1,0 +1,120 @@
+"""Every error that may reach a client, and the HTTP face of each.
+
+ApiError                    500  api_error
+├── InvalidRequest          400  invalid_request_error
+│   ├── Unauthorized        401
+│   ├── Forbidden           403
+│   ├── NotFound            404
+│   ├── Conflict            409
+│   ├── TooLarge            413
+│   └── CursorTooOld        400  delta_cursor_expired: take a new cursor and list again
+├── ConnectFailed           400  auth_error: an account could not be connected
+├── SendFailed              any  api_error: the provider's own answer is passed on
+└── ProviderError           503  api_error: the remote mail server failed
+    ├── AuthRejected        403  credentials must be renewed
+    ├── Throttled           429  try again later
+    ├── Gone                404  the item is no longer on the server
+    └── CursorExpired            never leaves sync: forget the cursor and list again
+"""
+
+from typing import Any, ClassVar
+
+
+class ApiError(Exception):
+    """Base of all errors; `status` and `type` are what the client sees, `details` joins the body."""
+
+    status: int = 500
+    type: ClassVar[str] = "api_error"
+
+    def __init__(self, message: str = "An internal error occurred.", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON object of the v2 API: `type`, `message` and this error's details."""
+        return {"type": self.type, "message": self.message, **self.details}
+
+
+class InvalidRequest(ApiError):
+    """The request itself is wrong."""
+
+    status, type = 400, "invalid_request_error"
+
+
+class Unauthorized(InvalidRequest):
+    """No credential, or one nobody knows."""
+
+    status = 401
+
+
+class Forbidden(InvalidRequest):
+    """A known credential that may not do this now."""
+
+    status = 403
+
+
+class NotFound(InvalidRequest):
+    """No such object in this account."""
+
+    status = 404
+
+
+class Conflict(InvalidRequest):
+    """The object changed meanwhile."""
+
+    status = 409
+
+
+class TooLarge(InvalidRequest):
+    """More bytes than the API takes."""
+
+    status = 413
+
+
+class CursorTooOld(InvalidRequest):
+    """The delta log no longer reaches back to this cursor."""
+
+    type = "delta_cursor_expired"
+
+
+class ConnectFailed(ApiError):
+    """An account could not be connected; `error` in the details names the step that failed."""
+
+    status, type = 400, "auth_error"
+
+
+class SendFailed(ApiError):
+    """The provider refused a mail; status and `server_error` come from its answer."""
+
+    def __init__(self, status: int, message: str, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.status = status
+
+
+class ProviderError(ApiError):
+    """The remote mail server failed; it may work again later."""
+
+    status = 503
+
+
+class AuthRejected(ProviderError):
+    """The mail server refuses the credentials we hold."""
+
+    status = 403
+
+
+class Throttled(ProviderError):
+    """The mail server asks for patience."""
+
+    status = 429
+
+
+class Gone(ProviderError):
+    """The item is no longer on the mail server."""
+
+    status = 404
+
+
+class CursorExpired(ProviderError):
+    """The mail server no longer honours this cursor."""

@@ -1,0 +1,64 @@
+"""The protocols that every mail server is made to speak."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from chalicelib.domain.change import (
+    Budget,
+    ChangeBatch,
+    Collection,
+    Cursor,
+    Edit,
+    Flags,
+    Known,
+    RemoteId,
+)
+
+
+class Provider(Protocol):
+    """A remote mailbox account, seen as collections of messages that change.
+
+    Every method raises AuthRejected, Throttled or ProviderError; a failed call changes nothing here.
+    """
+
+    def collections(self) -> Sequence[Collection]:
+        """List every selectable folder, inbox first, each with a token that moves when it changes."""
+
+    def unchanged(self, collection: Collection, cursor: Cursor) -> bool:
+        """Tell from the listing alone that nothing can have changed since `cursor`."""
+
+    def changes(
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+    ) -> ChangeBatch:
+        """Return the next bounded batch after `cursor`: live changes first, then older history.
+
+        Raises CursorExpired if the server has forgotten the cursor (a new UIDVALIDITY).
+        """
+
+    def fetch(self, collection_id: str, id: RemoteId) -> bytes:
+        """Return the raw message. Raises Gone if it is no longer there."""
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Make changes on the server; making them twice is harmless."""
+
+    def append(self, collection_id: str, raw: bytes, flags: Flags) -> None:
+        """File a message."""
+
+    def find(self, collection_id: str, message_id: str) -> RemoteId | None:
+        """Return a message by its Message-ID header, None if it is not there."""
+
+    def close(self) -> None:
+        """Log out; never raises."""
+
+
+class Transport(Protocol):
+    """A server that takes mail for delivery."""
+
+    def verify(self) -> None:
+        """Connect and log in, send nothing."""
+
+    def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> dict[str, tuple[int, str]]:
+        """Submit; return the refused recipients with their SMTP replies, {} if all were accepted.
+
+        Raises SendFailed if nothing was accepted.
+        """

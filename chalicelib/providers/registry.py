@@ -1,0 +1,25 @@
+"""Which adapter serves which kind of account; each is imported on first use."""
+
+from importlib import import_module
+from typing import cast
+
+from chalicelib.domain.account import MailSettings
+from chalicelib.providers.base import Provider, Transport
+
+PROVIDERS = {"imap": "chalicelib.providers.imap.adapter:connect"}
+TRANSPORTS = {"imap": "chalicelib.providers.smtp:SmtpTransport"}
+
+
+def provider(kind: str, settings: MailSettings) -> Provider:
+    """Connect to an account's mail server."""
+    return cast(Provider, _load(PROVIDERS[kind])(settings))
+
+
+def transport(kind: str, settings: MailSettings) -> Transport:
+    """Return the account's way to send."""
+    return cast(Transport, _load(TRANSPORTS[kind])(settings))
+
+
+def _load(path: str) -> type:
+    module, _, name = path.partition(":")
+    return cast(type, getattr(import_module(module), name))

@@ -1,0 +1,1 @@
+"""From a request to a mail accepted by the user's own SMTP server."""

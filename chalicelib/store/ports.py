@@ -1,0 +1,318 @@
+"""The store as the use cases see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from chalicelib.domain.account import Account, Application, MailSettings, SyncState
+from chalicelib.domain.anchor import Anchor
+from chalicelib.domain.change import Cursor, Flags, RemoteId
+from chalicelib.domain.delta import Change, Delta
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import File, Message
+from chalicelib.domain.thread import Thread
+from chalicelib.domain.webhook import Webhook
+
+T = TypeVar("T")
+
+
+class Stale(Exception):
+    """Somebody else changed the object after we read it: read again and repeat."""
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the account over: stop writing at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revised(Generic[T]):
+    """An object before and after: None before means new, None after means deleted."""
+
+    old: T | None
+    new: T | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write an account's mail; `epoch` fences off whoever held it before."""
+
+    account_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Which message lies at a place of a folder, and the flags we know of that copy."""
+
+    message_id: str
+    flags: Flags
+
+
+@dataclass(slots=True, kw_only=True)
+class MailChanges:
+    """One batch of writes for one account. Keys of `locations` are (folder id, remote id)."""
+
+    messages: list[Revised[Message]] = field(default_factory=list)
+    bodies: dict[str, str] = field(default_factory=dict)
+    threads: list[Revised[Thread]] = field(default_factory=list)
+    anchors: list[Anchor] = field(default_factory=list)
+    locations: dict[tuple[str, RemoteId], Location | None] = field(default_factory=dict)
+
+
+class Mail(Protocol):
+    """Messages, threads, folders and the look-ups between them (tables `mail` and `body`)."""
+
+    def folders(self, account_id: str) -> list[Folder]:
+        """Return every folder, oldest first."""
+
+    def save_folders(self, account_id: str, changes: Sequence[Revised[Folder]]) -> None:
+        """Write folders; raises Stale."""
+
+    def messages(self, account_id: str, ids: Iterable[str]) -> dict[str, Message]:
+        """Return those that exist, strongly consistent."""
+
+    def threads(self, account_id: str, ids: Iterable[str]) -> dict[str, Thread]:
+        """Return those that exist, strongly consistent."""
+
+    def anchors(self, account_id: str, keys: Iterable[str]) -> dict[str, Anchor]:
+        """Return those that exist, strongly consistent."""
+
+    def locations(
+        self, account_id: str, folder_id: str, remote_ids: Iterable[RemoteId]
+    ) -> dict[RemoteId, Location]:
+        """Return those that exist, strongly consistent."""
+
+    def known(self, account_id: str, folder_id: str) -> dict[RemoteId, Flags]:
+        """Return every place of a folder with its flags, strongly consistent."""
+
+    def bodies(self, account_id: str, ids: Iterable[str]) -> dict[str, str]:
+        """Return the HTML bodies that are kept here; a body too large for a row is absent."""
+
+    def save(self, account_id: str, changes: MailChanges) -> None:
+        """Write a batch so that a crash anywhere can be repaired by repeating it.
+
+        Order: messages with their files and bodies, threads, anchors, locations last. A changed
+        object is written only if its stored `rev` is still that of `old` (else Stale is raised);
+        its new rev is max(old + 1, now in milliseconds).
+        """
+
+    def newest_messages(
+        self, account_id: str, before: int | None = None, after: int | None = None
+    ) -> Iterator[Message]:
+        """Yield messages newest first with after < date <= before, reading pages as needed."""
+
+    def newest_threads(
+        self, account_id: str, before: int | None = None, after: int | None = None
+    ) -> Iterator[Thread]:
+        """Yield threads by last message, newest first, with after < last_at < before."""
+
+    def file(self, account_id: str, file_id: str) -> tuple[File, str] | None:
+        """Return a file and the id of its message."""
+
+
+class Checkpoints(Protocol):
+    """Sync progress and the fenced lease (table `core`)."""
+
+    def cursors(self, account_id: str) -> dict[str, Cursor]:
+        """Return every folder's cursor by folder id, strongly consistent."""
+
+    def acquire(self, account_id: str, seconds: float) -> Lease | None:
+        """Take the lease; None while somebody else holds it."""
+
+    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
+        """Move one cursor (None forgets it). Raises LeaseLost if the lease is no longer ours."""
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; does nothing if it is lost already."""
+
+
+class Blobs(Protocol):
+    """Objects in S3."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store an object."""
+
+    def get(self, key: str, offset: int, length: int) -> bytes | None:
+        """Return bytes offset to offset+length, None if the object is gone."""
+
+
+class DeltaLog(Protocol):
+    """The gapless change log of each account (table `log`)."""
+
+    def append(self, account_id: str, changes: Sequence[Change], at: int) -> int:
+        """Log each change once, in order; a revision already logged is left out.
+
+        Returns the newest sequence number. Safe under duplicate, reordered and concurrent calls.
+        """
+
+    def head(self, account_id: str) -> tuple[int, int]:
+        """Return the newest sequence number and its time (0, 0 for an empty log), strongly consistent."""
+
+    def since(self, account_id: str, seq: int, limit: int) -> list[Delta]:
+        """Return up to about `limit` entries after `seq`, in order, never past a hole.
+
+        Raises CursorTooOld if entry seq+1 has been dropped already.
+        """
+
+
+class Accounts(Protocol):
+    """Connected accounts (table `core`)."""
+
+    def get(self, account_id: str) -> Account | None:
+        """Return an account, None if there is none."""
+
+    def by_email(self, application_id: str, email: str) -> Account | None:
+        """Return the application's account of that address (compared in lower case)."""
+
+    def of_application(self, application_id: str) -> list[Account]:
+        """Return every account of an application, oldest first."""
+
+    def create(self, account: Account, settings: MailSettings) -> Account:
+        """Store a new account with sealed credentials; returns the stored one if it exists already."""
+
+    def reconnect(self, account: Account, settings: MailSettings) -> Account:
+        """Replace the credentials and begin again from `initializing`."""
+
+    def settings(self, account_id: str) -> MailSettings:
+        """Unseal and return the credentials."""
+
+    def transition(self, account: Account, state: SyncState) -> Account:
+        """Move to a state, conditional on `rev`; the same state is no write. Raises Stale."""
+
+
+class Applications(Protocol):
+    """Customers' programs (table `core`)."""
+
+    def create(self, application: Application, secret: str) -> None:
+        """Store an application and its sealed client secret."""
+
+    def get(self, application_id: str) -> Application | None:
+        """Return an application, None if there is none."""
+
+    def secret(self, application_id: str) -> str:
+        """Unseal and return the client secret (it signs webhooks)."""
+
+    def verify(self, application_id: str, secret: str) -> bool:
+        """Compare a client secret in constant time."""
+
+
+class Tokens(Protocol):
+    """Access tokens and one-time codes, stored as keyed hashes (table `core`)."""
+
+    def issue(self, account_id: str) -> str:
+        """Return a new access token; it is shown this once."""
+
+    def account_of(self, token: str) -> str | None:
+        """Return the account id of a live token."""
+
+    def issue_code(self, application_id: str, account_id: str) -> str:
+        """Return a code good for one use within 15 minutes."""
+
+    def redeem_code(self, application_id: str, code: str) -> str | None:
+        """Return the account id and spend the code; None if unknown, spent, expired or foreign."""
+
+
+class Webhooks(Protocol):
+    """Customers' endpoints (table `core`)."""
+
+    def put(self, webhook: Webhook) -> None:
+        """Store or replace a webhook."""
+
+    def get(self, application_id: str, id: str) -> Webhook | None:
+        """Return one webhook."""
+
+    def of_application(self, application_id: str) -> list[Webhook]:
+        """Return every webhook of an application, oldest first."""
+
+    def delete(self, application_id: str, id: str) -> None:
+        """Remove a webhook; removing none is fine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One notification for one endpoint: log entries first_seq..last_seq of one account.
+
+    `attempt` counts the tries made; `due_at` is Unix seconds; `state` is pending or failed.
+    """
+
+    webhook_id: str
+    application_id: str
+    account_id: str
+    first_seq: int
+    last_seq: int
+    attempt: int
+    due_at: int
+    state: str = "pending"
+
+    @property
+    def id(self) -> str:
+        """Stable name of the notification."""
+        return f"{self.account_id}-{self.first_seq}"
+
+
+class Deliveries(Protocol):
+    """Notifications under way and how far each endpoint has been told (table `work`)."""
+
+    def pointer(self, webhook_id: str, account_id: str) -> int | None:
+        """Return the last sequence number handed to this endpoint, None before the first."""
+
+    def begin(
+        self,
+        delivery: Delivery | None,
+        webhook_id: str,
+        account_id: str,
+        told: int | None,
+        now_told: int,
+    ) -> bool:
+        """Store a delivery (if any) and move the pointer from `told` in one transaction.
+
+        False if the pointer stood elsewhere: somebody else did it.
+        """  # fmt: skip
+
+    def get(self, webhook_id: str, delivery_id: str) -> Delivery | None:
+        """Return a delivery that is still kept."""
+
+    def claim(self, delivery: Delivery, until: int) -> Delivery | None:
+        """Count one attempt (conditional on `attempt`) and hold the delivery until then; None if taken."""
+
+    def retry(self, delivery: Delivery, due_at: int) -> None:
+        """Plan the next attempt."""
+
+    def fail(self, delivery: Delivery) -> None:
+        """Give up; kept for 14 days."""
+
+    def done(self, delivery: Delivery) -> None:
+        """Forget a delivery that was accepted."""
+
+    def due(self, now: int) -> list[Delivery]:
+        """Return deliveries whose time has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """When an account was last seen to be alive, which sets how often it is polled."""
+
+    account_id: str
+    active_at: int
+
+
+class Polls(Protocol):
+    """Which accounts are to be polled (table `work`); read by the minute tick."""
+
+    def put(self, poll: Poll) -> None:
+        """Enter an account or note that it is active."""
+
+    def remove(self, account_id: str) -> None:
+        """Poll this account no more."""
+
+    def all(self) -> Iterator[Poll]:
+        """Yield every account to be polled, shard by shard, without a scan."""
+
+
+class Queues(Protocol):
+    """SQS."""
+
+    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str) -> None:
+        """Send JSON messages to the queue of that name (sync, edits, deliveries); group is the tenant."""

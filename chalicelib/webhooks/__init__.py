@@ -1,0 +1,1 @@
+"""Who is told, how it is signed, when it is tried again."""

@@ -1,0 +1,1 @@
+"""The event face: what queues, streams and schedules call."""
