@@ -1,1 +1,15 @@
 """The HTTP face: one blueprint per resource."""
+
+from chalicelib.api.accounts import accounts
+from chalicelib.api.connect import connect
+from chalicelib.api.deltas import deltas
+from chalicelib.api.files import files
+from chalicelib.api.folders import folders
+from chalicelib.api.management import management
+from chalicelib.api.messages import messages
+from chalicelib.api.send import sending
+from chalicelib.api.threads import threads
+from chalicelib.api.webhooks import webhooks
+
+BLUEPRINTS = (accounts, connect, deltas, files, folders, management, messages, sending, threads, webhooks)
+BINARY_TYPES = ["message/rfc822", "application/octet-stream"]

@@ -1,0 +1,61 @@
+"""Table of contents: every route group and every Lambda function of the system."""
+
+from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
+
+from chalicelib import api
+from chalicelib.workers import announce as announcing
+from chalicelib.workers import deliveries, deltas, edits, sync
+from chalicelib.workers import tick as ticking
+from chalicelib.workers.batch import BatchFailures, each_group, each_record
+
+# The template replaces these by the ARNs of the deployment.
+_QUEUE = "arn:aws:sqs:us-east-1:000000000000:"
+_TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+
+app = Chalice(app_name="postern")
+app.api.binary_types = ["message/rfc822", "application/octet-stream"]
+
+for blueprint in api.BLUEPRINTS:
+    app.register_blueprint(blueprint)
+
+
+@app.on_sqs_message(queue_arn=_QUEUE + "sync", batch_size=1)
+def sync_account(event: SQSEvent) -> BatchFailures:
+    """Bring one account up to date."""
+    return each_record(event.to_dict(), sync.run)
+
+
+@app.on_sqs_message(queue_arn=_QUEUE + "edits", batch_size=10)
+def apply_edits(event: SQSEvent) -> BatchFailures:
+    """Make the API's changes on the mail servers."""
+    return each_record(event.to_dict(), edits.run)
+
+
+@app.on_sqs_message(queue_arn=_QUEUE + "deliveries", batch_size=10)
+def deliver(event: SQSEvent) -> BatchFailures:
+    """Tell customers' endpoints."""
+    return each_record(event.to_dict(), deliveries.run)
+
+
+@app.on_dynamodb_record(stream_arn=_TABLE + "mail/stream/0", batch_size=100)
+def record_changes(event: DynamoDBEvent) -> BatchFailures:
+    """Write changes of mail into the delta log."""
+    return each_group(event.to_dict(), deltas.parse, deltas.run)
+
+
+@app.on_dynamodb_record(stream_arn=_TABLE + "core/stream/0", batch_size=100)
+def record_account_changes(event: DynamoDBEvent) -> BatchFailures:
+    """Write changes of accounts into the delta log."""
+    return each_group(event.to_dict(), deltas.parse, deltas.run)
+
+
+@app.on_dynamodb_record(stream_arn=_TABLE + "log/stream/0", batch_size=100)
+def announce(event: DynamoDBEvent) -> BatchFailures:
+    """Turn new log entries into webhook deliveries."""
+    return each_group(event.to_dict(), announcing.parse, announcing.run)
+
+
+@app.schedule("rate(1 minute)")
+def tick(event: CloudWatchEvent) -> None:
+    """Enqueue whatever is due."""
+    ticking.run()

@@ -1,0 +1,97 @@
+"""/messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from chalice.app import Response
+
+from chalicelib.api import access, changes, filters
+from chalicelib.api.query import Query, existing, object_id
+from chalicelib.api.routes import Routes
+from chalicelib.api.views import Shown
+from chalicelib.domain.account import Account
+from chalicelib.domain.message import Message
+from chalicelib.errors import InvalidRequest
+from chalicelib.services import services
+from chalicelib.sync import content, edits
+
+messages = Routes(__name__)
+RAW = "message/rfc822"
+_MAX_IDS = 100
+
+
+@messages.route("/messages", methods=["GET"])
+def list_messages() -> Any:
+    """Return messages, newest first."""
+    account = access.account(messages.current_request)
+    query = Query(messages.current_request, filters.MESSAGES)
+    view = query.view("ids", "count", "expanded")
+    shown = Shown(account, expanded=view == "expanded")
+    found = _found(account, query, shown)
+    if view == "count":
+        return {"count": sum(1 for _ in found)}
+    page = list(query.page(found))
+    return [message.id for message in page] if view == "ids" else shown.messages(page)
+
+
+@messages.route("/messages/{id}", methods=["GET"])
+def show_message(id: str) -> Any:
+    """Return one message, its raw MIME, or several messages by a comma list."""
+    account = access.account(messages.current_request)
+    view = Query(messages.current_request).view("expanded")
+    shown = Shown(account, expanded=view == "expanded")
+    if "," in id:
+        return shown.messages(_several(account, id.split(",")))
+    message = _one(account, id)
+    if messages.current_request.headers.get("accept", "").strip().lower() == RAW:
+        return Response(_raw(shown, message), headers={"Content-Type": RAW})
+    return shown.message(message)
+
+
+@messages.route("/messages/{id}", methods=["PUT", "PATCH"])
+def update_message(id: str) -> Any:
+    """Change flags or folder."""
+    account = access.writer(messages.current_request)
+    Query(messages.current_request)
+    shown = Shown(account)
+    wanted = changes.wanted(changes.parse(messages.current_request.raw_body), shown.folders)
+    here = services()
+    updated = edits.update(here.mail, here.queues, account.id, [_one(account, id)], wanted)
+    return shown.message(existing(updated[0] if updated else None, id))
+
+
+def _found(account: Account, query: Query, shown: Shown) -> Iterator[Message]:
+    before, after = query.moment("received_before"), query.moment("received_after")
+    admits = filters.message_filter(query, shown.folders if query.has("in") else {})
+    thread_id = query.text("thread_id")
+    if thread_id is None:
+        return filter(admits, services().mail.newest_messages(account.id, before, after))
+    return filter(admits, _of_thread(account, object_id(thread_id), before, after))
+
+
+def _of_thread(account: Account, thread_id: str, before: int | None, after: int | None) -> Iterator[Message]:
+    thread = services().mail.threads(account.id, [thread_id]).get(thread_id)
+    found = services().mail.messages(account.id, thread.message_ids) if thread else {}
+    for message in sorted(found.values(), key=lambda m: m.id, reverse=True):
+        if (before is None or message.date <= before) and (after is None or message.date > after):
+            yield message
+
+
+def _one(account: Account, id: str) -> Message:
+    return existing(services().mail.messages(account.id, [object_id(id)]).get(id), id)
+
+
+def _several(account: Account, ids: list[str]) -> list[Message]:
+    """Return those that exist, in the order asked for."""
+    wanted = list(dict.fromkeys(object_id(id.strip()) for id in ids if id.strip()))
+    if len(wanted) > _MAX_IDS:
+        raise InvalidRequest(f"At most {_MAX_IDS} messages can be asked for at once")
+    found = services().mail.messages(account.id, wanted)
+    return [found[id] for id in wanted if id in found]
+
+
+def _raw(shown: Shown, message: Message) -> bytes:
+    here = services()
+    return content.raw_of(here.mail, here.blobs, shown.provider, shown.account.id, message)

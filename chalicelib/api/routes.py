@@ -1,0 +1,82 @@
+"""A Blueprint whose views return wire objects and raise ApiErrors.
+
+Every view is wrapped once: path parameters are decoded, errors become the v2 API's error object, and
+every answer bears the API version. A view that returns bytes may do so whatever `Accept` says.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
+
+from chalicelib.config import DEFAULT_API_VERSION
+from chalicelib.errors import ApiError, Unauthorized
+
+log = logging.getLogger(__name__)
+V = TypeVar("V", bound=Callable[..., Any])
+_VERSION = re.compile(r"1\.0|2\.[0-7]")
+
+
+class Routes(Blueprint):  # type: ignore[misc]  # Chalice has no types we follow
+    """Routes of one resource."""
+
+    def route(self, path: str, **kwargs: Any) -> Callable[[V], V]:
+        """Register a guarded view; any request content type is let through to it."""
+        kwargs.setdefault("content_types", ["*/*"])
+        register = super().route(path, **kwargs)
+
+        def decorate(view: V) -> V:
+            @functools.wraps(view)
+            def guarded(**params: str) -> Response:
+                return self._answer(view, {name: unquote(value) for name, value in params.items()})
+
+            register(guarded)
+            return view
+
+        return decorate
+
+    def _answer(self, view: Callable[..., Any], params: dict[str, str]) -> Response:
+        try:
+            answer = view(**params)
+        except ApiError as error:
+            answer = _failure(error)
+        except Exception as error:  # the edge: whatever broke, the client gets the error object
+            # Neither the message nor the locals: both may hold mail or credentials.
+            log.error("unhandled %s in %s at %s", type(error).__name__, view.__qualname__, _where(error))
+            answer = _failure(ApiError())
+        response = answer if isinstance(answer, Response) else Response(answer)
+        _complete(self.current_request, response)
+        return response
+
+
+def _complete(request: Request, response: Response) -> None:
+    asked = request.headers.get("nylas-api-version", "")
+    version = asked if _VERSION.fullmatch(asked) else DEFAULT_API_VERSION
+    response.headers.setdefault("Content-Type", "application/json")
+    response.headers.setdefault("Nylas-Api-Version", version)
+    if isinstance(response.body, bytes):
+        # Chalice answers 400 unless Accept names the binary type, but v2 clients send none or */*.
+        accept = {**request.headers, "accept": response.headers["Content-Type"]}
+        request.headers = CaseInsensitiveMapping(accept)
+
+
+def _failure(error: ApiError) -> Response:
+    headers = {}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Basic realm="API Access Token Required"'
+    return Response(error.body(), headers=headers, status_code=error.status)
+
+
+def _where(error: Exception) -> str:
+    trace, places = error.__traceback__, []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " > ".join(places)

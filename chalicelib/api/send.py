@@ -1,0 +1,42 @@
+"""/send."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from chalicelib.api import access
+from chalicelib.api.query import Query, object_id
+from chalicelib.api.routes import Routes
+from chalicelib.api.views import Shown
+from chalicelib.errors import InvalidRequest
+from chalicelib.ids import random_id
+from chalicelib.sending import letter
+from chalicelib.sending.send import Desk, send
+from chalicelib.services import services
+from chalicelib.sync.ingest import record_sent
+from chalicelib.wire import body as read
+
+sending = Routes(__name__)
+
+
+@sending.route("/send", methods=["POST"])
+def send_message() -> Any:
+    """Send a mail; the answer means that the provider has accepted it."""
+    account = access.writer(sending.current_request)
+    Query(sending.current_request)
+    if sending.current_request.headers.get("content-type", "").lower().startswith("message/rfc822"):
+        raise InvalidRequest("Sending of raw MIME is not supported: send JSON")
+    wanted = letter.load(read.parse(sending.current_request.raw_body))
+    for id in filter(None, (wanted.reply_to_message_id, wanted.thread_id)):
+        object_id(id)
+    here = services()
+    desk = Desk(
+        mail=here.mail,
+        record=partial(record_sent, here.mail, here.blobs, account),
+        transport=partial(here.transport, account),
+        provider=partial(here.provider, account),
+    )
+    message = send(desk, account, wanted, random_id(), int(time.time()))
+    return Shown(account).message(message)

@@ -1,0 +1,95 @@
+"""/threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.api import access, changes, filters
+from chalicelib.api.query import Query, existing, object_id
+from chalicelib.api.routes import Routes
+from chalicelib.api.views import Shown
+from chalicelib.domain.account import Account
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import Message
+from chalicelib.domain.thread import Thread
+from chalicelib.services import services
+from chalicelib.sync import edits
+
+threads = Routes(__name__)
+_STAY = ("sent", "drafts")
+
+
+@threads.route("/threads", methods=["GET"])
+def list_threads() -> Any:
+    """Return threads by their last message, newest first."""
+    account = access.account(threads.current_request)
+    query = Query(threads.current_request, filters.THREADS)
+    view = query.view("ids", "count", "expanded")
+    shown = Shown(account, expanded=view == "expanded")
+    found = _found(account, query, shown)
+    if view == "count":
+        return {"count": sum(1 for _ in found)}
+    page = list(query.page(found))
+    return [thread.id for thread in page] if view == "ids" else shown.threads(page)
+
+
+@threads.route("/threads/{id}", methods=["GET"])
+def show_thread(id: str) -> Any:
+    """Return one thread."""
+    account = access.account(threads.current_request)
+    view = Query(threads.current_request).view("expanded")
+    return Shown(account, expanded=view == "expanded").thread(_one(account, id))
+
+
+@threads.route("/threads/{id}", methods=["PUT", "PATCH"])
+def update_thread(id: str) -> Any:
+    """Change flags or folder of every message."""
+    account = access.writer(threads.current_request)
+    Query(threads.current_request)
+    shown = Shown(account)
+    body = changes.parse(threads.current_request.raw_body)
+    changes.refuse_others(body)
+    wanted = changes.wanted(body, shown.folders)
+    own = list(_messages(account, _one(account, id)))
+    _update(account, own, wanted, shown.folders)
+    return shown.thread(_one(account, id))
+
+
+def _update(
+    account: Account, messages: Sequence[Message], wanted: edits.Wanted, folders: dict[str, Folder]
+) -> None:
+    """Flags go to all messages, the folder to those that were not sent or drafted."""
+    here = services()
+    staying = [m for m in messages if wanted.folder and _stays(m, folders)]
+    moving = [m for m in messages if m not in staying]
+    for part, change in ((moving, wanted), (staying, replace(wanted, folder=None))):
+        if part:
+            edits.update(here.mail, here.queues, account.id, part, change)
+
+
+def _stays(message: Message, folders: dict[str, Folder]) -> bool:
+    folder = folders.get(message.folder_id or "")
+    return folder is not None and folder.role in _STAY
+
+
+def _found(account: Account, query: Query, shown: Shown) -> Iterator[Thread]:
+    named = query.has("in") or query.has("not_in")
+    wanted = filters.thread_filter(query, shown.folders if named else {})
+    before, after = query.moment("last_message_before"), query.moment("last_message_after")
+    thread_id = query.text("thread_id")
+    candidates: Iterable[Thread]
+    if thread_id is None:
+        candidates = services().mail.newest_threads(account.id, before, after)
+    else:
+        candidates = services().mail.threads(account.id, [object_id(thread_id)]).values()
+    return (thread for thread in candidates if wanted.admits(thread, lambda t: _messages(account, t)))
+
+
+def _messages(account: Account, thread: Thread) -> Iterable[Message]:
+    return services().mail.messages(account.id, thread.message_ids).values()
+
+
+def _one(account: Account, id: str) -> Thread:
+    return existing(services().mail.threads(account.id, [object_id(id)]).get(id), id)

@@ -1,0 +1,59 @@
+"""Objects of an account, loaded in batches and turned into JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from chalicelib.domain.account import Account
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import Message
+from chalicelib.domain.thread import Thread
+from chalicelib.providers.base import Provider
+from chalicelib.services import services
+from chalicelib.sync import content
+from chalicelib.wire import message as message_wire
+from chalicelib.wire import thread as thread_wire
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An account's objects as one request shows them; folders are read once."""
+
+    account: Account
+    expanded: bool = False
+
+    @cached_property
+    def folders(self) -> dict[str, Folder]:
+        """The account's folders by id."""
+        return {folder.id: folder for folder in services().mail.folders(self.account.id)}
+
+    def message(self, message: Message) -> dict[str, Any]:
+        """Return one message, its body fetched from the mail server if need be."""
+        here = services()
+        body = content.body_of(here.mail, here.blobs, self.provider, self.account, message)
+        return message_wire.dump(message, body, self.folders, self.expanded)
+
+    def messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Return messages with the bodies at hand."""
+        here = services()
+        bodies = content.bodies_of(here.mail, here.blobs, self.account, messages)
+        return [message_wire.dump(m, bodies.get(m.id, ""), self.folders, self.expanded) for m in messages]
+
+    def thread(self, thread: Thread) -> dict[str, Any]:
+        """Return one thread."""
+        return self.threads([thread])[0]
+
+    def threads(self, threads: Sequence[Thread]) -> list[dict[str, Any]]:
+        """Return threads; expanded ones get all their messages in one read."""
+        if not self.expanded:
+            return [thread_wire.dump(thread, self.folders) for thread in threads]
+        ids = [id for thread in threads for id in thread.entries]
+        found = services().mail.messages(self.account.id, ids)
+        return [thread_wire.dump_expanded(thread, self.folders, found) for thread in threads]
+
+    def provider(self) -> Provider:
+        """Connect to the mail server."""
+        return services().provider(self.account)

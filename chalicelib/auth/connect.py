@@ -1,0 +1,96 @@
+"""Connecting an end user's mailbox: try the credentials, store them sealed, begin to sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from chalicelib.domain.account import Account, MailSettings, SyncState
+from chalicelib.errors import AuthRejected, ConnectFailed, ProviderError, SendFailed
+from chalicelib.ids import derived_id
+from chalicelib.providers.base import Provider, Transport
+from chalicelib.store.ports import Accounts, Poll, Polls, Queues
+from chalicelib.wire.connection import Connection
+
+PROVIDER = "imap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What connecting works with; the two callables open the servers of given settings."""
+
+    accounts: Accounts
+    polls: Polls
+    queues: Queues
+    open_mailbox: Callable[[MailSettings], Provider]
+    open_transport: Callable[[MailSettings], Transport]
+    pepper: str
+    history_days: int
+
+
+def connect(desk: Desk, wanted: Connection, now: int) -> Account:
+    """Return the account, new or renewed, with its first sync queued. Raises ConnectFailed."""
+    existing = _existing(desk, wanted)
+    verify(desk, wanted.settings)
+    account = _stored(desk, wanted, existing, now)
+    desk.polls.put(Poll(account_id=account.id, active_at=now))
+    desk.queues.send("sync", [{"account_id": account.id}], account.id)
+    return account
+
+
+def verify(desk: Desk, settings: MailSettings) -> None:
+    """Log in to both servers. Raises ConnectFailed naming the step: dns, tcp, tls, login or mailbox."""
+    try:
+        with closing(desk.open_mailbox(settings)) as mailbox:
+            if not mailbox.collections():
+                raise ConnectFailed("The mailbox has no folders.", error="mailbox", server="imap")
+    except ProviderError as error:
+        raise _failed(error, "imap") from error
+    try:
+        desk.open_transport(settings).verify()
+    except (ProviderError, SendFailed) as error:
+        raise _failed(error, "smtp") from error
+
+
+def _failed(error: ProviderError | SendFailed, server: str) -> ConnectFailed:
+    refused = isinstance(error, AuthRejected) or error.status == 403
+    step = error.details.get("step", "login" if refused else "tcp")
+    failed = ConnectFailed(f"{server.upper()}: {error.message}", error=step, server=server)
+    failed.status = 403 if refused else 400
+    return failed
+
+
+def _existing(desk: Desk, wanted: Connection) -> Account | None:
+    if wanted.reauth_account_id is None:
+        return desk.accounts.by_email(wanted.application_id, wanted.email_address)
+    account = desk.accounts.get(wanted.reauth_account_id)
+    if account is None or account.application_id != wanted.application_id:
+        raise ConnectFailed("reauth_account_id names no account.", error="Unknown account")
+    if account.email_address.lower() != wanted.email_address.lower():
+        raise ConnectFailed("reauth_account_id belongs to another address.", error="Another address")
+    return account
+
+
+def _stored(desk: Desk, wanted: Connection, existing: Account | None, now: int) -> Account:
+    account = Account(
+        id=existing.id if existing else _new_id(desk, wanted),
+        application_id=wanted.application_id,
+        email_address=wanted.email_address,
+        name=wanted.name,
+        provider=PROVIDER,
+        state=SyncState.INITIALIZING,
+        linked_at=existing.linked_at if existing else now,
+        scopes=wanted.scopes,
+        history_days=desk.history_days,
+    )
+    if existing is None:
+        stored = desk.accounts.create(account, wanted.settings)
+        if stored.linked_at == now and stored.name == account.name:
+            return stored
+        account = stored  # another request connected this address at the same moment
+    return desk.accounts.reconnect(account, wanted.settings)
+
+
+def _new_id(desk: Desk, wanted: Connection) -> str:
+    return derived_id(desk.pepper, "account", wanted.application_id, wanted.email_address.lower())

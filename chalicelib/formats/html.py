@@ -1,0 +1,72 @@
+"""Message bodies: plain text to HTML, and HTML to the short text of a list."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from selectolax.lexbor import LexborHTMLParser
+
+SNIPPET_LENGTH = 191
+_LOOK_AT = 20_000
+_BODY = re.compile(r"<body\b", re.IGNORECASE)
+_BREAK = re.compile(
+    r"<(?=br\b|hr\b|/?(?:p|div|td|th|tr|li|ul|ol|dd|dt|h[1-6]|table|blockquote|pre|section|article)\b)",
+    re.IGNORECASE,
+)
+_UNSEEN = dict.fromkeys((0x00AD, 0x034F, 0x200B, 0xFEFF))
+_URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'\x00-\x1f]+", re.IGNORECASE)
+_AFTER_URL = ".,;:!?)]}*"
+
+
+def snippet_of_text(text: str) -> str:
+    """Return the first words of a plain text, on one line, at most 191 characters."""
+    words = text[:_LOOK_AT].translate(_UNSEEN).split()
+    return " ".join(words)[:SNIPPET_LENGTH].rstrip()
+
+
+def snippet_of_html(html: str) -> str:
+    """Return the first words a reader sees, on one line, at most 191 characters."""
+    body = _BODY.search(html)
+    start = body.start() if body else 0
+    found = _visible_text(html[start : start + _LOOK_AT])
+    if not found and len(html) > _LOOK_AT:
+        found = _visible_text(html[: _LOOK_AT * 20])
+    return snippet_of_text(found)
+
+
+def _visible_text(html: str) -> str:
+    tree = LexborHTMLParser(_BREAK.sub(" <", html))
+    tree.strip_tags(["title", "script", "style", "template"])
+    root = tree.root
+    return root.text(deep=True, separator="") if root is not None else ""
+
+
+def html_of_text(text: str) -> str:
+    """Return plain text as HTML: paragraphs, line breaks, kept indentation and links."""
+    if not text.strip():
+        return ""
+    paragraphs = re.split(r"\n(?:[ \t]*\n)+", text.replace("\r\n", "\n").strip("\n"))
+    return "\n".join(f"<p>{_paragraph(paragraph)}</p>" for paragraph in paragraphs)
+
+
+def _paragraph(text: str) -> str:
+    return "<br>\n".join(_line(line) for line in text.split("\n"))
+
+
+def _line(line: str) -> str:
+    words = line.expandtabs(8).lstrip(" ")
+    indent = len(line.expandtabs(8)) - len(words)
+    return "&nbsp;" * indent + _linked(words)
+
+
+def _linked(text: str) -> str:
+    if "://" not in text:
+        return escape(text, quote=False)
+    done, position = [], 0
+    for match in _URL.finditer(text):
+        url = match[0].rstrip(_AFTER_URL)
+        done.append(escape(text[position : match.start()], quote=False))
+        done.append(f'<a href="{escape(url)}">{escape(url, quote=False)}</a>')
+        position = match.start() + len(url)
+    return "".join(done) + escape(text[position:], quote=False)

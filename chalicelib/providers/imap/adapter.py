@@ -1,0 +1,134 @@
+"""IMAP as a Provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from chalicelib.domain.account import MailSettings
+from chalicelib.domain.change import (
+    Budget,
+    ChangeBatch,
+    Collection,
+    Cursor,
+    Edit,
+    Flags,
+    Known,
+    RemoteId,
+)
+from chalicelib.errors import CursorExpired, Gone, ProviderError
+from chalicelib.providers.imap import changes
+from chalicelib.providers.imap.cursor import load
+from chalicelib.providers.imap.fetching import (
+    Meta,
+    bodies,
+    open_mailbox,
+    remote_id,
+    split_id,
+    uids_with_message_id,
+)
+from chalicelib.providers.imap.folders import collection_list
+from chalicelib.providers.imap.session import Session, open_session
+from chalicelib.providers.imap.wire import Literal, astring, uid_sets
+
+_SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
+
+
+def connect(settings: MailSettings) -> ImapProvider:
+    """Connect and log in; errors carry the step that failed in `details["step"]`."""
+    return ImapProvider(open_session(settings))
+
+
+class ImapProvider:
+    """A mailbox account behind an open IMAP connection."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def collections(self) -> Sequence[Collection]:
+        """List every selectable folder, inbox first, each with its token."""
+        return collection_list(self._session)
+
+    def unchanged(self, collection: Collection, cursor: Cursor) -> bool:
+        """Tell from the listing alone that nothing can have changed since `cursor`."""
+        try:
+            progress = load(cursor)
+        except CursorExpired:
+            return False
+        return bool(collection.token) and progress.complete and progress.token == collection.token
+
+    def changes(
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+    ) -> ChangeBatch:
+        """Return the next bounded batch: live changes, then older history. Raises CursorExpired."""
+        return changes.step(self._session, collection, cursor, known, budget)
+
+    def fetch(self, collection_id: str, id: RemoteId) -> bytes:
+        """Return the raw message. Raises Gone if it is no longer there."""
+        uidvalidity, uid = split_id(id)
+        if not uid or open_mailbox(self._session, collection_id).uidvalidity != uidvalidity:
+            raise Gone("The message is no longer on the mail server.")
+        content = bodies(self._session, [Meta(uid, Flags(""), 0, 0)])
+        if uid in content.unreadable:
+            raise ProviderError(content.unreadable[uid])
+        if uid not in content.raw:
+            raise Gone("The message is no longer on the mail server.")
+        return content.raw[uid]
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Make changes in order; an item that is no longer there is passed over."""
+        for collection, group in groupby(edits, key=lambda edit: edit.collection):
+            uidvalidity = open_mailbox(self._session, collection, write=True).uidvalidity
+            for (add, remove, move_to), same in groupby(group, key=_action):
+                uids = _uids(same, uidvalidity)
+                self._store(uids, b"+FLAGS.SILENT", add)
+                self._store(uids, b"-FLAGS.SILENT", remove)
+                if move_to is not None and move_to != collection:
+                    self._move(uids, move_to)
+
+    def append(self, collection_id: str, raw: bytes, flags: Flags) -> None:
+        """File a message."""
+        self._session.wire.run(b"APPEND", astring(collection_id), _flag_list(flags), Literal(raw)).or_fail()
+
+    def find(self, collection_id: str, message_id: str) -> RemoteId | None:
+        """Return the newest message with this Message-ID header, None if there is none."""
+        opened = open_mailbox(self._session, collection_id)
+        uids = uids_with_message_id(self._session, message_id)
+        return remote_id(opened.uidvalidity, uids[-1]) if uids else None
+
+    def close(self) -> None:
+        """Log out; never raises."""
+        self._session.close()
+
+    def _store(self, uids: Sequence[int], how: bytes, flags: Flags) -> None:
+        if flags:
+            self._each(uids, b"UID STORE", how, _flag_list(flags))
+
+    def _move(self, uids: Sequence[int], target: str) -> None:
+        if self._session.can("MOVE"):
+            self._each(uids, b"UID MOVE", astring(target))
+            return
+        self._each(uids, b"UID COPY", astring(target))
+        self._each(uids, b"UID STORE", b"+FLAGS.SILENT", b"(\\Deleted)")
+        if self._session.can("UIDPLUS"):
+            self._each(uids, b"UID EXPUNGE")
+        else:
+            self._session.wire.run(b"EXPUNGE").or_fail()
+
+    def _each(self, uids: Sequence[int], verb: bytes, *rest: bytes) -> None:
+        for reply in self._session.wire.run_all((verb, part, *rest) for part in uid_sets(uids)):
+            reply.or_fail()
+
+
+def _action(edit: Edit) -> tuple[Flags, Flags, str | None]:
+    return edit.add, edit.remove, edit.move_to
+
+
+def _uids(edits: Iterable[Edit], uidvalidity: int) -> list[int]:
+    """UIDs of the items still valid; an item of an older generation cannot be named any more."""
+    ids = {split_id(edit.item) for edit in edits}
+    return sorted(uid for generation, uid in ids if generation == uidvalidity and uid)
+
+
+def _flag_list(flags: Flags) -> bytes:
+    return b"(" + b" ".join(_SYSTEM_FLAGS[letter] for letter in flags) + b")"

@@ -1,0 +1,50 @@
+"""Progress through one mailbox."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from chalicelib.domain.change import Cursor
+from chalicelib.errors import CursorExpired
+from chalicelib.providers.imap.folders import token
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Messages with low <= UID < uidnext are synced; those below `low` are history still to come.
+
+    `exists` counts the messages below `uidnext` when the mailbox was last opened, and `below` is an
+    estimate of those below `low`. Flag changes up to `modseq` are known, 0 if they are not counted.
+    """
+
+    uidvalidity: int
+    uidnext: int
+    modseq: int
+    exists: int
+    low: int
+    below: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether no history remains."""
+        return self.low <= 1
+
+    @property
+    def token(self) -> str:
+        """The token the mailbox has as long as nothing has changed since."""
+        return token(self.uidvalidity, self.uidnext, self.exists, self.modseq)
+
+    def dump(self) -> Cursor:
+        """Return this progress as an opaque cursor."""
+        return Cursor(json.dumps({"v": _VERSION, **asdict(self)}, separators=(",", ":")))
+
+
+def load(cursor: Cursor) -> Progress:
+    """Read a cursor. Raises CursorExpired if another version wrote it."""
+    fields = json.loads(cursor)
+    if fields.pop("v", None) != _VERSION:
+        raise CursorExpired("The cursor is of another version.")
+    return Progress(**fields)

@@ -1,0 +1,228 @@
+"""Reading an opened mailbox: its state, its listings, its messages."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from chalicelib.domain.change import Flags, RemoteId
+from chalicelib.errors import ProviderError
+from chalicelib.providers.imap.failures import failure, throttled
+from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.wire import Line, Reply, astring, uid_sets
+
+COMMAND_BYTES = 4_000_000
+COMMAND_MESSAGES = 100
+_HOPELESS = 10  # so many messages refused, and none given: the server is ill, not the messages
+
+_CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)")
+_EXISTS = re.compile(rb"\* (\d+) EXISTS", re.I)
+_FETCH = re.compile(rb"\* \d+ FETCH ", re.I)
+_UID = re.compile(rb"\bUID (\d+)", re.I)
+_FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
+_SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
+_DATE = re.compile(rb'INTERNALDATE "([ \d]\d)-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.I)
+_QUOTED_BODY = re.compile(rb'\bBODY\[\] "((?:[^"\\]|\\.)*)"', re.I)
+_MONTHS = {m: n for n, m in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_LETTERS = {b"\\DRAFT": "d", b"\\SEEN": "s", b"\\FLAGGED": "f", b"\\ANSWERED": "a"}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A mailbox as EXAMINE or SELECT described it; `modseq` is 0 if changes are not counted."""
+
+    uidvalidity: int
+    uidnext: int
+    exists: int
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """A message without its content; `size` is the server's claim and only a hint."""
+
+    uid: int
+    flags: Flags
+    received_at: int
+    size: int
+
+
+@dataclass(slots=True)
+class Bodies:
+    """What came of asking for raw messages: a UID in neither map is gone."""
+
+    raw: dict[int, bytes] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+
+
+def remote_id(uidvalidity: int, uid: int) -> RemoteId:
+    """Return the name of a message that no other message of the folder ever bore."""
+    return RemoteId(f"{uidvalidity:010d}.{uid:010d}")
+
+
+def split_id(id: RemoteId) -> tuple[int, int]:
+    """Return UIDVALIDITY and UID; the empty name is (0, 0)."""
+    uidvalidity, _, uid = id.partition(".")
+    return int(uidvalidity or 0), int(uid or 0)
+
+
+def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
+    """Select a mailbox. Raises Gone if there is none."""
+    counted = session.can("CONDSTORE")
+    verb = b"SELECT" if write else b"EXAMINE"
+    # The parameter counts for servers that cannot ENABLE: HIGHESTMODSEQ stays away without either.
+    extra = [b"(CONDSTORE)"] if counted and not session.can("ENABLE") else []
+    reply = session.wire.run(verb, astring(name), *extra).or_fail()
+    codes: dict[bytes, int] = {}
+    exists = 0
+    for line in reply.lines:
+        codes |= {key.upper(): int(value) for key, value in _CODE.findall(line.text)}
+        if found := _EXISTS.match(line.text):
+            exists = int(found.group(1))
+    if b"UIDNEXT" not in codes:
+        codes[b"UIDNEXT"] = max(_rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
+    modseq = codes.get(b"HIGHESTMODSEQ", 0) if counted else 0
+    return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
+
+
+def uids_between(session: Session, first: int, last: int) -> list[int]:
+    """Return the UIDs that exist from first to last, ascending; asks nothing of an empty range."""
+    return [] if first > last else _search(session, b"UID %d:%d" % (first, last))
+
+
+def uids_with_message_id(session: Session, message_id: str) -> list[int]:
+    """Return the UIDs of messages with this Message-ID, ascending."""
+    return _search(session, b"HEADER Message-ID", astring(message_id.encode()))
+
+
+def flags_between(session: Session, first: int, last: int, since: int = 0) -> dict[int, Flags]:
+    """Return the flags of the messages from first to last, only those changed since a modseq if given."""
+    if first > last:
+        return {}
+    changed = b" (CHANGEDSINCE %d)" % since if since > 0 else b""
+    reply = session.wire.run(b"UID FETCH %d:%d (UID FLAGS)" % (first, last) + changed).or_fail()
+    return {uid: flags for uid, flags in _flag_rows(reply.lines) if first <= uid <= last}
+
+
+def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:
+    """Return flags, date and size of those that exist."""
+    found: dict[int, Meta] = {}
+    asked = set(uids)
+    commands = [(b"UID FETCH", part, b"(UID FLAGS INTERNALDATE RFC822.SIZE)") for part in uid_sets(uids)]
+    for reply in session.wire.run_all(commands):
+        for uid, line in _rows(reply.or_fail().lines).items():
+            if uid in asked and _SIZE.search(line.text):
+                found[uid] = _meta(uid, line.text)
+    return found
+
+
+def bodies(session: Session, wanted: Sequence[Meta]) -> Bodies:
+    """Fetch raw messages, in few commands; what a whole command was refused is asked one by one."""
+    result = Bodies()
+    again: list[int] = []
+    for uids, reply in _fetch_bodies(session, _portions(wanted)):
+        _collect(result, reply.lines)
+        missing = [uid for uid in uids if uid not in result.raw and uid not in result.unreadable]
+        if missing and not reply.ok:
+            _raise_if_throttled(reply)
+            again.extend(missing)
+    for uids, reply in _fetch_bodies(session, [[uid] for uid in again]):
+        _collect(result, reply.lines)
+        if not reply.ok and uids[0] not in result.raw:
+            _raise_if_throttled(reply)
+            result.unreadable[uids[0]] = f"The mail server answered: {reply.text}"
+    _note_withheld(session, result, [meta.uid for meta in wanted])
+    if len(result.unreadable) >= _HOPELESS and not result.raw:
+        raise ProviderError("The mail server gives out no messages.", step="mailbox")
+    return result
+
+
+def _note_withheld(session: Session, result: Bodies, wanted: Iterable[int]) -> None:
+    """Enter as unreadable what the server passed over in silence although it is still there."""
+    silent = [uid for uid in wanted if uid not in result.raw and uid not in result.unreadable]
+    for part in uid_sets(silent):
+        for uid in _search(session, b"UID " + part):
+            if uid in silent:
+                result.unreadable[uid] = "The mail server does not give this message out."
+
+
+def _fetch_bodies(session: Session, portions: list[list[int]]) -> Iterator[tuple[list[int], Reply]]:
+    commands = [(b"UID FETCH", b",".join(uid_sets(uids)), b"(UID BODY.PEEK[])") for uids in portions]
+    return zip(portions, session.wire.run_all(commands), strict=True)
+
+
+def _portions(wanted: Sequence[Meta]) -> list[list[int]]:
+    portions: list[list[int]] = []
+    size = COMMAND_BYTES
+    for meta in wanted:
+        size += meta.size
+        if size > COMMAND_BYTES or len(portions[-1]) >= COMMAND_MESSAGES:
+            portions.append([])
+            size = meta.size
+        portions[-1].append(meta.uid)
+    return portions
+
+
+def _collect(result: Bodies, lines: Iterable[Line]) -> None:
+    for uid, line in _rows(lines).items():
+        quoted = _QUOTED_BODY.search(line.text)
+        if line.literals:
+            result.raw[uid] = line.literals[-1]
+        elif quoted and quoted.group(1):
+            result.raw[uid] = re.sub(rb"\\(.)", rb"\1", quoted.group(1))
+        elif b"BODY[]" in line.text.upper():
+            result.unreadable[uid] = "The mail server gave an empty message."
+
+
+def _raise_if_throttled(reply: Reply) -> None:
+    if throttled(reply.text):
+        raise failure(reply.text)
+
+
+def _search(session: Session, *criteria: bytes) -> list[int]:
+    reply = session.wire.run(b"UID SEARCH", *criteria).or_fail()
+    return sorted(
+        {int(uid) for line in reply.of(b"SEARCH") for uid in line.text.split()[2:] if uid.isdigit()}
+    )
+
+
+def _rows(lines: Iterable[Line]) -> dict[int, Line]:
+    rows = {}
+    for line in lines:
+        if _FETCH.match(line.text) and (uid := _UID.search(_QUOTED_BODY.sub(b"", line.text))):
+            rows[int(uid.group(1))] = line
+    return rows
+
+
+def _flag_rows(lines: Iterable[Line]) -> Iterator[tuple[int, Flags]]:
+    for uid, line in _rows(lines).items():
+        if found := _FLAGS.search(line.text):
+            yield uid, _letters(found.group(1))
+
+
+def _letters(raw: bytes) -> Flags:
+    words = raw.upper().split()
+    return Flags("".join(sorted(_LETTERS[word] for word in words if word in _LETTERS)))
+
+
+def _meta(uid: int, text: bytes) -> Meta:
+    flags = _FLAGS.search(text)
+    size = _SIZE.search(text)
+    return Meta(
+        uid=uid,
+        flags=_letters(flags.group(1)) if flags else Flags(""),
+        received_at=_seconds(text),
+        size=int(size.group(1)) if size else 0,
+    )
+
+
+def _seconds(text: bytes) -> int:
+    found = _DATE.search(text)
+    if found is None or found.group(2).lower() not in _MONTHS:
+        return 0
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
+    at = (int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second))
+    zone = (int(zone_hours) * 60 + int(zone_minutes)) * 60
+    return calendar.timegm(at) - (zone if sign == b"+" else -zone)

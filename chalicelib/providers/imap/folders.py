@@ -1,0 +1,111 @@
+"""Listing the folders of an account, each with a token that moves when its contents may have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.domain.change import Collection
+from chalicelib.providers.imap.roles import Listed, display_name, roles
+from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.wire import Line, Reply, astring, tokens
+
+_UNSELECTABLE = frozenset({"\\NOSELECT", "\\NONEXISTENT"})
+
+
+def token(uidvalidity: int, uidnext: int, messages: int, modseq: int) -> str:
+    """Return a collection's token; empty where the server does not count changes."""
+    return f"{uidvalidity}:{uidnext}:{messages}:{modseq}" if modseq > 0 else ""
+
+
+def collection_list(session: Session) -> list[Collection]:
+    """Return every selectable folder, inbox first, then in the server's order."""
+    reply = _list(session)
+    listed = [entry for line in reply.of(b"LIST") if (entry := _listed(line))]
+    by_name = {entry.raw: entry for entry in listed}
+    prefix = _prefix(session)
+    named = [(entry, display_name(entry, prefix)) for entry in by_name.values()]
+    role_of = roles(named)
+    states = _states(session, reply, list(by_name))
+    found = [
+        Collection(
+            id=entry.raw.decode("latin-1"),
+            name=name,
+            role=role_of.get(entry.raw),
+            token=states.get(_key(entry.raw), ""),
+        )
+        for entry, name in named
+    ]
+    return sorted(found, key=lambda collection: collection.role != "inbox")
+
+
+def _items(session: Session) -> bytes:
+    counted = b" HIGHESTMODSEQ" if session.can("CONDSTORE") else b""
+    return b"(MESSAGES UIDNEXT UIDVALIDITY" + counted + b")"
+
+
+def _list(session: Session) -> Reply:
+    options = [b"SPECIAL-USE"] if session.can("SPECIAL-USE") else []
+    if session.can("LIST-STATUS"):
+        options.append(b"STATUS " + _items(session))
+    if session.can("LIST-STATUS") or session.can("LIST-EXTENDED"):
+        extended = session.wire.run(b'LIST "" "*" RETURN (' + b" ".join(options) + b")")
+        if extended.ok:
+            return extended
+    return session.wire.run(b'LIST "" "*"').or_fail()
+
+
+def _listed(line: Line) -> Listed | None:
+    match tokens(line)[2:]:
+        case [list() as attributes, bytes() as separator, bytes() as raw, *_]:
+            flags = frozenset(a.decode("latin-1").upper() for a in attributes if isinstance(a, bytes))
+            apart = "" if separator.upper() == b"NIL" else separator.decode("latin-1")
+            return None if flags & _UNSELECTABLE else Listed(raw, flags, apart)
+    return None
+
+
+def _prefix(session: Session) -> str:
+    """Return the prefix of the personal namespace, such as INBOX."""
+    if not session.can("NAMESPACE"):
+        return ""
+    for line in session.wire.run(b"NAMESPACE").of(b"NAMESPACE"):
+        match tokens(line)[2:]:
+            case [[[bytes() as prefix, *_], *_], *_]:
+                return prefix.decode("latin-1")
+    return ""
+
+
+def _states(session: Session, listing: Reply, names: list[bytes]) -> dict[bytes, str]:
+    """Return the tokens that came with the listing, asking for those that did not."""
+    found = _tokens_in(listing)
+    if not session.can("CONDSTORE"):
+        return found
+    missing = [name for name in names if _key(name) not in found]
+    commands = [(b"STATUS", astring(name), _items(session)) for name in missing]
+    for reply in session.wire.run_all(commands):
+        found.update(_tokens_in(reply))
+    return found
+
+
+def _tokens_in(reply: Reply) -> dict[bytes, str]:
+    found = {}
+    for line in reply.of(b"STATUS"):
+        match tokens(line)[2:]:
+            case [bytes() as raw, list() as pairs]:
+                found[_key(raw)] = _token(pairs)
+    return found
+
+
+def _token(pairs: list[Any]) -> str:
+    facts = {key.upper(): int(value) for key, value in zip(pairs[::2], pairs[1::2], strict=False)}
+    if b"UIDVALIDITY" not in facts:
+        return ""
+    return token(
+        facts[b"UIDVALIDITY"],
+        facts.get(b"UIDNEXT", 0),
+        facts.get(b"MESSAGES", 0),
+        facts.get(b"HIGHESTMODSEQ", 0),
+    )
+
+
+def _key(raw: bytes) -> bytes:
+    return b"INBOX" if raw.upper() == b"INBOX" else raw

@@ -1,0 +1,144 @@
+"""Opening a connection: name, socket, TLS, login. Each failure says its step in `details["step"]`.
+
+With `tls_required` (the default) a server is spoken to only under TLS and with a certificate the
+system trusts. Without it TLS is still used where offered, but any certificate is taken, and a server
+that offers none is spoken to in clear text.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import imaplib
+import socket
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientError
+
+from chalicelib.domain.account import MailSettings, Server
+from chalicelib.errors import ProviderError
+from chalicelib.providers.imap.failures import failure, login_failure
+from chalicelib.providers.imap.wire import Wire, astring, tokens
+
+TIMEOUT = 30.0
+TLS_PORTS = frozenset({993})
+
+
+@dataclass(slots=True)
+class Session:
+    """A connection that is logged in, and what its server can do."""
+
+    client: Any
+    wire: Wire
+    capabilities: frozenset[str]
+
+    def can(self, capability: str) -> bool:
+        """Tell whether the server offers an extension."""
+        return capability in self.capabilities
+
+    def close(self) -> None:
+        """Log out and hang up; never raises."""
+        with contextlib.suppress(ProviderError):
+            self.wire.run(b"LOGOUT")
+        with contextlib.suppress(OSError, imaplib.IMAP4.error):
+            self.client.shutdown()
+
+
+def tls_context(required: bool) -> ssl.SSLContext:
+    """Return a context that verifies the server, unless TLS is not required at all."""
+    context = ssl.create_default_context()
+    if not required:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def resolve(server: Server) -> None:
+    """Raise ProviderError (step dns) if the host has no address."""
+    try:
+        socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ProviderError(f"The host {server.host} is unknown.", step="dns") from error
+
+
+def open_session(settings: MailSettings) -> Session:
+    """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed."""
+    resolve(settings.imap)
+    client = _connect(settings)
+    try:
+        _secure(client, settings)
+        wire = Wire(client._imap)
+        session = Session(client, wire, _capabilities(wire))
+        _log_in(session, settings.imap)
+        session.capabilities = _capabilities(wire)
+        _introduce(session)
+    except ProviderError:
+        with contextlib.suppress(OSError, imaplib.IMAP4.error):
+            client.shutdown()
+        raise
+    return session
+
+
+def _connect(settings: MailSettings) -> Any:
+    server = settings.imap
+    tls = server.port in TLS_PORTS
+    context = tls_context(settings.tls_required) if tls else None
+    try:
+        client = IMAPClient(server.host, server.port, ssl=tls, ssl_context=context, timeout=TIMEOUT)
+    except ssl.SSLError as error:
+        raise ProviderError(f"No TLS connection to {server.host}: {error}", step="tls") from error
+    except imaplib.IMAP4.error as error:
+        raise failure(str(error), step="tcp") from error
+    except OSError as error:
+        raise ProviderError(f"{server.host}:{server.port}: {error}", step="tcp") from error
+    client._imap.debug = 0  # imapclient formats every byte received for a log nobody reads
+    return client
+
+
+def _secure(client: Any, settings: MailSettings) -> None:
+    if client.ssl:
+        return
+    try:
+        if client.has_capability("STARTTLS"):
+            client.starttls(tls_context(settings.tls_required))
+        elif settings.tls_required:
+            raise ProviderError("The mail server offers no TLS.", step="tls")
+    except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
+        raise ProviderError(f"No TLS connection to {settings.imap.host}: {error}", step="tls") from error
+
+
+def _capabilities(wire: Wire) -> frozenset[str]:
+    lines = wire.run(b"CAPABILITY").or_fail().of(b"CAPABILITY")
+    return frozenset(_words(word for line in lines for word in tokens(line)[2:]))
+
+
+def _words(raw: Iterable[Any]) -> Iterable[str]:
+    return (word.decode("ascii", "replace").upper() for word in raw if isinstance(word, bytes))
+
+
+def _log_in(session: Session, server: Server) -> None:
+    try:
+        if session.can("LOGINDISABLED") and session.can("AUTH=PLAIN"):
+            secret = f"\0{server.username}\0{server.password}".encode()
+            reply = session.wire.answer(b"AUTHENTICATE PLAIN", base64.b64encode(secret))
+        else:
+            reply = session.wire.run(
+                b"LOGIN", astring(server.username.encode()), astring(server.password.encode())
+            )
+    except ProviderError as error:
+        error.details["step"] = "login"
+        raise
+    if not reply.ok:
+        raise login_failure(reply.text)
+
+
+def _introduce(session: Session) -> None:
+    """Name ourselves (some servers insist) and have changes counted before any folder is opened."""
+    if session.can("ID"):
+        session.wire.run(b'ID ("name" "Postern")')
+    if session.can("ENABLE") and session.can("CONDSTORE"):
+        session.wire.run(b"ENABLE CONDSTORE")

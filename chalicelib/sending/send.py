@@ -1,0 +1,89 @@
+"""Send a mail now: hand it to the provider, file it in Sent once, and show it at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from chalicelib.domain.account import Account
+from chalicelib.domain.change import Flags
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import Message
+from chalicelib.errors import InvalidRequest, ProviderError, SendFailed, TooLarge
+from chalicelib.providers.base import Provider, Transport
+from chalicelib.sending.compose import Stamp, compose
+from chalicelib.sending.letter import Letter
+from chalicelib.store.ports import Mail
+
+log = logging.getLogger(__name__)
+MAX_BYTES = 25_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What sending works with: the account's servers, and `record`, which stores what was sent.
+
+    `record` takes the raw mail, the folder it was filed in (None if nowhere) and the time.
+    """
+
+    mail: Mail
+    record: Callable[[bytes, Folder | None, int], Message]
+    transport: Callable[[], Transport]
+    provider: Callable[[], Provider]
+
+
+def send(desk: Desk, account: Account, letter: Letter, id: str, now: int) -> Message:
+    """Return the message once the provider has accepted it for everybody. Raises SendFailed.
+
+    `id` makes the Message-ID. A partial refusal raises too, after the message was stored as sent.
+    """
+    parent = _parent(desk.mail, account, letter)
+    stamp = Stamp(f"<{id}@{account.email_address.rpartition('@')[2]}>", now)
+    raw = compose(account, letter, parent, stamp)
+    if len(raw) > MAX_BYTES:
+        raise TooLarge(f"The mail has {len(raw)} bytes; {MAX_BYTES} are allowed. Nothing was sent.")
+    refused = desk.transport().send(account.email_address, letter.recipients, raw)
+    folders = desk.mail.folders(account.id)
+    sent = next((folder for folder in folders if folder.role == "sent"), None)
+    filed = sent if sent and _filed(desk, sent, stamp, raw) else None
+    message = desk.record(raw, filed, now)
+    if refused:
+        raise SendFailed(
+            402,
+            "Sending to at least one recipient failed. The message was sent to the others: do not repeat it.",
+            failures={address: list(reply) for address, reply in refused.items()},
+            message_id=message.id,
+        )
+    return message
+
+
+def _parent(mail: Mail, account: Account, letter: Letter) -> Message | None:
+    id = letter.reply_to_message_id
+    if id is not None:
+        parent = mail.messages(account.id, [id]).get(id)
+        if parent is None:
+            raise InvalidRequest(f"reply_to_message_id names no message: {id[:100]}")
+        if letter.thread_id not in (None, parent.thread_id):
+            raise InvalidRequest("reply_to_message_id belongs to another thread than thread_id")
+        return parent
+    if letter.thread_id is None:
+        return None
+    thread = mail.threads(account.id, [letter.thread_id]).get(letter.thread_id)
+    if thread is None:
+        raise InvalidRequest(f"thread_id names no thread: {letter.thread_id[:100]}")
+    last = thread.message_ids[-1]
+    return mail.messages(account.id, [last]).get(last)
+
+
+def _filed(desk: Desk, sent: Folder, stamp: Stamp, raw: bytes) -> bool:
+    """Put a copy into Sent unless the server did so itself; the mail is out, so failing is no error."""
+    try:
+        with closing(desk.provider()) as provider:
+            if provider.find(sent.collection, stamp.message_id) is None:
+                provider.append(sent.collection, raw, Flags("s"))
+    except ProviderError as error:
+        log.warning("a sent mail could not be filed: %s", type(error).__name__)
+        return False
+    return True

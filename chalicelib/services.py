@@ -1,0 +1,178 @@
+"""The composition root: the only place where adapters meet use cases.
+
+Imports are lazy here, so that each function loads only what it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.clock import Deadline
+from chalicelib.config import Settings
+from chalicelib.domain.account import Account
+from chalicelib.store import ports
+
+if TYPE_CHECKING:
+    from chalicelib.providers.base import Provider, Transport
+    from chalicelib.store.tables.mail import MailTable
+    from chalicelib.store.vault import Vault
+    from chalicelib.sync.engine import Outcome, Workspace
+
+
+@dataclass
+class Services:
+    """Everything an entry point may need, each part built when it is first asked for."""
+
+    settings: Settings = field(default_factory=Settings.from_env)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Sealing of credentials."""
+        from chalicelib.store.vault import Vault
+
+        return Vault(self.settings)
+
+    @cached_property
+    def mail(self) -> MailTable:
+        """Messages, threads and folders."""
+        from chalicelib.store.tables.mail import MailTable
+
+        return MailTable(self.settings)
+
+    @cached_property
+    def checkpoints(self) -> ports.Checkpoints:
+        """Sync progress and leases."""
+        from chalicelib.store.tables.checkpoints import CheckpointTable
+
+        return CheckpointTable(self.settings)
+
+    @cached_property
+    def blobs(self) -> ports.Blobs:
+        """Raw MIME."""
+        from chalicelib.store.blobs import S3Blobs
+
+        return S3Blobs(self.settings)
+
+    @cached_property
+    def log(self) -> ports.DeltaLog:
+        """The delta log."""
+        from chalicelib.store.tables.log import LogTable
+
+        return LogTable(self.settings)
+
+    @cached_property
+    def accounts(self) -> ports.Accounts:
+        """Connected accounts."""
+        from chalicelib.store.tables.accounts import AccountTable
+
+        return AccountTable(self.settings, self.vault)
+
+    @cached_property
+    def applications(self) -> ports.Applications:
+        """Customers' programs."""
+        from chalicelib.store.tables.applications import ApplicationTable
+
+        return ApplicationTable(self.settings, self.vault)
+
+    @cached_property
+    def tokens(self) -> ports.Tokens:
+        """Access tokens and codes."""
+        from chalicelib.store.tables.tokens import TokenTable
+
+        return TokenTable(self.settings)
+
+    @cached_property
+    def webhooks(self) -> ports.Webhooks:
+        """Customers' endpoints."""
+        from chalicelib.store.tables.webhooks import WebhookTable
+
+        return WebhookTable(self.settings)
+
+    @cached_property
+    def deliveries(self) -> ports.Deliveries:
+        """Notifications under way."""
+        from chalicelib.store.tables.deliveries import DeliveryTable
+
+        return DeliveryTable(self.settings)
+
+    @cached_property
+    def polls(self) -> ports.Polls:
+        """Accounts to be polled."""
+        from chalicelib.store.tables.polls import PollTable
+
+        return PollTable(self.settings)
+
+    @cached_property
+    def queues(self) -> ports.Queues:
+        """The queues between the functions."""
+        from chalicelib.store.queues import SqsQueues
+
+        return SqsQueues(self.settings)
+
+    def provider(self, account: Account) -> Provider:
+        """Connect to the account's mail server."""
+        from chalicelib.providers import registry
+
+        return registry.provider(account.provider, self.accounts.settings(account.id))
+
+    def transport(self, account: Account) -> Transport:
+        """Return the account's way to send."""
+        from chalicelib.providers import registry
+
+        return registry.transport(account.provider, self.accounts.settings(account.id))
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """What the sync engine works with."""
+        from chalicelib.sync.engine import Workspace
+
+        return Workspace(
+            mail=self.mail,
+            checkpoints=self.checkpoints,
+            blobs=self.blobs,
+            accounts=self.accounts,
+            provider=self.provider,
+        )
+
+    def sync(self, account: Account) -> Outcome:
+        """Sync one account for as long as a worker may take."""
+        from chalicelib.sync import engine
+
+        return engine.sync_account(self.workspace, account, Deadline.after(self.settings.sync_seconds))
+
+    def apply_edit(self, account: Account, body: Mapping[str, Any]) -> None:
+        """Repeat on the mail server what the API has already done here."""
+        from chalicelib.sync import edits
+
+        provider = self.provider(account)
+        try:
+            edits.apply(provider, body)
+        finally:
+            provider.close()
+
+
+_override: list[Services] = []
+
+
+def services() -> Services:
+    """Return the services of this process."""
+    return _override[-1] if _override else _deployed()
+
+
+@contextmanager
+def use(stand_in: Services) -> Iterator[Services]:
+    """Let `services()` return something else for a while: the seam for tests."""
+    _override.append(stand_in)
+    try:
+        yield stand_in
+    finally:
+        _override.pop()
+
+
+@lru_cache(maxsize=1)
+def _deployed() -> Services:
+    return Services()

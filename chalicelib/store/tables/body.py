@@ -1,0 +1,53 @@
+"""HTML bodies, compressed (table `body`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import zstandard
+
+from chalicelib import ids
+from chalicelib.store.dynamo import Item, Key, Table
+from chalicelib.store.tables import rows
+
+LARGEST = 350_000
+"""Compressed bytes; a row of DynamoDB holds 400 KB."""
+
+_LEVEL = 9
+
+
+class BodyTable:
+    """Bodies by message id; one too large for a row is not kept."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    @property
+    def name(self) -> str:
+        """Name of the table, for transactions."""
+        return self._table.name
+
+    def get(self, account_id: str, message_ids: Iterable[str], now: float) -> dict[str, str]:
+        """Return the bodies that are kept; a body never changes, so an eventual read will do."""
+        keys = [body_key(account_id, id) for id in message_ids if ids.is_id(id)]
+        found = rows.live(self._table.get_many(keys, consistent=False), now)
+        unpack = zstandard.ZstdDecompressor().decompress
+        return {row["pk"]["S"].partition("#")[2]: unpack(row["b"]["B"]).decode() for row in found}
+
+    def put(self, account_id: str, bodies: Mapping[str, str], ttl: Mapping[str, Item]) -> None:
+        """Keep bodies by message id; `ttl` has the attributes that limit each one's life."""
+        pack = zstandard.ZstdCompressor(level=_LEVEL).compress
+        packed = {id: pack(html.encode("utf-8", "replace")) for id, html in bodies.items()}
+        self._table.write_many(
+            _row(account_id, id, data) | ttl[id] for id, data in packed.items() if len(data) <= LARGEST
+        )
+
+
+def body_key(account_id: str, message_id: str) -> Key:
+    """Return where a body lies."""
+    return f"{account_id}#{message_id}", "B"
+
+
+def _row(account_id: str, message_id: str, data: bytes) -> Item:
+    pk, sk = body_key(account_id, message_id)
+    return {"pk": {"S": pk}, "sk": {"S": sk}, "b": {"B": data}}

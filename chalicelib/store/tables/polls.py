@@ -1,0 +1,44 @@
+"""Which accounts are to be polled (table `work`)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from chalicelib.config import Settings
+from chalicelib.store.dynamo import Table, key
+from chalicelib.store.ports import Poll
+
+_SHARDS = 16
+
+
+class PollTable:
+    """Accounts in sixteen partitions, so that the tick needs no scan and no partition runs hot."""
+
+    def __init__(self, client: Any, settings: Settings) -> None:
+        self._table = Table(client, f"{settings.table_prefix}-work")
+
+    def put(self, poll: Poll) -> None:
+        """Enter an account or note that it is active."""
+        row = key(_shard_of(poll.account_id), poll.account_id)
+        self._table.write_many([row | {"active_at": {"N": str(poll.active_at)}}])
+
+    def remove(self, account_id: str) -> None:
+        """Poll this account no more."""
+        self._table.write_many(deletes=[(_shard_of(account_id), account_id)])
+
+    def all(self) -> Iterator[Poll]:
+        """Yield every account to be polled, shard by shard, without a scan."""
+        for shard in range(_SHARDS):
+            for page in self._table.pages(_shard(shard)):
+                for row in page:
+                    yield Poll(account_id=row["sk"]["S"], active_at=int(row["active_at"]["N"]))
+
+
+def _shard(number: int) -> str:
+    return f"POLL#{number}"
+
+
+def _shard_of(account_id: str) -> str:
+    return _shard(zlib.crc32(account_id.encode()) % _SHARDS)

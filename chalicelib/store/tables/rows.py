@@ -1,0 +1,240 @@
+"""Domain objects as compact rows of the table `mail`, and back.
+
+Rows seen by the stream say `kind`, `acct`, `id` and `rev`. The names in INTERNAL are of no concern
+to API clients: a change of nothing else is no delta.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from chalicelib import ids
+from chalicelib.domain.anchor import Anchor, Candidate
+from chalicelib.domain.change import Flags, RemoteId
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import Address, File, Message, Place, RawRef
+from chalicelib.domain.thread import Entry, Thread
+from chalicelib.store.dynamo import Item, Key
+
+T = TypeVar("T")
+INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v"})
+
+_dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+_ADDRESSES = ("sender", "to", "cc", "bcc", "reply_to")
+
+
+def message_key(account_id: str, id: str) -> Key:
+    """Return where a message lies."""
+    return f"{account_id}#{ids.month_of(ids.date_of(id))}", f"M#{id}"
+
+
+def file_key(account_id: str, id: str) -> Key:
+    """Return where a file lies: beside its message, whose date its id shares."""
+    return f"{account_id}#{ids.month_of(ids.date_of(id))}", f"A#{id}"
+
+
+def thread_key(account_id: str, id: str) -> Key:
+    """Return where a thread lies."""
+    return f"{account_id}#T#{id}", "T"
+
+
+def folder_key(account_id: str, id: str) -> Key:
+    """Return where a folder lies."""
+    return account_id, f"F#{id}"
+
+
+def anchor_key(account_id: str, key: str) -> Key:
+    """Return where an anchor lies."""
+    return f"{account_id}#K#{key}", "K"
+
+
+def message_item(message: Message) -> Item:
+    """Return the row of a message; what is empty is left out."""
+    row = _head("message", message_key(message.account_id, message.id), message)
+    people = [[[p.name, p.email] for p in getattr(message, name)] for name in _ADDRESSES]
+    row |= {"d": {"N": str(message.date)}, "z": {"N": str(message.size)}, "a": {"S": _dumps(people)}}
+    row |= _texts(
+        t=message.thread_id,
+        su=message.subject,
+        sn=message.snippet,
+        mi=message.message_id,
+        ir=message.in_reply_to,
+        fo=message.folder_id,
+        fl="u" * message.unread + "s" * message.starred,
+        rf=_dumps(message.references) if message.references else None,
+        f=_dumps([_file_list(f) for f in message.files]) if message.files else None,
+        pl=_dumps([[p.folder_id, p.remote_id, p.flags] for p in message.places]) if message.places else None,
+        raw=_dumps(_raw_list(message.raw)) if message.raw else None,
+    )
+    return row
+
+
+def message_of(row: Item) -> Message:
+    """Return the message of a row."""
+    text = _reader(row)
+    people = [tuple(Address(*pair) for pair in group) for group in json.loads(row["a"]["S"])]
+    flags = text("fl")
+    return Message(
+        id=row["id"]["S"],
+        account_id=row["acct"]["S"],
+        thread_id=text("t"),
+        subject=text("su"),
+        **dict(zip(_ADDRESSES, people, strict=True)),
+        date=int(row["d"]["N"]),
+        size=int(row["z"]["N"]),
+        snippet=text("sn"),
+        files=_listed(row, "f", lambda f: File(**dict(zip(_FILE, f, strict=True)))),
+        message_id=text("mi") or None,
+        in_reply_to=text("ir") or None,
+        references=tuple(json.loads(text("rf") or "[]")),
+        folder_id=text("fo") or None,
+        unread="u" in flags,
+        starred="s" in flags,
+        places=_listed(row, "pl", lambda p: Place(p[0], RemoteId(p[1]), Flags(p[2]))),
+        raw=RawRef(*json.loads(text("raw"))) if "raw" in row else None,
+        rev=int(row["rev"]["N"]),
+    )
+
+
+def file_items(message: Message) -> list[Item]:
+    """Return a row per file; only attachments and named parts are objects of their own in the API."""
+    rows = []
+    for file in message.files:
+        pk, sk = file_key(message.account_id, file.id)
+        row = {"pk": {"S": pk}, "sk": {"S": sk}, "m": {"S": message.id}, "f": {"S": _dumps(_file_list(file))}}
+        if file.disposition == "attachment" or file.filename:
+            row |= _head("file", (pk, sk), message) | {"id": {"S": file.id}}
+        rows.append(row)
+    return rows
+
+
+def file_of(row: Item) -> tuple[File, str]:
+    """Return a file and the id of its message."""
+    return File(**dict(zip(_FILE, json.loads(row["f"]["S"]), strict=True))), row["m"]["S"]
+
+
+def thread_item(thread: Thread) -> Item:
+    """Return the row of a thread: folder ids stand once, dates only where the message id differs."""
+    folders = sorted({id for entry in thread.entries.values() for id in entry.folder_ids})
+    index = {id: place for place, id in enumerate(folders)}
+    entries = [_entry_list(id, entry, index) for id, entry in thread.entries.items()]
+    row = _head("thread", thread_key(thread.account_id, thread.id), thread)
+    row |= {"e": {"S": _dumps([folders, entries])}, "v": {"N": str(thread.version)}}
+    people = _dumps([[p.name, p.email] for p in thread.participants])
+    return row | _texts(su=thread.subject, sn=thread.snippet, p=people)
+
+
+def thread_of(row: Item) -> Thread:
+    """Return the thread of a row."""
+    text = _reader(row)
+    folders, entries = json.loads(row["e"]["S"])
+    return Thread(
+        id=row["id"]["S"],
+        account_id=row["acct"]["S"],
+        subject=text("su"),
+        snippet=text("sn"),
+        participants=tuple(Address(*pair) for pair in json.loads(row["p"]["S"])),
+        entries=dict(_entry_of(entry, folders) for entry in entries),
+        version=int(row["v"]["N"]),
+        rev=int(row["rev"]["N"]),
+    )
+
+
+def folder_item(folder: Folder) -> Item:
+    """Return the row of a folder."""
+    row = _head("folder", folder_key(folder.account_id, folder.id), folder)
+    row |= {"c": {"N": str(folder.created_at)}}
+    return row | _texts(n=folder.collection, dn=folder.display_name, ro=folder.role)
+
+
+def folder_of(row: Item) -> Folder:
+    """Return the folder of a row."""
+    text = _reader(row)
+    return Folder(
+        id=row["id"]["S"],
+        account_id=row["acct"]["S"],
+        collection=text("n"),
+        display_name=text("dn"),
+        role=text("ro") or None,
+        created_at=int(row["c"]["N"]),
+        rev=int(row["rev"]["N"]),
+    )
+
+
+def anchor_item(account_id: str, anchor: Anchor) -> Item:
+    """Return the row of an anchor."""
+    pk, sk = anchor_key(account_id, anchor.key)
+    candidates = [[c.thread_id, c.emails, c.reply] for c in anchor.candidates]
+    facts = _dumps([anchor.key, candidates, anchor.message_ids])
+    return {"pk": {"S": pk}, "sk": {"S": sk}, "k": {"S": facts}}
+
+
+def anchor_of(row: Item) -> Anchor:
+    """Return the anchor of a row."""
+    key, candidates, message_ids = json.loads(row["k"]["S"])
+    found = tuple(Candidate(thread, tuple(emails), reply) for thread, emails, reply in candidates)
+    return Anchor(key=key, candidates=found, message_ids=tuple(message_ids))
+
+
+def live(rows: Iterable[Item], now: float) -> list[Item]:
+    """Return the rows whose time to live has not passed: DynamoDB removes them days later."""
+    return [row for row in rows if "ttl" not in row or int(row["ttl"]["N"]) > now]
+
+
+_FILE = ("id", "filename", "content_type", "size", "disposition", "content_id", "part")
+
+
+def _head(kind: str, key: Key, object: Message | Thread | Folder) -> Item:
+    return {
+        "pk": {"S": key[0]},
+        "sk": {"S": key[1]},
+        "kind": {"S": kind},
+        "acct": {"S": object.account_id},
+        "id": {"S": object.id},
+        "rev": {"N": str(object.rev)},
+    }
+
+
+def _texts(**values: str | None) -> Item:
+    return {name: {"S": value} for name, value in values.items() if value}
+
+
+def _reader(row: Item) -> Callable[[str], str]:
+    def text(name: str) -> str:
+        return str(row[name]["S"]) if name in row else ""
+
+    return text
+
+
+def _listed(row: Item, name: str, make: Callable[[Any], T]) -> tuple[T, ...]:
+    return tuple(map(make, json.loads(row[name]["S"]))) if name in row else ()
+
+
+def _file_list(file: File) -> list[str | int | None]:
+    return [getattr(file, name) for name in _FILE]
+
+
+def _raw_list(raw: RawRef) -> list[str | int]:
+    return [raw.key, raw.offset, raw.length, raw.stored_at]
+
+
+def _entry_list(id: str, entry: Entry, index: Mapping[str, int]) -> list[Any]:
+    bits = entry.unread | entry.starred << 1 | entry.attachments << 2 | entry.sent << 3
+    places = [index[folder] for folder in entry.folder_ids]
+    late = entry.date - ids.date_of(id)
+    return [id, bits, places, late] if late else [id, bits, places]
+
+
+def _entry_of(packed: list[Any], folders: list[str]) -> tuple[str, Entry]:
+    id, bits, places, *late = packed
+    return id, Entry(
+        date=ids.date_of(id) + (late[0] if late else 0),
+        unread=bool(bits & 1),
+        starred=bool(bits & 2),
+        attachments=bool(bits & 4),
+        sent=bool(bits & 8),
+        folder_ids=tuple(folders[place] for place in places),
+    )

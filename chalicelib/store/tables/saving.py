@@ -1,0 +1,208 @@
+"""One batch of mail being written, stage after stage (see `ports.Mail.save`)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from chalicelib import ids
+from chalicelib.domain.anchor import Anchor
+from chalicelib.domain.change import RemoteId
+from chalicelib.domain.message import Message
+from chalicelib.domain.thread import Thread
+from chalicelib.store.dynamo import Cancelled, Item, Key, Table, key, parallel, transact_patiently
+from chalicelib.store.ports import Location, MailChanges, Revised, Stale
+from chalicelib.store.tables import rows
+from chalicelib.store.tables.body import BodyTable, body_key
+from chalicelib.store.tables.threads_index import Months, index_key, index_row
+
+_BUCKETS = 16
+_SLACK_DAYS = 2
+_DAY = 86400
+_MOST_FILES = 90
+"""A transaction holds a hundred actions; the message and its body take two."""
+
+Write = Callable[[], None]
+
+
+class Saving:
+    """The stages of one save; each ends before the next begins."""
+
+    def __init__(
+        self, table: Table, bodies: BodyTable, months: Months, now: float, account_id: str, keep_days: int
+    ) -> None:
+        self._table = table
+        self._bodies = bodies
+        self._months = months
+        self._now = now
+        self._account = account_id
+        self._keep = (keep_days + _SLACK_DAYS) * _DAY if keep_days > 0 else 0
+
+    def run(self, changes: MailChanges) -> None:
+        """Write everything; raises Stale."""
+        messages = [c for c in changes.messages if _differs(c)]
+        threads = [c for c in changes.threads if _differs(c)]
+        self._prepare(messages, threads, changes.bodies)
+        self._write_messages(messages)
+        self._write_threads(threads)
+        self._finish(messages, threads, changes.anchors)
+        self._write_locations(changes.locations)
+
+    def _prepare(
+        self,
+        messages: Sequence[Revised[Message]],
+        threads: Sequence[Revised[Thread]],
+        bodies: dict[str, str],
+    ) -> None:
+        """Write what nobody sees before the message or thread it belongs to."""
+        files = [row for c in messages if c.new for row in self._new_files(c.old, c.new)]
+        index = [index_row(t) | self._ttl(t.last_at) for t in _moved_to(threads)]
+        self._months.enter(
+            self._account,
+            {ids.month_of(ids.date_of(c.new.id)) for c in messages if c.new},
+            {ids.month_of(t.last_at) for t in _moved_to(threads)},
+        )
+        ttl = {id: self._ttl(ids.date_of(id)) for id in bodies}
+        _at_once(
+            [
+                partial(self._table.write_many, files + index),
+                partial(self._bodies.put, self._account, bodies, ttl),
+            ]
+        )
+
+    def _write_messages(self, changes: Sequence[Revised[Message]]) -> None:
+        gone = [partial(self._delete_message, c.old) for c in changes if c.old and c.new is None]
+        rest = [(c.old, c.new) for c in changes if c.new]
+        changed = [(self._message_row(new, old.rev), old.rev) for old, new in rest if old is not None and new]
+        created = [self._message_row(new, 0) for old, new in rest if old is None and new]
+        self._write(created, changed, gone)
+
+    def _write_threads(self, changes: Sequence[Revised[Thread]]) -> None:
+        gone = [
+            partial(self._table.delete_if, *rows.thread_key(c.old.account_id, c.old.id), c.old.rev)
+            for c in changes
+            if c.old and c.new is None
+        ]
+        rest = [(c.old, c.new) for c in changes if c.new]
+        changed = [(self._thread_row(new, old), old.rev) for old, new in rest if old is not None and new]
+        created = [self._thread_row(new, None) for old, new in rest if old is None and new]
+        self._write(created, changed, gone)
+
+    def _write(
+        self, created: Sequence[Item], changed: Sequence[tuple[Item, int]], gone: Sequence[Write]
+    ) -> None:
+        puts = [partial(self._table.put_if, row, "rev = :r", {":r": {"N": str(rev)}}) for row, rev in changed]
+        _at_once([partial(self._table.write_many, created), *puts, *gone])
+
+    def _finish(
+        self,
+        messages: Sequence[Revised[Message]],
+        threads: Sequence[Revised[Thread]],
+        anchors: Sequence[Anchor],
+    ) -> None:
+        """Remove what the new state has left behind, and write the anchors."""
+        left = [index_key(t) for t in _moved_from(threads)]
+        left += [file for c in messages if c.old for file in self._old_files(c.old, c.new)]
+        left += [rows.anchor_key(self._account, a.key) for a in anchors if not a.candidates]
+        puts = [
+            rows.anchor_item(self._account, a) | self._ttl(self._anchor_date(a))
+            for a in anchors
+            if a.candidates
+        ]
+        self._table.write_many(puts, left)
+
+    def _write_locations(self, locations: dict[tuple[str, RemoteId], Location | None]) -> None:
+        at = {
+            location_key(self._account, *place): location for place, location in locations.items() if place[1]
+        }
+        puts = [
+            key(*where)
+            | {"m": {"S": location.message_id}, "f": {"S": location.flags}}
+            | self._ttl(ids.date_of(location.message_id))
+            for where, location in at.items()
+            if location
+        ]
+        self._table.write_many(puts, [where for where, location in at.items() if location is None])
+
+    def _delete_message(self, message: Message) -> None:
+        """Delete a message with its body and its files, or nothing at all."""
+        delete = {"TableName": self._table.name, "Key": key(*rows.message_key(self._account, message.id))}
+        delete |= {
+            "ConditionExpression": "rev = :r",
+            "ExpressionAttributeValues": {":r": {"N": str(message.rev)}},
+        }
+        others = [(self._bodies.name, body_key(self._account, message.id))]
+        files = [rows.file_key(self._account, file.id) for file in message.files]
+        others += [(self._table.name, where) for where in dict.fromkeys(files[:_MOST_FILES])]
+        actions = [delete, *({"TableName": name, "Key": key(*where)} for name, where in others)]
+        try:
+            transact_patiently(self._table.client, [{"Delete": action} for action in actions])
+        except Cancelled as cancelled:
+            raise Stale(message.id) from cancelled
+
+    def _message_row(self, message: Message, old_rev: int) -> Item:
+        fresh = replace(message, rev=self._rev(old_rev))
+        return rows.message_item(fresh) | self._ttl(ids.date_of(message.id))
+
+    def _thread_row(self, thread: Thread, old: Thread | None) -> Item:
+        version = max(thread.version, old.version + 1) if old else thread.version
+        fresh = replace(thread, version=version, rev=self._rev(old.rev if old else 0))
+        return rows.thread_item(fresh) | self._ttl(thread.last_at)
+
+    def _new_files(self, old: Message | None, new: Message) -> list[Item]:
+        if old and old.files == new.files:
+            return []
+        items = rows.file_items(replace(new, rev=self._rev(old.rev if old else 0)))
+        return [item | self._ttl(ids.date_of(new.id)) for item in items]
+
+    def _old_files(self, old: Message, new: Message | None) -> list[Key]:
+        kept = {file.id for file in new.files} if new else {file.id for file in old.files[:_MOST_FILES]}
+        return [rows.file_key(self._account, file.id) for file in old.files if file.id not in kept]
+
+    def _anchor_date(self, anchor: Anchor) -> int:
+        """An anchor outlives the messages that bear it, and a mere reference the present batch."""
+        return max((ids.date_of(id) for id in anchor.message_ids), default=int(self._now))
+
+    def _rev(self, old: int) -> int:
+        return max(old + 1, int(self._now * 1000))
+
+    def _ttl(self, date: int) -> Item:
+        return {"ttl": {"N": str(date + self._keep)}} if self._keep else {}
+
+
+def location_key(account_id: str, folder_id: str, remote_id: RemoteId) -> Key:
+    """Return where the look-up of a place lies."""
+    return _location_partition(account_id, folder_id, zlib.crc32(remote_id.encode()) % _BUCKETS), remote_id
+
+
+def location_partitions(account_id: str, folder_id: str) -> list[str]:
+    """Return every partition with places of a folder."""
+    return [_location_partition(account_id, folder_id, bucket) for bucket in range(_BUCKETS)]
+
+
+def _location_partition(account_id: str, folder_id: str, bucket: int) -> str:
+    return f"{account_id}#L#{folder_id}#{bucket:02x}"
+
+
+def _differs(change: Revised[Message] | Revised[Thread]) -> bool:
+    """Whether anything but what the store itself counts has changed."""
+    old, new = change.old, change.new
+    if isinstance(old, Message) and isinstance(new, Message):
+        return replace(new, rev=old.rev) != old
+    if isinstance(old, Thread) and isinstance(new, Thread):
+        return replace(new, rev=old.rev, version=old.version) != old
+    return old is not new
+
+
+def _moved_to(changes: Iterable[Revised[Thread]]) -> list[Thread]:
+    return [c.new for c in changes if c.new and (c.old is None or index_key(c.old) != index_key(c.new))]
+
+
+def _moved_from(changes: Iterable[Revised[Thread]]) -> list[Thread]:
+    return [c.old for c in changes if c.old and (c.new is None or index_key(c.old) != index_key(c.new))]
+
+
+def _at_once(writes: Sequence[Write]) -> None:
+    parallel(lambda write: write(), writes)

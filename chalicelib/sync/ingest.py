@@ -1,0 +1,354 @@
+"""One batch from the server into messages, threads and look-ups.
+
+Every step computes what the store should say and writes only what differs, so a batch may be
+repeated after a crash at any point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from chalicelib.clock import Clock
+from chalicelib.domain.account import Account
+from chalicelib.domain.anchor import Anchor
+from chalicelib.domain.change import ChangeBatch, Flags, RemoteId, RemoteMessage
+from chalicelib.domain.folder import Folder, preference
+from chalicelib.domain.message import File, Message, Place, RawRef
+from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
+from chalicelib.domain.threader import Assignment, anchor_keys, assign
+from chalicelib.formats.mime import ParsedMail, ParsedPart, parse
+from chalicelib.ids import dated_id
+from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
+from chalicelib.sync.identity import is_same, namesake_ids, public_id
+
+
+@dataclass(slots=True, kw_only=True)
+class _Arrival:
+    """A message on its way in: what the server gave and what it turned out to be."""
+
+    remote: RemoteMessage
+    mail: ParsedMail
+    message: Message
+    raw: RawRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """Where one account's mail is put; `folders` is by collection."""
+
+    mail: Mail
+    blobs: Blobs
+    account: Account
+    folders: Mapping[str, Folder]
+    now: Clock = time.time
+
+    def folder(self, collection_id: str) -> Folder:
+        """Return the folder of a collection that was listed."""
+        return self.folders[collection_id]
+
+    def absorb(self, folder: Folder, batch: ChangeBatch) -> None:
+        """Store arrivals and flag changes. Raises Stale."""
+        if not batch.arrived and not batch.flags:
+            return
+        draft = _Draft(shelf=self, folder=folder)
+        arrivals = self._arrivals(batch.arrived)
+        draft.load(arrivals, batch.flags)
+        for arrival in arrivals:
+            draft.place(arrival)
+        for remote_id, flags in batch.flags.items():
+            draft.reflag(remote_id, flags)
+        draft.thread(arrivals)
+        self.mail.save(self.account.id, draft.changes())
+
+    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
+        """Forget places; a message left without any is deleted. Raises Stale."""
+        draft = _Draft(shelf=self, folder=folder)
+        draft.load([], dict.fromkeys(removed, Flags("")))
+        for remote_id in removed:
+            draft.displace(remote_id)
+        self.mail.save(self.account.id, draft.changes())
+
+    def role(self, name: str) -> Folder | None:
+        """Return the folder of a role."""
+        return next((folder for folder in self.folders.values() if folder.role == name), None)
+
+    def _arrivals(self, arrived: Sequence[RemoteMessage]) -> list[_Arrival]:
+        if not arrived:
+            return []
+        # One object per batch: a PUT per message would be the dearest part of a sync.
+        data = b"".join(remote.raw for remote in arrived)
+        key = f"raw/{self.account.id}/{hashlib.sha256(data).hexdigest()}"
+        self.blobs.put(key, data)
+        stored_at, offset, arrivals = int(self.now()), 0, []
+        for remote in arrived:
+            raw = RawRef(key, offset, len(remote.raw), stored_at)
+            offset += raw.length
+            parsed = parse(remote.raw)
+            message = _message_of(self.account.id, remote, parsed)
+            arrivals.append(_Arrival(remote=remote, mail=parsed, message=message, raw=raw))
+        return arrivals
+
+
+def _message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Message:
+    id = public_id(account_id, remote, mail)
+    return Message(
+        id=id,
+        account_id=account_id,
+        thread_id="",
+        subject=mail.subject,
+        sender=mail.sender,
+        to=mail.to,
+        cc=mail.cc,
+        bcc=mail.bcc,
+        reply_to=mail.reply_to,
+        date=remote.received_at,
+        size=len(remote.raw),
+        snippet=mail.snippet,
+        files=tuple(_file_of(id, remote, part) for part in mail.parts if part.listed),
+        message_id=mail.message_id,
+        in_reply_to=mail.in_reply_to,
+        references=mail.references,
+        folder_id=None,
+        unread=False,
+        starred=False,
+    )
+
+
+def _file_of(message_id: str, remote: RemoteMessage, part: ParsedPart) -> File:
+    return File(
+        id=dated_id(remote.received_at, message_id, "file", str(part.part)),
+        filename=part.filename,
+        content_type=part.content_type,
+        size=part.size,
+        disposition=part.disposition,
+        content_id=part.content_id,
+        part=part.part,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """The part of an account that a batch touches, as stored and as it should be."""
+
+    shelf: Shelf
+    folder: Folder
+    stored: dict[str, Message] = field(default_factory=dict)
+    wanted: dict[str, Message | None] = field(default_factory=dict)
+    threads: dict[str, Thread] = field(default_factory=dict)
+    wanted_threads: dict[str, Thread | None] = field(default_factory=dict)
+    anchors: dict[str, Anchor] = field(default_factory=dict)
+    new_anchors: dict[str, Anchor] = field(default_factory=dict)
+    bodies: dict[str, str] = field(default_factory=dict)
+    locations: dict[RemoteId, Location] = field(default_factory=dict)
+    new_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
+
+    @property
+    def _mail(self) -> Mail:
+        return self.shelf.mail
+
+    @property
+    def _account_id(self) -> str:
+        return self.shelf.account.id
+
+    def load(self, arrivals: Sequence[_Arrival], others: Mapping[RemoteId, Flags]) -> None:
+        """Read everything the batch may touch, strongly consistent."""
+        remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
+        self.locations = self._mail.locations(self._account_id, self.folder.id, remote_ids)
+        keys = {key for arrival in arrivals for key in anchor_keys(arrival.message)}
+        self.anchors = self._mail.anchors(self._account_id, keys)
+        ids = {arrival.message.id for arrival in arrivals}
+        ids |= {location.message_id for location in self.locations.values()}
+        for arrival in arrivals:
+            ids.update(namesake_ids(arrival.mail, self.anchors))
+        self.stored = self._mail.messages(self._account_id, ids)
+        self.wanted = dict(self.stored)
+
+    def place(self, arrival: _Arrival) -> None:
+        """Say where an arrived message lies, and which stored message it is."""
+        remote = arrival.remote
+        message = self._recognise(arrival) or arrival.message
+        kept = tuple(
+            place
+            for place in message.places
+            if place.folder_id != self.folder.id or (place.remote_id and place.remote_id != remote.id)
+        )
+        place = Place(self.folder.id, remote.id, remote.flags)
+        raw = message.raw or arrival.raw
+        message = self._viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
+        arrival.message = message
+        self.wanted[message.id] = message
+        self.bodies[message.id] = arrival.mail.body_html
+        if remote.id:
+            self._locate(remote.id, Location(message.id, remote.flags))
+
+    def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
+        """Take over the server's flags of a message we hold; others are not here yet."""
+        location = self.locations.get(remote_id)
+        message = self.wanted.get(location.message_id) if location else None
+        if location is None or message is None or location.flags == flags:
+            return
+        places = tuple(
+            replace(place, flags=flags) if _is_at(place, self.folder.id, remote_id) else place
+            for place in message.places
+        )
+        self.wanted[message.id] = self._viewed(replace(message, places=places))
+        self._locate(remote_id, Location(message.id, flags))
+
+    def displace(self, remote_id: RemoteId) -> None:
+        """Take a message out of a place; the last one deletes it."""
+        location = self.locations.get(remote_id)
+        if location is None:
+            return
+        self.new_locations[remote_id] = None
+        message = self.wanted.get(location.message_id)
+        if message is None:
+            return
+        places = tuple(p for p in message.places if not _is_at(p, self.folder.id, remote_id))
+        self.wanted[message.id] = self._viewed(replace(message, places=places)) if places else None
+
+    def thread(self, arrivals: Sequence[_Arrival]) -> None:
+        """Give every arrived message its thread, merging threads that turn out to be one."""
+        ids = dict.fromkeys(arrival.message.id for arrival in arrivals)
+        waiting = [message for id in ids if (message := self.wanted[id]) is not None]
+        while waiting:
+            assignment = assign(self._account_id, waiting, self.anchors)
+            for message in waiting:
+                self.wanted[message.id] = replace(message, thread_id=assignment.thread_of[message.id])
+            for anchor in assignment.anchors:
+                self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
+            waiting = self._moved_over(assignment)
+
+    def changes(self) -> MailChanges:
+        """Return what has to be written."""
+        self._rethread()
+        folder_id = self.folder.id
+        return MailChanges(
+            messages=[
+                Revised(self.stored.get(id), new)
+                for id, new in self.wanted.items()
+                if self.stored.get(id) != new
+            ],
+            bodies={id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None},
+            threads=[
+                Revised(self.threads.get(id), new)
+                for id, new in self.wanted_threads.items()
+                if self.threads.get(id) != new
+            ],
+            anchors=list(self.new_anchors.values()),
+            locations={(folder_id, id): location for id, location in self.new_locations.items()},
+        )
+
+    def _recognise(self, arrival: _Arrival) -> Message | None:
+        """Find the message we hold: by its place, by its id, by its Message-ID."""
+        location = self.locations.get(arrival.remote.id)
+        candidates = [location.message_id] if location else []
+        candidates += [arrival.message.id, *namesake_ids(arrival.mail, self.anchors)]
+        held = (self.wanted.get(id) for id in candidates)
+        size = len(arrival.remote.raw)
+        return next((message for message in held if message and is_same(message, size)), None)
+
+    def _locate(self, remote_id: RemoteId, location: Location) -> None:
+        if self.locations.get(remote_id) != location:
+            self.new_locations[remote_id] = location
+        self.locations[remote_id] = location
+
+    def _viewed(self, message: Message) -> Message:
+        """Show folder and flags of the copy in the preferred folder."""
+        by_id = {folder.id: folder for folder in self.shelf.folders.values()}
+        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
+        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
+        return replace(
+            message,
+            folder_id=shown.folder_id,
+            unread="s" not in shown.flags,
+            starred="f" in shown.flags,
+        )
+
+    def _moved_over(self, assignment: Assignment) -> list[Message]:
+        """Return the messages of swallowed threads under their survivor; their anchors must follow."""
+        swallowed = self._mail.threads(self._account_id, assignment.merged.keys() - self.threads.keys())
+        self.threads.update(swallowed)
+        self.wanted_threads.update(dict.fromkeys(swallowed))
+        ids = {id for thread in swallowed.values() for id in thread.entries} - self.wanted.keys()
+        found = self._mail.messages(self._account_id, ids)
+        self.stored.update(found)
+        self.wanted.update(found)
+        moved = [
+            replace(message, thread_id=assignment.merged[message.thread_id])
+            for message in self.wanted.values()
+            if message is not None and message.thread_id in assignment.merged
+        ]
+        keys = {key for message in moved for key in anchor_keys(message)} - self.anchors.keys()
+        self.anchors.update(self._mail.anchors(self._account_id, keys))
+        return moved
+
+    def _rethread(self) -> None:
+        """Derive the touched threads from their messages."""
+        sent = self.shelf.role("sent")
+        joining: dict[str, list[Message]] = {}
+        leaving: dict[str, list[str]] = {}
+        for id, message in self.wanted.items():
+            old = self.stored.get(id)
+            if message is not None:
+                joining.setdefault(message.thread_id, []).append(message)
+            if old is not None and (message is None or message.thread_id != old.thread_id):
+                leaving.setdefault(old.thread_id, []).append(id)
+        self._load_threads(joining.keys() | leaving.keys())
+        for thread_id in joining.keys() | leaving.keys():
+            self.wanted_threads[thread_id] = _revised(
+                self.threads.get(thread_id) or empty_thread(thread_id, self._account_id),
+                joining.get(thread_id, []),
+                leaving.get(thread_id, []),
+                sent.id if sent else None,
+            )
+
+    def _load_threads(self, ids: Iterable[str]) -> None:
+        missing = set(ids) - self.threads.keys()
+        self.threads.update(self._mail.threads(self._account_id, missing))
+
+
+def _revised(
+    thread: Thread, joining: list[Message], leaving: list[str], sent_folder: str | None
+) -> Thread | None:
+    revised: Thread | None = with_messages(thread, joining, sent_folder) if joining else thread
+    if revised and leaving:
+        revised = without_messages(revised, leaving)
+    if revised is None or not revised.entries:
+        return None
+    is_new = not thread.entries
+    return revised if is_new or revised == thread else replace(revised, version=thread.version + 1)
+
+
+def _rank(folder: Folder | None, place: Place) -> tuple[int, str, str]:
+    rank, id = preference(folder) if folder else (99, place.folder_id)
+    return rank, id, place.remote_id
+
+
+def _is_at(place: Place, folder_id: str, remote_id: RemoteId) -> bool:
+    return place.folder_id == folder_id and place.remote_id == remote_id
+
+
+def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:
+    return tuple(sorted(places, key=lambda place: (place.folder_id, place.remote_id)))
+
+
+def record_sent(
+    mail: Mail, blobs: Blobs, account: Account, raw: bytes, folder: Folder | None, at: int
+) -> Message:
+    """Store a mail just sent, before sync has seen its copy in Sent; that copy keeps this id."""
+    folders = {one.collection: one for one in mail.folders(account.id)}
+    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders)
+    home = folder or Folder(
+        id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
+    )
+    remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
+    draft = _Draft(shelf=shelf, folder=home)
+    [arrival] = shelf._arrivals([remote])
+    draft.load([arrival], {})
+    draft.place(arrival)
+    draft.thread([arrival])
+    mail.save(account.id, draft.changes())
+    return mail.messages(account.id, [arrival.message.id])[arrival.message.id]

@@ -1,0 +1,26 @@
+"""How often an account is polled: the busier it was lately, the more often."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from chalicelib.store.ports import Poll
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+def interval(poll: Poll, now: float) -> int:
+    """Return the seconds between two polls of an account."""
+    quiet = now - poll.active_at
+    if quiet <= _HOUR:
+        return _MINUTE
+    return 5 * _MINUTE if quiet <= _DAY else 15 * _MINUTE
+
+
+def is_due(poll: Poll, now: float) -> bool:
+    """Tell whether the tick of this minute polls the account.
+
+    Each account has its own minute within the interval, so that no minute polls them all.
+    """
+    minutes = interval(poll, now) // _MINUTE
+    return (int(now) // _MINUTE) % minutes == crc32(poll.account_id.encode()) % minutes

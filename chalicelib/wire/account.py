@@ -1,0 +1,63 @@
+"""Accounts and applications as the API and its management part show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.domain.account import Account, Application, SyncState
+
+AccountJSON = dict[str, Any]
+
+_SHORT = {
+    SyncState.INITIALIZING: "partial",
+    SyncState.RUNNING: "running",
+    SyncState.PARTIAL: "partial",
+    SyncState.INVALID: "invalid",
+    SyncState.SYNC_ERROR: "stopped",
+    SyncState.STOPPED: "stopped",
+}
+
+
+def dump(account: Account) -> AccountJSON:
+    """Return the object of GET /account."""
+    return {
+        "id": account.id,
+        "object": "account",
+        "account_id": account.id,
+        "name": account.name,
+        "email_address": account.email_address,
+        "provider": account.provider,
+        "organization_unit": "folder",
+        "sync_state": _SHORT[account.state],
+        "linked_at": account.linked_at,
+    }
+
+
+def dump_connected(account: Account, access_token: str) -> AccountJSON:
+    """Return the answer of POST /connect/token."""
+    return {**dump(account), "billing_state": "paid", "access_token": access_token}
+
+
+def dump_managed(account: Account) -> AccountJSON:
+    """Return the object of the management API."""
+    return {
+        "id": account.id,
+        "account_id": account.id,
+        "namespace_id": account.id,
+        "billing_state": "paid",
+        "email": account.email_address,
+        "provider": account.provider,
+        "sync_state": account.state.value,
+        "authentication_type": "password",
+        "trial": False,
+        "metadata": {},
+    }
+
+
+def dump_application(application: Application) -> dict[str, Any]:
+    """Return an application's settings."""
+    return {
+        "application_name": application.name,
+        "icon_url": application.icon_url,
+        "redirect_uris": list(application.redirect_uris),
+    }

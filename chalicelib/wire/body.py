@@ -1,0 +1,59 @@
+"""Typed reading of JSON request bodies, with errors a client can act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.errors import InvalidRequest
+
+Body = Mapping[str, Any]
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object of a request; an absent body is an empty object."""
+    if not raw.strip():
+        return {}
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("The request body is not valid JSON.") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest("The request body must be a JSON object.")
+    return value
+
+
+def text(body: Body, key: str) -> str | None:
+    """Return a string, None if absent or null."""
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(f"{key} must be a string")
+    # A lone surrogate passes JSON but no encoder further on.
+    return value.encode("utf-8", "replace").decode() if value is not None else None
+
+
+def required(body: Body, key: str) -> str:
+    """Return a non-empty string."""
+    value = text(body, key)
+    if not value:
+        raise InvalidRequest(f"{key} is required")
+    return value
+
+
+def flag(body: Body, key: str) -> bool | None:
+    """Return a boolean, None if absent."""
+    value = body.get(key)
+    if key in body and not isinstance(value, bool):
+        raise InvalidRequest(f"{key} must be true or false")
+    return value
+
+
+def texts(body: Body, key: str) -> list[str] | None:
+    """Return an array of strings, None if absent or null."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidRequest(f"{key} must be an array of strings")
+    return value

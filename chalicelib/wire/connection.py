@@ -1,0 +1,99 @@
+"""The body of POST /connect/authorize."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.account import MailSettings, Server
+from chalicelib.errors import ConnectFailed
+
+DEFAULT_SCOPES = "email,calendar,contacts"
+_TEXTS = ("imap_host", "imap_username", "imap_password", "smtp_host", "smtp_username", "smtp_password")
+_PORTS = {"imap_port": 993, "smtp_port": 587}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What an end user's mailbox is to be connected with."""
+
+    application_id: str
+    name: str
+    email_address: str
+    scopes: str
+    settings: MailSettings
+    reauth_account_id: str | None
+
+
+def load(body: dict[str, Any]) -> Connection:
+    """Read a request for a generic IMAP account. Raises ConnectFailed naming what is missing."""
+    _require(body, ("client_id", "name", "email_address", "provider", "settings"))
+    provider = body["provider"]
+    if not isinstance(provider, str) or provider.lower() not in ("imap", "custom"):
+        raise ConnectFailed("Only the provider imap can be connected.", error="Unsupported provider")
+    if not isinstance(body["settings"], dict):
+        raise ConnectFailed("settings must be an object.", error="Invalid settings")
+    for key in ("client_id", "name", "email_address"):
+        _text(body, key)
+    if "@" not in body["email_address"].strip("@"):
+        raise ConnectFailed("email_address is not an address.", error="Invalid email_address")
+    return Connection(
+        application_id=body["client_id"],
+        name=body["name"].strip(),
+        email_address=body["email_address"].strip(),
+        scopes=_scopes(body.get("scopes")),
+        settings=_settings(body["settings"]),
+        reauth_account_id=_text(body, "reauth_account_id") if body.get("reauth_account_id") else None,
+    )
+
+
+def _settings(settings: dict[str, Any]) -> MailSettings:
+    _require(settings, _TEXTS)
+    for key in _TEXTS:
+        _text(settings, key)
+    required = settings.get("ssl_required", True)
+    if not isinstance(required, bool):
+        raise ConnectFailed("ssl_required must be true or false.", error="Invalid settings")
+    return MailSettings(imap=_server(settings, "imap"), smtp=_server(settings, "smtp"), tls_required=required)
+
+
+def _server(settings: dict[str, Any], kind: str) -> Server:
+    return Server(
+        host=settings[f"{kind}_host"].strip(),
+        port=_port(settings, f"{kind}_port"),
+        username=settings[f"{kind}_username"],
+        password=settings[f"{kind}_password"],
+    )
+
+
+def _port(settings: dict[str, Any], key: str) -> int:
+    value = settings.get(key, _PORTS[key])
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:6])
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
+        raise ConnectFailed(f"{key} must be a port number.", error="Invalid settings")
+    return value
+
+
+def _scopes(value: Any) -> str:
+    if value is None or value == "":
+        return DEFAULT_SCOPES
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConnectFailed("scopes must be a comma-separated string.", error="Invalid scopes")
+    return ",".join(name.strip() for name in names if name.strip())
+
+
+def _require(body: dict[str, Any], keys: tuple[str, ...]) -> None:
+    missing = [key for key in keys if body.get(key) in (None, "")]
+    if missing:
+        raise ConnectFailed(
+            f"Missing fields: {', '.join(missing)}", error="Missing fields", missing_fields=missing
+        )
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body[key]
+    if not isinstance(value, str) or any(c in value for c in "\r\n\0"):
+        raise ConnectFailed(f"{key} must be a string of one line.", error="Invalid settings")
+    return value

@@ -1,0 +1,57 @@
+"""Messages as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import Message
+from chalicelib.wire import file as file_wire
+from chalicelib.wire import folder as folder_wire
+from chalicelib.wire.participant import dump_all
+
+MessageJSON = dict[str, Any]
+
+
+def dump(message: Message, body: str, folders: Mapping[str, Folder], expanded: bool = False) -> MessageJSON:
+    """Return the whole object; `expanded` adds the three threading headers."""
+    shown = _compact(message, folders)
+    shown["body"] = body
+    shown["events"] = []
+    if expanded:
+        shown["headers"] = {
+            "Message-Id": message.message_id,
+            "In-Reply-To": message.in_reply_to,
+            "References": list(message.references),
+        }
+    return shown
+
+
+def inside_thread(message: Message, folders: Mapping[str, Folder]) -> MessageJSON:
+    """Return the form inside an expanded thread: no body, no events, no headers."""
+    return _compact(message, folders)
+
+
+def _compact(message: Message, folders: Mapping[str, Folder]) -> MessageJSON:
+    folder = folders.get(message.folder_id or "")
+    return {
+        "id": message.id,
+        "object": "message",
+        "account_id": message.account_id,
+        "thread_id": message.thread_id,
+        "subject": message.subject,
+        "from": dump_all(message.sender),
+        "to": dump_all(message.to),
+        "cc": dump_all(message.cc),
+        "bcc": dump_all(message.bcc),
+        "reply_to": dump_all(message.reply_to),
+        "date": message.date,
+        "unread": message.unread,
+        "starred": message.starred,
+        "snippet": message.snippet,
+        "files": [file_wire.attached(file) for file in message.files],
+        "folder": folder_wire.reference(folder) if folder else None,
+        "cids": [f.content_id for f in message.files if f.content_id and f.disposition == "inline"],
+        "metadata": {},
+    }

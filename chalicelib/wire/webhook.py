@@ -1,0 +1,65 @@
+"""Webhooks as the management API shows and takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from chalicelib.domain.webhook import TRIGGERS, Webhook
+from chalicelib.errors import InvalidRequest
+from chalicelib.wire import body as read
+
+
+def dump(webhook: Webhook) -> dict[str, Any]:
+    """Return the object."""
+    return {
+        "id": webhook.id,
+        "application_id": webhook.application_id,
+        "callback_url": webhook.callback_url,
+        "state": webhook.state,
+        "triggers": sorted(webhook.triggers),
+        "version": "2.0",
+    }
+
+
+def load(body: read.Body, id: str, application_id: str, plain_http: bool) -> Webhook:
+    """Read a new webhook. Raises InvalidRequest; http is taken only where `plain_http` says so."""
+    return Webhook(
+        id=id,
+        application_id=application_id,
+        callback_url=_url(read.required(body, "callback_url"), plain_http),
+        triggers=_triggers(body),
+        state=state(body, default="active"),
+    )
+
+
+def state(body: read.Body, default: str | None = None) -> str:
+    """Read the state a customer may set."""
+    value = read.text(body, "state") or default
+    if value not in ("active", "inactive"):
+        raise InvalidRequest("state must be active or inactive")
+    return value
+
+
+def _triggers(body: read.Body) -> frozenset[str]:
+    names = read.texts(body, "triggers")
+    if not names:
+        raise InvalidRequest("triggers must be a non-empty array of trigger names")
+    unknown = sorted(set(names) - TRIGGERS)
+    if unknown:
+        known = ", ".join(sorted(TRIGGERS))
+        raise InvalidRequest(f"Unknown triggers: {', '.join(unknown)[:200]}. Known are: {known}")
+    return frozenset(names)
+
+
+def _url(url: str, plain_http: bool) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid or parts.scheme not in (("http", "https") if plain_http else ("https",)):
+        raise InvalidRequest("callback_url must be an https URL")
+    if parts.username or parts.password or parts.fragment or not url.isascii():
+        raise InvalidRequest("callback_url must not hold credentials, a fragment or non-ASCII characters")
+    return url

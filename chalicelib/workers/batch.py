@@ -1,0 +1,72 @@
+"""Run one batch of a queue or a stream so that only what failed comes back."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict, TypeVar
+
+T = TypeVar("T")
+Event = Mapping[str, Any]
+Record = Mapping[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+class BatchFailures(TypedDict):
+    """Lambda's partial batch response."""
+
+    batchItemFailures: list[dict[str, str]]
+
+
+def each_record(event: Event, handle: Callable[[Mapping[str, Any]], None]) -> BatchFailures:
+    """Hand over the JSON body of each queue message; the messages that failed are named."""
+    failed = []
+    for record in event["Records"]:
+        try:
+            handle(json.loads(record["body"]))
+        except Exception:  # the edge: one bad message must not stop the rest
+            log.exception("message %s failed", record["messageId"])
+            failed.append(record["messageId"])
+    return _failures(failed)
+
+
+def each_group(
+    event: Event,
+    parse: Callable[[Record], tuple[str, T] | None],
+    handle: Callable[[str, list[T]], None],
+) -> BatchFailures:
+    """Hand over the stream records of each account, in order; the earliest failure is named.
+
+    Lambda repeats a stream from the record that is named, so records after it come twice: every
+    handler bears that. The other accounts of the batch are handled all the same.
+    """
+    groups, failed = _grouped(event["Records"], parse)
+    for key, (first, items) in groups.items():
+        try:
+            handle(key, items)
+        except Exception:  # the edge: one account must not stop the others
+            log.exception("stream records of %s failed", key)
+            failed.append(first)
+    if not failed:
+        return _failures([])
+    return _failures([event["Records"][min(failed)]["dynamodb"]["SequenceNumber"]])
+
+
+def _grouped(
+    records: list[Record], parse: Callable[[Record], tuple[str, T] | None]
+) -> tuple[dict[str, tuple[int, list[T]]], list[int]]:
+    """Sort records by key up to the first that cannot be read; positions are those in the batch."""
+    groups: dict[str, tuple[int, list[T]]] = {}
+    for position, record in enumerate(records):
+        try:
+            parsed = parse(record)
+        except Exception:  # the edge: what came before it is still good
+            log.exception("stream record %s cannot be read", record["dynamodb"]["SequenceNumber"])
+            return groups, [position]
+        if parsed:
+            groups.setdefault(parsed[0], (position, []))[1].append(parsed[1])
+    return groups, []
+
+
+def _failures(ids: list[str]) -> BatchFailures:
+    return {"batchItemFailures": [{"itemIdentifier": id} for id in ids]}

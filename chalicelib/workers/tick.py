@@ -1,0 +1,34 @@
+"""The minute tick: the only clock of the system."""
+
+from __future__ import annotations
+
+import time
+from itertools import groupby
+
+from chalicelib.services import services
+from chalicelib.sync import schedule
+from chalicelib.webhooks.fanout import notice
+
+
+def run() -> None:
+    """Enqueue the accounts to be polled and the deliveries whose time has come."""
+    now = time.time()
+    _poll(now)
+    _deliver(int(now))
+
+
+def _poll(now: float) -> None:
+    every = services()
+    # The local runtime ticks every few seconds for one user, who waits for new mail.
+    due = [
+        poll.account_id for poll in every.polls.all() if every.settings.local or schedule.is_due(poll, now)
+    ]
+    if due:
+        every.queues.send("sync", [{"account_id": id} for id in due], "poll")
+
+
+def _deliver(now: int) -> None:
+    every = services()
+    due = sorted(every.deliveries.due(now), key=lambda delivery: delivery.webhook_id)
+    for webhook_id, some in groupby(due, key=lambda delivery: delivery.webhook_id):
+        every.queues.send("deliveries", [notice(delivery) for delivery in some], webhook_id)

@@ -1,0 +1,138 @@
+"""The HTTP and HTTPS server in front of app.py: `python -m infra.local.front HTTP_PORT HTTPS_PORT`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import uvicorn
+from chalice.local import LocalChalice
+
+import app as application
+from infra.local import gateway, invocation
+from infra.local.state import Home
+
+THREADS = 16
+TIMEOUT = 29
+HOST = "127.0.0.1"
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Front:
+    """The ASGI application: one API Gateway event per request, answered in a thread."""
+
+    def __init__(self, app: Any) -> None:
+        app.__class__ = LocalChalice  # keeps the current request per thread; Chalice does not
+        self._app = app
+        self._pool = ThreadPoolExecutor(THREADS, "api")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        body = await _read(receive)
+        if body is None:
+            answer = gateway.error(413, "The request is too large.")
+        else:
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._pool, self.respond, _request(scope, body))
+        await _write(send, answer, empty=scope["method"] == "HEAD")
+
+    def respond(self, request: gateway.Request) -> gateway.Answer:
+        """Answer one request."""
+        route = gateway.match(self._app.routes, request.path)
+        if route is None:
+            return gateway.error(404, "No such path.")
+        if ("GET" if request.method == "HEAD" else request.method) not in route.methods:
+            return gateway.error(405, "This method is not allowed here.")
+        event = gateway.event(request, route, self._app.api.binary_types)
+        return gateway.answer(self._app(event, invocation.context("APIHandler", TIMEOUT)))
+
+
+def _request(scope: Message, body: bytes) -> gateway.Request:
+    return gateway.Request(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1").partition("?")[0],
+        query=scope["query_string"].decode("latin-1"),
+        headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
+        body=body,
+        client=(scope.get("client") or [HOST])[0],
+    )
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, None if it is too large."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > gateway.MAX_BODY:
+            return None
+    return bytes(body)
+
+
+async def _write(send: Send, answer: gateway.Answer, empty: bool) -> None:
+    headers = [(n.lower().encode(), v.encode("latin-1", "replace")) for n, v in answer.headers]
+    headers = [pair for pair in headers if pair[0] != b"content-length"]
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if empty else answer.body})
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are handled once, for both."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(http_port: int, https_port: int, home: Home) -> None:
+    """Serve on both ports until SIGTERM or SIGINT."""
+    front = Front(application.app)
+    certificate = str(home.certificate)
+    servers = [
+        _Server(_config(front, http_port)),
+        _Server(_config(front, https_port, ssl_certfile=certificate, ssl_keyfile=certificate)),
+    ]
+
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await asyncio.gather(*(server.serve() for server in servers))
+
+
+def _config(front: Front, port: int, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        front,
+        host=HOST,
+        port=port,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        **more,
+    )
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=os.environ.get("POSTERN_LOG_LEVEL", "INFO"))
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), Home.from_env()))
+    os._exit(0)  # threads that still answer somebody who has gone need not be waited for

@@ -1,0 +1,110 @@
+"""One worker process: `python -m infra.local.pollers sync|rest`, the event sources of template.yaml."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from infra.local import invocation, resources
+from infra.local.queues import QueuePoller
+from infra.local.state import ROOT, Home
+from infra.local.streams import StreamPoller
+from infra.local.template import Schedule, Template
+
+SYNC = "sync_account"
+CONCURRENCY = {SYNC: 4, "deliver": 4, "apply_edits": 2}
+STOP_SECONDS = 2.5
+
+log = logging.getLogger(__name__)
+
+
+def load() -> Template:
+    """Return the template with the names and ARNs of what the supervisor has created."""
+    path = Path(os.environ.get("POSTERN_TEMPLATE") or ROOT / "template.yaml")
+    template = Template.read(path, os.environ["POSTERN_TABLE_PREFIX"], os.environ["AWS_REGION"])
+    resources.create(template)
+    return template
+
+
+def schedule_event(now: datetime) -> dict[str, Any]:
+    """Return what EventBridge sends when a rule fires."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": os.environ["AWS_REGION"],
+        "resources": [],
+        "detail": {},
+    }
+
+
+def _tick(schedule: Schedule, stop: threading.Event) -> None:
+    seconds = float(os.environ.get("POSTERN_TICK_SECONDS", "5"))
+    while not stop.wait(seconds):
+        try:
+            invocation.invoke(schedule.function, schedule_event(datetime.now(UTC)), schedule.timeout)
+        except invocation.FunctionFailed:
+            continue
+
+
+def _threads(part: str, template: Template, queues: list[QueuePoller], stop: threading.Event) -> list[Any]:
+    threads: list[threading.Thread] = []
+    for source in template.queue_sources():
+        if (source.function == SYNC) == (part == "sync"):
+            queues.append(QueuePoller(source, stop))
+            threads += queues[-1].threads(CONCURRENCY.get(source.function, 1))
+    if part == "sync":
+        return [*threads, *_watchers(stop)]
+    checkpoints = Home.from_env().checkpoints
+    for stream in template.stream_sources():
+        threads.append(StreamPoller(stream, checkpoints / f"{stream.function}.json", stop).thread())
+    for schedule in template.schedules():
+        threads.append(threading.Thread(target=_tick, args=(schedule, stop), daemon=True))
+    return threads
+
+
+def _watchers(stop: threading.Event) -> list[threading.Thread]:
+    if os.environ.get("POSTERN_WATCH") == "0":
+        return []
+    from infra.local import watcher  # noqa: PLC0415 mail libraries only where they are used
+
+    return [threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True)]
+
+
+def main(part: str) -> None:
+    """Work until told to stop."""
+    level = os.environ.get("POSTERN_LOG_LEVEL", "INFO")
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
+    stop = threading.Event()
+    signals: list[int] = []  # setting an event in a handler could wait for the very lock it interrupts
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _: signals.append(caught))
+    queues: list[QueuePoller] = []
+    threads = _threads(part, load(), queues, stop)
+    for thread in threads:
+        thread.start()
+    log.info("%s: %d threads", part, len(threads))
+    while not signals:
+        time.sleep(0.1)
+    stop.set()
+    end = time.monotonic() + STOP_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    for queue in queues:
+        queue.give_back()
+    os._exit(0)  # calls that have not ended may be repeated; nothing waits for them
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

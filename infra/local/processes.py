@@ -1,0 +1,117 @@
+"""Child processes that are started again when they die and stopped in the right order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from infra.local.state import ROOT, Home, write_json
+
+STOP_SECONDS, EMULATOR_STOP_SECONDS = 3.5, 10.0
+CHECK_SECONDS = 0.1
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+SETTLED_SECONDS = 30.0
+LAST = "emulator"
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A program and its whole environment."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+class Supervisor:
+    """Keeps children alive; the emulator outlives the others, so that they can finish."""
+
+    class Stopped(Exception):
+        """We were asked to stop."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._children: dict[str, Child] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
+        self._pause: dict[str, float] = {}
+        self._stopping = False
+
+    def start(self, child: Child) -> None:
+        """Start a child and keep it alive from now on."""
+        self._children[child.name] = child
+        self._spawn(child)
+
+    def once(self, child: Child) -> None:
+        """Run a child to its end. Raises OSError if it fails."""
+        if self._open(child).wait() != 0:
+            raise OSError(f"The step {child.name} failed.")
+
+    def watch(self) -> None:
+        """Restart what dies. Raises Stopped when we are asked to stop."""
+        while True:
+            for name, process in list(self._running.items()):
+                if process.poll() is not None:
+                    self._restart(name, process.returncode)
+            time.sleep(CHECK_SECONDS)
+
+    def ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler: leave whatever we are doing, once."""
+        if not self._stopping:
+            self._stopping = True
+            raise self.Stopped
+
+    def stop(self) -> None:
+        """End every child, the emulator last; whoever does not listen is killed."""
+        self._stopping = True
+        others = [process for name, process in self._running.items() if name != LAST]
+        _end(others, STOP_SECONDS)
+        _end([process for name, process in self._running.items() if name == LAST], EMULATOR_STOP_SECONDS)
+        self._home.children.unlink(missing_ok=True)
+
+    def _restart(self, name: str, status: int) -> None:
+        pause = self._pause.get(name, SHORTEST_PAUSE)
+        if time.monotonic() - self._started[name] > SETTLED_SECONDS:
+            pause = SHORTEST_PAUSE
+        print(f"{name} ended with status {status}; starting it again.", flush=True)
+        time.sleep(pause)
+        self._pause[name] = min(pause * 2, LONGEST_PAUSE)
+        self._spawn(self._children[name])
+
+    def _spawn(self, child: Child) -> None:
+        self._running[child.name] = self._open(child)
+        self._started[child.name] = time.monotonic()
+        pids = {name: process.pid for name, process in self._running.items()}
+        write_json(self._home.children, {"supervisor": os.getpid(), **pids})
+
+    def _open(self, child: Child) -> subprocess.Popen[bytes]:
+        with (self._home.logs / f"{child.name}.log").open("ab") as log:
+            return subprocess.Popen(
+                child.command,
+                cwd=ROOT,
+                env=dict(child.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches us only, so that we decide the order
+            )
+
+
+def _end(processes: Sequence[subprocess.Popen[Any]], seconds: float) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + seconds
+    for process in processes:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

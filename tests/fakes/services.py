@@ -1,0 +1,215 @@
+"""Services in memory, for tests of the HTTP face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.config import Settings
+from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
+from chalicelib.domain.delta import Change, Delta
+from chalicelib.domain.webhook import Webhook
+from chalicelib.store.ports import Poll
+from tests.fakes.store import MemoryBlobs, MemoryMail
+
+SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
+SETTINGS = Settings(table_prefix="t", bucket="b", key_id="k", pepper="p", queue_urls={}, local=True)
+
+
+@dataclass
+class MemoryAccounts:
+    """The port Accounts."""
+
+    rows: dict[str, Account] = field(default_factory=dict)
+
+    def get(self, account_id: str) -> Account | None:
+        return self.rows.get(account_id)
+
+    def by_email(self, application_id: str, email: str) -> Account | None:
+        found = (a for a in self.of_application(application_id) if a.email_address.lower() == email.lower())
+        return next(found, None)
+
+    def of_application(self, application_id: str) -> list[Account]:
+        return [a for a in self.rows.values() if a.application_id == application_id]
+
+    def create(self, account: Account, settings: MailSettings) -> Account:
+        return self.rows.setdefault(account.id, account)
+
+    def reconnect(self, account: Account, settings: MailSettings) -> Account:
+        self.rows[account.id] = replace(account, rev=account.rev + 1)
+        return self.rows[account.id]
+
+    def settings(self, account_id: str) -> MailSettings:
+        return MailSettings(imap=SERVER, smtp=SERVER)
+
+    def transition(self, account: Account, state: SyncState) -> Account:
+        self.rows[account.id] = replace(account, state=state)
+        return self.rows[account.id]
+
+
+@dataclass
+class MemoryApplications:
+    """The port Applications."""
+
+    rows: dict[str, tuple[Application, str]] = field(default_factory=dict)
+
+    def create(self, application: Application, secret: str) -> None:
+        self.rows[application.id] = (application, secret)
+
+    def get(self, application_id: str) -> Application | None:
+        return self.rows[application_id][0] if application_id in self.rows else None
+
+    def secret(self, application_id: str) -> str:
+        return self.rows[application_id][1]
+
+    def verify(self, application_id: str, secret: str) -> bool:
+        return application_id in self.rows and self.rows[application_id][1] == secret
+
+
+@dataclass
+class MemoryTokens:
+    """The port Tokens."""
+
+    tokens: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def issue(self, account_id: str) -> str:
+        self.tokens[f"token{len(self.tokens)}"] = account_id
+        return f"token{len(self.tokens) - 1}"
+
+    def account_of(self, token: str) -> str | None:
+        return self.tokens.get(token)
+
+    def issue_code(self, application_id: str, account_id: str) -> str:
+        self.codes[f"code{len(self.codes)}"] = (application_id, account_id)
+        return f"code{len(self.codes) - 1}"
+
+    def redeem_code(self, application_id: str, code: str) -> str | None:
+        owner, account_id = self.codes.pop(code, ("", ""))
+        return account_id if owner == application_id else None
+
+
+@dataclass
+class MemoryWebhooks:
+    """The port Webhooks."""
+
+    rows: dict[str, Webhook] = field(default_factory=dict)
+
+    def put(self, webhook: Webhook) -> None:
+        self.rows[webhook.id] = webhook
+
+    def get(self, application_id: str, id: str) -> Webhook | None:
+        return self.rows.get(id)
+
+    def of_application(self, application_id: str) -> list[Webhook]:
+        return list(self.rows.values())
+
+    def delete(self, application_id: str, id: str) -> None:
+        self.rows.pop(id, None)
+
+
+@dataclass
+class MemoryLog:
+    """The port DeltaLog."""
+
+    entries: list[Delta] = field(default_factory=list)
+
+    def append(self, account_id: str, changes: Sequence[Change], at: int) -> int:
+        for change in changes:
+            self.entries.append(Delta(seq=len(self.entries) + 1, at=at, change=change))
+        return len(self.entries)
+
+    def head(self, account_id: str) -> tuple[int, int]:
+        return (self.entries[-1].seq, self.entries[-1].at) if self.entries else (0, 0)
+
+    def since(self, account_id: str, seq: int, limit: int) -> list[Delta]:
+        return self.entries[seq : seq + limit]
+
+
+@dataclass
+class MemoryPolls:
+    """The port Polls."""
+
+    rows: dict[str, Poll] = field(default_factory=dict)
+
+    def put(self, poll: Poll) -> None:
+        self.rows[poll.account_id] = poll
+
+    def remove(self, account_id: str) -> None:
+        self.rows.pop(account_id, None)
+
+    def all(self) -> Iterator[Poll]:
+        yield from self.rows.values()
+
+
+@dataclass
+class MemoryQueues:
+    """The port Queues."""
+
+    sent: list[tuple[str, Mapping[str, str | int]]] = field(default_factory=list)
+
+    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str) -> None:
+        self.sent += [(queue, body) for body in bodies]
+
+
+@dataclass
+class MemoryServer:
+    """A mail server of both kinds; `refused` is what `send` answers."""
+
+    filed: list[tuple[str, bytes, Flags]] = field(default_factory=list)
+    mailed: list[tuple[str, list[str], bytes]] = field(default_factory=list)
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    files_itself: bool = False
+    failure: Exception | None = None
+
+    def verify(self) -> None:
+        pass
+
+    def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> dict[str, tuple[int, str]]:
+        self.mailed.append((sender, list(recipients), raw))
+        return self.refused
+
+    def collections(self) -> list[Collection]:
+        return [Collection(id="INBOX", name="INBOX", role="inbox")]
+
+    def fetch(self, collection_id: str, id: RemoteId) -> bytes:
+        raise AssertionError("no test lets the copy expire")
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        pass
+
+    def append(self, collection_id: str, raw: bytes, flags: Flags) -> None:
+        if self.failure:
+            raise self.failure
+        self.filed.append((collection_id, raw, flags))
+
+    def find(self, collection_id: str, message_id: str) -> RemoteId | None:
+        return RemoteId("1.1") if self.files_itself else None
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class MemoryServices:
+    """What `services()` returns in tests."""
+
+    settings: Settings = SETTINGS
+    mail: MemoryMail = field(default_factory=MemoryMail)
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    log: MemoryLog = field(default_factory=MemoryLog)
+    accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
+    applications: MemoryApplications = field(default_factory=MemoryApplications)
+    tokens: MemoryTokens = field(default_factory=MemoryTokens)
+    webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
+    polls: MemoryPolls = field(default_factory=MemoryPolls)
+    queues: MemoryQueues = field(default_factory=MemoryQueues)
+    server: MemoryServer = field(default_factory=MemoryServer)
+
+    def provider(self, account: Account) -> Any:
+        return self.server
+
+    def transport(self, account: Account) -> Any:
+        return self.server

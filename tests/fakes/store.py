@@ -1,0 +1,186 @@
+"""The store's ports in memory, with a counter of writes and a way to fail at the nth one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.domain.account import Account, MailSettings, SyncState
+from chalicelib.domain.anchor import Anchor
+from chalicelib.domain.change import Cursor, Flags, RemoteId
+from chalicelib.domain.delta import Change, Event
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import File, Message
+from chalicelib.domain.thread import Thread
+from chalicelib.store.ports import Lease, LeaseLost, Location, MailChanges, Revised, Stale
+
+
+class Crash(BaseException):
+    """The worker dies here."""
+
+
+@dataclass
+class Fuse:
+    """Counts effects; blows before the one numbered `at` (from 1)."""
+
+    at: int | None = None
+    count: int = 0
+
+    def burn(self) -> None:
+        self.count += 1
+        if self.at is not None and self.count >= self.at:
+            self.at = None
+            raise Crash
+
+
+@dataclass
+class MemoryMail:
+    """Mail port on dictionaries; one account per instance is enough for tests."""
+
+    fuse: Fuse = field(default_factory=Fuse)
+    all_messages: dict[str, Message] = field(default_factory=dict)
+    all_threads: dict[str, Thread] = field(default_factory=dict)
+    all_anchors: dict[str, Anchor] = field(default_factory=dict)
+    all_locations: dict[tuple[str, RemoteId], Location] = field(default_factory=dict)
+    all_bodies: dict[str, str] = field(default_factory=dict)
+    all_folders: dict[str, Folder] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    rev: int = 0
+
+    def folders(self, account_id: str) -> list[Folder]:
+        return sorted(self.all_folders.values(), key=lambda f: (f.created_at, f.id))
+
+    def save_folders(self, account_id: str, changes: Sequence[Revised[Folder]]) -> None:
+        for change in changes:
+            self._put("folder", self.all_folders, change)
+
+    def messages(self, account_id: str, ids: Iterable[str]) -> dict[str, Message]:
+        return {id: self.all_messages[id] for id in ids if id in self.all_messages}
+
+    def threads(self, account_id: str, ids: Iterable[str]) -> dict[str, Thread]:
+        return {id: self.all_threads[id] for id in ids if id in self.all_threads}
+
+    def anchors(self, account_id: str, keys: Iterable[str]) -> dict[str, Anchor]:
+        return {key: self.all_anchors[key] for key in keys if key in self.all_anchors}
+
+    def locations(
+        self, account_id: str, folder_id: str, remote_ids: Iterable[RemoteId]
+    ) -> dict[RemoteId, Location]:
+        keys = ((folder_id, id) for id in remote_ids)
+        return {key[1]: self.all_locations[key] for key in keys if key in self.all_locations}
+
+    def known(self, account_id: str, folder_id: str) -> dict[RemoteId, Flags]:
+        return {id: place.flags for (folder, id), place in self.all_locations.items() if folder == folder_id}
+
+    def bodies(self, account_id: str, ids: Iterable[str]) -> dict[str, str]:
+        return {id: self.all_bodies[id] for id in ids if id in self.all_bodies}
+
+    def save(self, account_id: str, changes: MailChanges, keep_days: int = 0) -> None:
+        self.all_bodies.update(changes.bodies)
+        for message in changes.messages:
+            self._put("message", self.all_messages, message)
+        for thread in changes.threads:
+            self._put("thread", self.all_threads, thread)
+        for anchor in changes.anchors:
+            self.fuse.burn()
+            self.all_anchors[anchor.key] = anchor
+        for key, location in changes.locations.items():
+            self.fuse.burn()
+            if location is None:
+                self.all_locations.pop(key, None)
+            else:
+                self.all_locations[key] = location
+
+    def newest_messages(
+        self, account_id: str, before: int | None = None, after: int | None = None
+    ) -> Iterator[Message]:
+        for message in sorted(self.all_messages.values(), key=lambda m: (m.date, m.id), reverse=True):
+            if (before is None or message.date <= before) and (after is None or message.date > after):
+                yield message
+
+    def newest_threads(
+        self, account_id: str, before: int | None = None, after: int | None = None
+    ) -> Iterator[Thread]:
+        for thread in sorted(self.all_threads.values(), key=lambda t: (t.last_at, t.id), reverse=True):
+            if (before is None or thread.last_at < before) and (after is None or thread.last_at > after):
+                yield thread
+
+    def file(self, account_id: str, file_id: str) -> tuple[File, str] | None:
+        pairs = ((file, message.id) for message in self.all_messages.values() for file in message.files)
+        return next((pair for pair in pairs if pair[0].id == file_id), None)
+
+    def _put(self, kind: str, table: dict[str, Any], change: Revised[Any]) -> None:
+        if change.old == change.new:
+            return
+        self.fuse.burn()
+        id = (change.new or change.old).id
+        stored = table.get(id)
+        if (stored.rev if stored else 0) != (change.old.rev if change.old else 0):
+            raise Stale
+        self.rev += 1
+        event = Event.DELETE if change.new is None else Event.MODIFY if stored else Event.CREATE
+        self.changes.append(Change(account_id="a", kind=kind, id=id, event=event, rev=self.rev))
+        if change.new is None:
+            del table[id]
+        else:
+            table[id] = replace(change.new, rev=self.rev)
+
+
+@dataclass
+class MemoryCheckpoints:
+    """Checkpoints port; a lease is given to whoever asks last."""
+
+    fuse: Fuse = field(default_factory=Fuse)
+    saved: dict[str, Cursor] = field(default_factory=dict)
+    epoch: int = 0
+
+    def cursors(self, account_id: str) -> dict[str, Cursor]:
+        return dict(self.saved)
+
+    def acquire(self, account_id: str, seconds: float) -> Lease | None:
+        self.fuse.burn()
+        self.epoch += 1
+        return Lease(account_id, self.epoch)
+
+    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
+        self.fuse.burn()
+        if lease.epoch != self.epoch:
+            raise LeaseLost
+        if cursor is None:
+            self.saved.pop(folder_id, None)
+        else:
+            self.saved[folder_id] = cursor
+
+    def release(self, lease: Lease) -> None:
+        pass
+
+
+@dataclass
+class MemoryBlobs:
+    """Blobs port."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def put(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    def get(self, key: str, offset: int, length: int) -> bytes | None:
+        return self.objects[key][offset : offset + length] if key in self.objects else None
+
+
+@dataclass
+class MemoryAccounts:
+    """The two calls of the Accounts port that syncing makes."""
+
+    account: Account
+
+    def get(self, account_id: str) -> Account | None:
+        return self.account
+
+    def transition(self, account: Account, state: SyncState) -> Account:
+        self.account = replace(account, state=state)
+        return self.account
+
+    def settings(self, account_id: str) -> MailSettings:
+        raise LookupError(account_id)

@@ -1,0 +1,57 @@
+"""A whole deployment in moto: the five tables, the bucket, the key and the queues, still empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+from chalicelib.config import Settings
+
+REGION = "us-east-1"
+PREFIX = "test"
+TABLES = ("core", "mail", "body", "log", "work")
+QUEUES = ("sync", "edits", "deliveries")
+
+
+@contextmanager
+def deployment() -> Iterator[Settings]:
+    """Yield the settings of a fresh deployment that vanishes afterwards."""
+    with mock_aws():
+        for name in TABLES:
+            _create_table(f"{PREFIX}-{name}")
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket=f"{PREFIX}-bucket")
+        key = boto3.client("kms", region_name=REGION).create_key()["KeyMetadata"]["KeyId"]
+        sqs = boto3.client("sqs", region_name=REGION)
+        urls = {name: sqs.create_queue(QueueName=f"{PREFIX}-{name}")["QueueUrl"] for name in QUEUES}
+        yield Settings(
+            table_prefix=PREFIX,
+            bucket=f"{PREFIX}-bucket",
+            key_id=key,
+            pepper="a pepper for tests",
+            queue_urls=urls,
+            region=REGION,
+            history_days=0,
+        )
+
+
+def rows(settings: Settings, table: str) -> list[dict[str, Any]]:
+    """Return every raw row of a table, in DynamoDB's own notation."""
+    dynamodb = boto3.client("dynamodb", region_name=settings.region)
+    pages = dynamodb.get_paginator("scan").paginate(TableName=f"{settings.table_prefix}-{table}")
+    return [row for page in pages for row in page["Items"]]
+
+
+def _create_table(name: str) -> None:
+    boto3.client("dynamodb", region_name=REGION).create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )

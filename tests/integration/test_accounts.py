@@ -1,0 +1,182 @@
+"""Accounts, applications and webhooks of several tenants in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from chalicelib.config import Settings
+from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.webhook import Webhook
+from chalicelib.errors import Conflict
+from chalicelib.store.blobs import S3Blobs
+from chalicelib.store.ports import Stale
+from chalicelib.store.queues import SqsQueues
+from chalicelib.store.tables.accounts import AccountTable
+from chalicelib.store.tables.applications import ApplicationTable
+from chalicelib.store.tables.webhooks import WebhookTable
+from chalicelib.store.vault import Unsealable, Vault
+from tests.integration.aws import deployment, rows
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    with deployment() as settings:
+        yield settings
+
+
+@pytest.fixture
+def accounts(settings: Settings) -> AccountTable:
+    return AccountTable(settings, Vault(settings), now=lambda: NOW)
+
+
+def account(id: str = "acct1", application_id: str = "app1", email: str = "Ann@x.org") -> Account:
+    return Account(
+        id=id,
+        application_id=application_id,
+        email_address=email,
+        name="",
+        provider="imap",
+        state=SyncState.INITIALIZING,
+        linked_at=int(NOW),
+        scopes="email",
+        history_days=0,
+    )
+
+
+def mail(password: str = "hunter2-in-clear") -> MailSettings:
+    server = Server(host="mail.x.org", port=993, username="ann", password=password)
+    return MailSettings(imap=server, smtp=replace(server, port=465), tls_required=False)
+
+
+def test_an_account_comes_back_as_it_was_stored(accounts: AccountTable) -> None:
+    stored = accounts.create(account(), mail())
+    assert stored == replace(account(), rev=int(NOW * 1000))
+    assert accounts.get("acct1") == accounts.by_email("app1", "ann@X.ORG") == stored
+    assert accounts.settings("acct1") == mail()
+
+
+def test_an_address_is_connected_once_per_application(accounts: AccountTable) -> None:
+    first = accounts.create(account(), mail())
+    assert accounts.create(account(id="acct2", email="ANN@x.org"), mail("other")) == first
+    assert accounts.get("acct2") is None
+    assert accounts.settings("acct1") == mail()
+
+
+def test_tenants_do_not_see_each_other(accounts: AccountTable) -> None:
+    ours = accounts.create(account(), mail())
+    theirs = accounts.create(account(id="acct2", application_id="app2"), mail("theirs"))
+    assert accounts.of_application("app1") == [ours]
+    assert accounts.of_application("app2") == [theirs]
+    assert accounts.by_email("app2", "ann@x.org") == theirs
+    assert accounts.by_email("app3", "ann@x.org") is None
+
+
+def test_an_id_in_use_is_never_handed_to_another_tenant(accounts: AccountTable) -> None:
+    ours = accounts.create(account(), mail())
+    with pytest.raises(Conflict):
+        accounts.create(account(application_id="app2"), mail("theirs"))
+    assert accounts.get("acct1") == ours
+    assert accounts.by_email("app2", "ann@x.org") is None
+
+
+def test_accounts_are_listed_oldest_first(accounts: AccountTable) -> None:
+    for id, age in (("b", 1), ("a", 0), ("c", 2)):
+        accounts.create(replace(account(id=id, email=id), linked_at=int(NOW) - age), mail())
+    assert [a.id for a in accounts.of_application("app1")] == ["c", "b", "a"]
+
+
+def test_a_transition_from_an_old_revision_is_stale(accounts: AccountTable) -> None:
+    before = accounts.create(account(), mail())
+    running = accounts.transition(before, SyncState.RUNNING)
+    assert running.rev == before.rev + 1
+    assert accounts.get("acct1") == running
+    with pytest.raises(Stale):
+        accounts.transition(before, SyncState.STOPPED)
+    assert accounts.transition(running, SyncState.RUNNING) is running
+
+
+def test_reconnecting_replaces_the_credentials_and_starts_again(accounts: AccountTable) -> None:
+    old = accounts.transition(accounts.create(account(), mail()), SyncState.INVALID)
+    renewed = accounts.reconnect(replace(old, name="Ann"), mail("new"))
+    assert (renewed.state, renewed.name, renewed.rev) == (SyncState.INITIALIZING, "Ann", old.rev + 1)
+    assert accounts.get("acct1") == renewed
+    assert accounts.settings("acct1") == mail("new")
+
+
+def test_swapped_credentials_do_not_open(settings: Settings, accounts: AccountTable) -> None:
+    accounts.create(account(), mail())
+    accounts.create(account(id="acct2", email="bob@x.org"), mail("bob's"))
+    dynamodb = boto3.client("dynamodb", region_name=settings.region)
+    sealed = {row["id"]["S"]: row for row in rows(settings, "core") if "credentials" in row}
+    stolen = {**sealed["acct1"], "credentials": sealed["acct2"]["credentials"]}
+    dynamodb.put_item(TableName=f"{settings.table_prefix}-core", Item=stolen)
+    with pytest.raises(Unsealable):
+        accounts.settings("acct1")
+
+
+def test_no_secret_is_stored_in_clear(settings: Settings, accounts: AccountTable) -> None:
+    accounts.create(account(), mail())
+    ApplicationTable(settings, Vault(settings)).create(Application(id="app1", name="A"), "client-secret")
+    dump = repr(rows(settings, "core"))
+    assert "hunter2" not in dump
+    assert "client-secret" not in dump
+
+
+def test_an_application_keeps_its_secret_and_verifies_it(settings: Settings) -> None:
+    applications = ApplicationTable(settings, Vault(settings))
+    application = Application(id="app1", name="A", redirect_uris=("https://b", "https://a"))
+    applications.create(application, "s3cret")
+    assert applications.get("app1") == application
+    assert applications.get("app2") is None
+    assert applications.secret("app1") == "s3cret"
+    assert applications.verify("app1", "s3cret")
+    assert not applications.verify("app1", "S3cret")
+    assert not applications.verify("app2", "s3cret")
+    with pytest.raises(Conflict):
+        applications.create(application, "other")
+
+
+def test_webhooks_are_listed_oldest_first_and_only_to_their_owner(settings: Settings) -> None:
+    times = iter([3.0, 4.0, 5.0])
+    webhooks = WebhookTable(settings, now=lambda: next(times))
+    first, second = (
+        Webhook(
+            id=id,
+            application_id="app1",
+            callback_url="https://x.org",
+            triggers=frozenset({"message.created"}),
+            state="active",
+        )
+        for id in "zy"
+    )
+    webhooks.put(first)
+    webhooks.put(second)
+    paused = replace(first, state="inactive", triggers=frozenset())
+    webhooks.put(paused)
+    assert webhooks.of_application("app1") == [paused, second]
+    assert webhooks.of_application("app2") == []
+    assert webhooks.get("app2", "z") is None
+    webhooks.delete("app1", "z")
+    webhooks.delete("app1", "z")
+    assert webhooks.of_application("app1") == [second]
+
+
+def test_a_blob_is_read_by_range_and_none_once_gone(settings: Settings) -> None:
+    blobs = S3Blobs(settings)
+    blobs.put("raw/1", b"0123456789")
+    assert blobs.get("raw/1", 2, 3) == b"234"
+    assert blobs.get("raw/2", 0, 3) is None
+
+
+def test_a_queue_takes_more_messages_than_one_call_may_carry(settings: Settings) -> None:
+    SqsQueues(settings).send("sync", [{"account_id": "a", "n": n} for n in range(23)], "app1")
+    waiting = boto3.client("sqs", region_name=settings.region).get_queue_attributes(
+        QueueUrl=settings.queue_urls["sync"], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    assert waiting["Attributes"]["ApproximateNumberOfMessages"] == "23"

@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+
+from chalicelib.auth.connect import Desk, connect
+from chalicelib.domain.account import SyncState
+from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
+from chalicelib.wire import connection
+from tests.fakes.services import MemoryAccounts, MemoryPolls, MemoryQueues, MemoryServer
+
+BODY = {
+    "client_id": "app", "name": "Mira", "email_address": "mira@kestrel.example", "provider": "imap",
+    "settings": {
+        "imap_host": "h", "imap_port": 993, "imap_username": "u", "imap_password": "p",
+        "smtp_host": "h", "smtp_port": 587, "smtp_username": "u", "smtp_password": "p",
+    },
+}  # fmt: skip
+
+
+def desk_on(server: Any, accounts: MemoryAccounts | None = None) -> Desk:
+    return Desk(
+        accounts=accounts or MemoryAccounts(),
+        polls=MemoryPolls(),
+        queues=MemoryQueues(),
+        open_mailbox=lambda settings: server,
+        open_transport=lambda settings: server,
+        pepper="p",
+        history_days=30,
+    )
+
+
+def test_a_new_account_is_stored_polled_and_synced() -> None:
+    accounts = MemoryAccounts()
+    desk = desk_on(MemoryServer(), accounts)
+    account = connect(desk, connection.load(BODY), now=5)
+    assert accounts.get(account.id) == account and account.state is SyncState.INITIALIZING
+    assert desk.queues.sent == [("sync", {"account_id": account.id})]  # type: ignore[attr-defined]
+
+
+def test_connecting_again_renews_the_same_account() -> None:
+    desk = desk_on(MemoryServer())
+    first = connect(desk, connection.load(BODY), now=5)
+    again = connect(desk, connection.load({**BODY, "name": "Mira O."}), now=9)
+    assert (again.id, again.linked_at, again.name) == (first.id, 5, "Mira O.")
+
+
+class Refusing(MemoryServer):
+    """Its IMAP side cannot be reached."""
+
+    def collections(self) -> Any:
+        raise ProviderError("no such host", step="dns")
+
+
+class NoSending(MemoryServer):
+    """Its SMTP side refuses the login."""
+
+    def verify(self) -> None:
+        raise SendFailed(403, "535 no")
+
+
+@pytest.mark.parametrize(
+    ("server", "step", "side", "status"),
+    [(Refusing(), "dns", "imap", 400), (NoSending(), "login", "smtp", 403)],
+)
+def test_a_failure_names_its_step_and_stores_nothing(server: Any, step: str, side: str, status: int) -> None:
+    accounts = MemoryAccounts()
+    with pytest.raises(ConnectFailed) as caught:
+        connect(desk_on(server, accounts), connection.load(BODY), now=5)
+    assert (caught.value.details["error"], caught.value.details["server"]) == (step, side)
+    assert caught.value.status == status and not accounts.rows

@@ -1,0 +1,199 @@
+"""What template.yaml promises to the one who deploys it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chalice.cli.factory import CLIFactory
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+from infra import build_template
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
+Json = dict[str, Any]
+
+
+@cache
+def resources() -> Json:
+    found: Json = yaml.safe_load(TEMPLATE.read_text("utf-8"))["Resources"]
+    return found
+
+
+@cache
+def deployed() -> Json:
+    """Return the resources after SAM's own transformation."""
+    document = yaml.safe_load(TEMPLATE.read_text("utf-8"))
+    for function in build_template.functions(document["Resources"]).values():
+        function["Properties"]["CodeUri"] = "s3://bucket/key"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        translated: Json = Translator({}, Parser()).translate(document, {})
+    found: Json = translated["Resources"]
+    return found
+
+
+@cache
+def chalice_app() -> Any:
+    return CLIFactory(str(ROOT), environ={}).load_chalice_app()
+
+
+def of_type(found: Json, kind: str) -> dict[str, Json]:
+    return {name: item["Properties"] for name, item in found.items() if item["Type"] == kind}
+
+
+def statements(name: str) -> list[Json]:
+    role = resources()[f"{name}Role"]["Properties"]
+    return [item for policy in role["Policies"] for item in policy["PolicyDocument"]["Statement"]]
+
+
+def actions(name: str) -> set[str]:
+    found = [item["Action"] for item in statements(name)]
+    return {action for item in found for action in ([item] if isinstance(item, str) else item)}
+
+
+def test_the_committed_template_is_what_the_sources_say() -> None:
+    assert TEMPLATE.read_text("utf-8") == build_template.build()
+
+
+def test_check_notices_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drifted = tmp_path / "template.yaml"
+    drifted.write_text(TEMPLATE.read_text("utf-8") + "# edited\n", "utf-8")
+
+    assert build_template.main(["--check", "--output", str(drifted)]) == 1
+    assert "out of date" in capsys.readouterr().err
+    assert build_template.main(["--check"]) == 0
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    lint = [sys.executable, "-c", "import sys; from cfnlint.runner import main; sys.exit(main())"]
+    lint += ["--regions", "us-east-1", "--template", str(TEMPLATE)]
+    done = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_nothing_in_it_names_this_machine() -> None:
+    assert str(ROOT) not in TEMPLATE.read_text("utf-8")
+
+
+def test_every_function_of_the_app_is_deployed_and_no_other() -> None:
+    app = chalice_app()
+    declared = {"app.app"} | {source.handler_string for source in app.event_sources}
+    handlers = [item["Handler"] for item in of_type(deployed(), "AWS::Lambda::Function").values()]
+    assert sorted(handlers) == sorted(declared)
+
+
+def test_every_function_runs_alike_and_logs_for_two_weeks() -> None:
+    for name, function in of_type(deployed(), "AWS::Lambda::Function").items():
+        assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"]), name
+        group = deployed()[function["LoggingConfig"]["LogGroup"]["Ref"]]
+        assert group["Properties"]["RetentionInDays"] == 14
+
+
+def test_every_route_of_the_app_is_in_the_api() -> None:
+    paths = resources()["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
+    declared = {
+        (path, method.lower()) for path, by_method in chalice_app().routes.items() for method in by_method
+    }
+    found = {(path, method) for path, by_method in paths.items() for method in by_method}
+    assert declared
+    assert declared <= found
+
+
+def test_a_path_position_has_one_variable_name() -> None:
+    names: dict[str, set[str]] = defaultdict(set)
+    for path in chalice_app().routes:
+        parts = path.split("/")
+        for depth, part in enumerate(parts):
+            if part.startswith("{"):
+                names[re.sub(r"{\w+}", "{}", "/".join(parts[:depth]))].add(part)
+    assert {place: sorted(found) for place, found in names.items() if len(found) > 1} == {}
+
+
+def test_every_working_queue_gives_up_after_five_tries_and_raises_an_alarm() -> None:
+    queues = of_type(resources(), "AWS::SQS::Queue")
+    read = [item["EventSourceArn"]["Fn::GetAtt"][0] for item in mappings("MaximumConcurrency")]
+    assert sorted(read) == ["DeliveriesQueue", "EditsQueue", "SyncQueue"]
+    for name in read:
+        redrive = queues[name]["RedrivePolicy"]
+        assert redrive["maxReceiveCount"] == 5
+        assert f"{redrive['deadLetterTargetArn']['Fn::GetAtt'][0]}Alarm" in resources()
+    assert "StreamFailuresAlarm" in resources()
+
+
+def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_run() -> None:
+    for mapping in mappings("MaximumConcurrency"):
+        queue = resources()[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+        function = resources()[mapping["FunctionName"]["Ref"]]["Properties"]
+        assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
+
+
+def mappings(having: str) -> list[Json]:
+    every = of_type(deployed(), "AWS::Lambda::EventSourceMapping").values()
+    return [item for item in every if having in item or having in item.get("ScalingConfig", {})]
+
+
+def test_all_event_sources_take_partial_failures() -> None:
+    every = of_type(deployed(), "AWS::Lambda::EventSourceMapping")
+    assert len(every) == 6
+    for name, mapping in every.items():
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+
+
+def test_no_stream_loses_a_record_silently() -> None:
+    streams = mappings("StartingPosition")
+    assert len(streams) == 3
+    for mapping in streams:
+        assert mapping["StartingPosition"] == "TRIM_HORIZON"
+        assert mapping["BisectBatchOnFunctionError"] is True
+        assert mapping["MaximumRetryAttempts"] == 20
+        assert mapping["MaximumRecordAgeInSeconds"] == 43200
+        failed = mapping["DestinationConfig"]["OnFailure"]["Destination"]
+        assert failed == {"Fn::GetAtt": ["StreamFailures", "Arn"]}
+        for item in mapping["FilterCriteria"]["Filters"]:
+            assert json.loads(item["Pattern"])
+
+
+def test_no_function_may_touch_everything() -> None:
+    for name in build_template.functions(resources()):
+        for statement in statements(name):
+            assert "*" not in (statement["Resource"], *([statement["Action"]])), name
+            assert not [action for action in actions(name) if action.endswith(":*")], name
+
+
+def test_each_function_has_a_role_of_its_own_without_managed_policies() -> None:
+    roles = of_type(deployed(), "AWS::IAM::Role")
+    used = [f["Role"]["Fn::GetAtt"][0] for f in of_type(deployed(), "AWS::Lambda::Function").values()]
+    assert sorted(used) == sorted(roles)
+    assert not [name for name, role in roles.items() if role.get("ManagedPolicyArns")]
+
+
+def test_only_those_who_need_credentials_can_unseal_them() -> None:
+    able = {name for name in build_template.functions(resources()) if "kms:Decrypt" in actions(name)}
+    assert able == {"APIHandler", "SyncAccount", "ApplyEdits", "Deliver"}
+
+
+def test_the_gateway_speaks_the_language_of_the_api() -> None:
+    body = resources()["RestAPI"]["Properties"]["DefinitionBody"]
+    responses = body["x-amazon-apigateway-gateway-responses"]
+    assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+    for response in responses.values():
+        text = response["responseTemplates"]["application/json"]
+        shape = json.loads(text.replace("$context.error.messageString", '"said by the gateway"'))
+        assert shape["type"] in {"invalid_request_error", "api_error"}
+        assert shape["message"]
+
+
+def test_raw_mail_expires_after_a_week() -> None:
+    rules = resources()["MailBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert {"Id": "raw-mail", "Status": "Enabled", "Prefix": "raw/", "ExpirationInDays": 7} in rules
