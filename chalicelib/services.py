@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account
+from chalicelib.domain.delta import Change
 from chalicelib.store import ports
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ class Services:
     settings: Settings = field(default_factory=Settings.from_env)
 
     @cached_property
+    def dynamodb(self) -> Any:
+        """The client of DynamoDB."""
+        from chalicelib.store.connection import client
+
+        return client(self.settings, "dynamodb")
+
+    @cached_property
     def vault(self) -> Vault:
         """Sealing of credentials."""
         from chalicelib.store.vault import Vault
@@ -41,7 +49,7 @@ class Services:
         """Messages, threads and folders."""
         from chalicelib.store.tables.mail import MailTable
 
-        return MailTable(self.settings)
+        return MailTable(self.dynamodb, self.settings)
 
     @cached_property
     def checkpoints(self) -> ports.Checkpoints:
@@ -62,7 +70,7 @@ class Services:
         """The delta log."""
         from chalicelib.store.tables.log import LogTable
 
-        return LogTable(self.settings)
+        return LogTable(self.dynamodb, self.settings)
 
     @cached_property
     def accounts(self) -> ports.Accounts:
@@ -97,14 +105,14 @@ class Services:
         """Notifications under way."""
         from chalicelib.store.tables.deliveries import DeliveryTable
 
-        return DeliveryTable(self.settings)
+        return DeliveryTable(self.dynamodb, self.settings)
 
     @cached_property
     def polls(self) -> ports.Polls:
         """Accounts to be polled."""
         from chalicelib.store.tables.polls import PollTable
 
-        return PollTable(self.settings)
+        return PollTable(self.dynamodb, self.settings)
 
     @cached_property
     def queues(self) -> ports.Queues:
@@ -153,6 +161,18 @@ class Services:
             edits.apply(provider, body)
         finally:
             provider.close()
+
+    def change_of(self, record: Mapping[str, Any]) -> Change | None:
+        """Read a record of the streams of `mail` and `core`; None if clients need not hear of it."""
+        from chalicelib.store.tables import stream
+
+        return stream.change_of(record)
+
+    def logged(self, record: Mapping[str, Any]) -> tuple[str, int] | None:
+        """Read a record of the stream of `log`: the account and its first new sequence number."""
+        from chalicelib.store.tables import stream
+
+        return stream.logged(record)
 
 
 _override: list[Services] = []

@@ -9,6 +9,7 @@ from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
 from chalicelib.services import services
 from chalicelib.wire import account as wire
+from chalicelib.wire import body
 
 management = Routes(__name__)
 
@@ -19,6 +20,15 @@ def show_application(client_id: str) -> Any:
     application = access.application(management.current_request, client_id)
     Query(management.current_request)
     return wire.dump_application(application)
+
+
+@management.route("/a/{client_id}", methods=["PUT", "POST"])
+def update_application(client_id: str) -> Any:
+    """Change name, redirect URIs (as a whole) or icon; what is absent stays."""
+    application = access.application(management.current_request, client_id)
+    changed = wire.load_application(application, body.parse(management.current_request.raw_body))
+    services().applications.update(changed)
+    return wire.dump_application(changed)
 
 
 @management.route("/a/{client_id}/accounts", methods=["GET"])

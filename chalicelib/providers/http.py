@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from urllib.parse import SplitResult, urlsplit
-
-import urllib3
 
 from chalicelib.errors import ProviderError
 
 TIMEOUT = 10.0
-MAX_ANSWER = 64 * 1024
 
 Resolve = Callable[[str, int], list[str]]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,18 @@ class Answer:
 
     status: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An address that was checked, and the name it was found under; `netloc` goes into Host."""
+
+    address: str
+    port: int
+    host: str
+    netloc: str
+    path: str
+    secure: bool
 
 
 class Refused(ProviderError):
@@ -63,22 +73,23 @@ class Client:
         return self._request("POST", url, body, headers)
 
     def _request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        until = time.monotonic() + self.timeout
-        parts = self._parts(url)
-        with self._pool(parts) as pool:
-            try:
-                response = pool.request(
-                    method,
-                    (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-                    body=body or None,
-                    headers={"User-Agent": "postern", **headers, "Host": parts.netloc},
-                    redirect=False,
-                    preload_content=False,
-                    decode_content=False,
-                )
-                return Answer(response.status, _read(response, until))
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise ProviderError(f"{parts.hostname} does not answer: {error}") from error
+        target = self._target(self._parts(url))
+        # Loaded on first use: urllib3 would cost every cold start 30 ms.
+        pinned = import_module("chalicelib.providers.pinned")
+        answer: Answer = pinned.request(method, target, body, headers, self.timeout)
+        return answer
+
+    def _target(self, parts: SplitResult) -> Target:
+        host, secure = str(parts.hostname), parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        return Target(
+            address=self._checked(host, port),
+            port=port,
+            host=host,
+            netloc=parts.netloc,
+            path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            secure=secure,
+        )
 
     def _parts(self, url: str) -> SplitResult:
         try:
@@ -91,24 +102,6 @@ class Client:
         if parts.username is not None or parts.password is not None:
             raise Refused("An address with credentials is not called.")
         return parts
-
-    def _pool(self, parts: SplitResult) -> urllib3.HTTPConnectionPool:
-        host = str(parts.hostname)
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        address = self._checked(host, port)
-        timeout = urllib3.Timeout(total=self.timeout)
-        if not secure:
-            return urllib3.HTTPConnectionPool(address, port, timeout=timeout, retries=False)
-        return urllib3.HTTPSConnectionPool(
-            address,
-            port,
-            timeout=timeout,
-            retries=False,
-            cert_reqs="CERT_REQUIRED",
-            server_hostname=host,
-            assert_hostname=host,
-        )
 
     def _checked(self, host: str, port: int) -> str:
         addresses = self.resolve(host, port)
@@ -135,16 +128,3 @@ def _wrapped(ip: IPAddress) -> IPAddress | None:
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
-def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
-    """Read what we care for; a server that drips its answer is cut off."""
-    body = b""
-    while len(body) < MAX_ANSWER and (chunk := response.read1(MAX_ANSWER - len(body))):
-        body += chunk
-        if time.monotonic() > until:
-            raise ProviderError("The answer took too long.")
-    return body

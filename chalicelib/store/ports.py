@@ -36,10 +36,14 @@ class Revised(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write an account's mail; `epoch` fences off whoever held it before."""
+    """The right to write an account's mail; `epoch` fences off whoever held it before.
+
+    It lasts `seconds` from when it was taken or last used.
+    """
 
     account_id: str
     epoch: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class Checkpoints(Protocol):
         """Take the lease; None while somebody else holds it."""
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
-        """Move one cursor (None forgets it). Raises LeaseLost if the lease is no longer ours."""
+        """Move one cursor (None forgets it) and prolong the lease. Raises LeaseLost if it is not ours."""
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it is lost already."""
@@ -187,6 +191,9 @@ class Applications(Protocol):
 
     def create(self, application: Application, secret: str) -> None:
         """Store an application and its sealed client secret."""
+
+    def update(self, application: Application) -> None:
+        """Replace name, redirect URIs and icon."""
 
     def get(self, application_id: str) -> Application | None:
         """Return an application, None if there is none."""

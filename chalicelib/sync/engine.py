@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
 from chalicelib.clock import Clock, Deadline
 from chalicelib.domain.account import Account, SyncState
@@ -145,7 +146,7 @@ class _Pass:
             now=self.work.now,
         )
         known = frozenset(self.work.mail.known(self.account.id, gone.id))
-        _until_fresh(lambda: shelf.remove(gone, known))
+        _until_fresh(partial(shelf.remove, gone, known))
         self.work.checkpoints.save(self.lease, gone.id, None)
 
     def _round(self, moved: list[Collection]) -> None:
@@ -153,7 +154,7 @@ class _Pass:
         for collection in moved:
             folder = self.shelf.folder(collection.id)
             batch = self._next_batch(collection, folder)
-            _until_fresh(lambda folder=folder, batch=batch: self.shelf.absorb(folder, batch))
+            _until_fresh(partial(self.shelf.absorb, folder, batch))
             if batch.removed:
                 held.append((folder, batch.removed, batch.cursor))
             else:
@@ -163,7 +164,7 @@ class _Pass:
         if held:
             self._catch_moves({folder.id for folder, _, _ in held})
         for folder, removed, cursor in held:
-            _until_fresh(lambda folder=folder, removed=removed: self.shelf.remove(folder, removed))
+            _until_fresh(partial(self.shelf.remove, folder, removed))
             self._advance(folder, cursor)
 
     def _catch_moves(self, left: set[str]) -> None:
@@ -177,7 +178,7 @@ class _Pass:
             ):
                 continue
             batch = self._next_batch(collection, folder)
-            _until_fresh(lambda folder=folder, batch=batch: self.shelf.absorb(folder, batch))
+            _until_fresh(partial(self.shelf.absorb, folder, batch))
             if not batch.removed:
                 self._advance(folder, batch.cursor)
 

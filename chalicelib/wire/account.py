@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.wire import body
 
 AccountJSON = dict[str, Any]
 
@@ -61,3 +63,15 @@ def dump_application(application: Application) -> dict[str, Any]:
         "icon_url": application.icon_url,
         "redirect_uris": list(application.redirect_uris),
     }
+
+
+def load_application(application: Application, request: body.Body) -> Application:
+    """Return the application with what the request names changed; what is absent stays."""
+    name, icon = body.text(request, "application_name"), body.text(request, "icon_url")
+    uris = body.texts(request, "redirect_uris")
+    return replace(
+        application,
+        name=application.name if name is None else name,
+        icon_url=application.icon_url if icon is None else icon,
+        redirect_uris=application.redirect_uris if uris is None else tuple(uris),
+    )

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.services import services
-from chalicelib.store.tables import stream
 from chalicelib.webhooks import fanout
 
 
 def parse(record: Mapping[str, Any]) -> tuple[str, int] | None:
     """Return the account and the sequence number of a new entry, None for anything else."""
-    return stream.logged(record)
+    return services().logged(record)
 
 
 def run(account_id: str, seqs: Sequence[int]) -> None:

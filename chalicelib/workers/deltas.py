@@ -8,12 +8,11 @@ from typing import Any
 
 from chalicelib.domain.delta import Change
 from chalicelib.services import services
-from chalicelib.store.tables import stream
 
 
 def parse(record: Mapping[str, Any]) -> tuple[str, Change] | None:
     """Return the change a stream record tells of, with its account; None for inner rows."""
-    change = stream.change_of(record)
+    change = services().change_of(record)
     return (change.account_id, change) if change else None
 
 

@@ -25,7 +25,7 @@ _PEOPLE = [
     ("Harbour News", "news@lists.example"),
 ]
 _WORDS = {
-    "utf-8": "harbour survey draft 会議 報告 tide chart réponse budget Überblick план счёт 🚢 quay crane".split(),
+    "utf-8": "harbour survey draft 会議 報告 tide chart réponse budget Überblick план счёт 🚢 quay".split(),
     "iso-8859-1": "Übergabe Prüfung Größe Lieferung Entwurf façade déjà marché señor año".split(),
     "koi8-r": "встреча отчёт договор вопрос ответ завтра проект письмо".split(),
     "iso-2022-jp": "会議 報告 契約 質問 回答 計画 資料 確認".split(),

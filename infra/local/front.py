@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -91,7 +90,7 @@ async def _write(send: Send, answer: gateway.Answer, empty: bool) -> None:
     await send({"type": "http.response.body", "body": b"" if empty else answer.body})
 
 
-class _Server(uvicorn.Server):
+class _Server(uvicorn.Server):  # type: ignore[misc]
     """A server whose signals are handled once, for both."""
 
     @contextlib.contextmanager
@@ -133,6 +132,6 @@ def _config(front: Front, port: int, **more: Any) -> uvicorn.Config:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=os.environ.get("POSTERN_LOG_LEVEL", "INFO"))
+    invocation.configure_logging()
     asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), Home.from_env()))
     os._exit(0)  # threads that still answer somebody who has gone need not be waited for

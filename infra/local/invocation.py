@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -35,6 +36,14 @@ class Context:
     def get_remaining_time_in_millis(self) -> int:
         """Return what is left of the function's time."""
         return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+def configure_logging() -> None:
+    """Log everything of ours, and of the libraries only what is wrong."""
+    level = os.environ.get("POSTERN_LOG_LEVEL", "INFO")
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
+    for library in ("botocore", "boto3", "pynamodb", "urllib3"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def context(function: str, timeout: float) -> Context:

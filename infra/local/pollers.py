@@ -84,8 +84,7 @@ def _watchers(stop: threading.Event) -> list[threading.Thread]:
 
 def main(part: str) -> None:
     """Work until told to stop."""
-    level = os.environ.get("POSTERN_LOG_LEVEL", "INFO")
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
+    invocation.configure_logging()
     stop = threading.Event()
     signals: list[int] = []  # setting an event in a handler could wait for the very lock it interrupts
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -43,6 +43,7 @@ class Supervisor:
         self._started: dict[str, float] = {}
         self._pause: dict[str, float] = {}
         self._stopping = False
+        self.orderly = False
 
     def start(self, child: Child) -> None:
         """Start a child and keep it alive from now on."""
@@ -55,8 +56,11 @@ class Supervisor:
             raise OSError(f"The step {child.name} failed.")
 
     def watch(self) -> None:
-        """Restart what dies. Raises Stopped when we are asked to stop."""
+        """Restart what dies; return when the emulator is gone. Raises Stopped when we are asked to stop."""
         while True:
+            if LAST in self._running and self._running[LAST].poll() is not None:
+                print("The emulator is gone; beginning again from its last snapshot.", flush=True)
+                return
             for name, process in list(self._running.items()):
                 if process.poll() is not None:
                     self._restart(name, process.returncode)
@@ -70,10 +74,11 @@ class Supervisor:
 
     def stop(self) -> None:
         """End every child, the emulator last; whoever does not listen is killed."""
-        self._stopping = True
         others = [process for name, process in self._running.items() if name != LAST]
         _end(others, STOP_SECONDS)
-        _end([process for name, process in self._running.items() if name == LAST], EMULATOR_STOP_SECONDS)
+        last = [process for name, process in self._running.items() if name == LAST]
+        self.orderly = _end(last, EMULATOR_STOP_SECONDS)
+        self._running.clear()
         self._home.children.unlink(missing_ok=True)
 
     def _restart(self, name: str, status: int) -> None:
@@ -104,7 +109,9 @@ class Supervisor:
             )
 
 
-def _end(processes: Sequence[subprocess.Popen[Any]], seconds: float) -> None:
+def _end(processes: Sequence[subprocess.Popen[Any]], seconds: float) -> bool:
+    """Stop processes; True if each was alive and ended when asked."""
+    orderly = all(process.poll() is None for process in processes)
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
@@ -113,5 +120,7 @@ def _end(processes: Sequence[subprocess.Popen[Any]], seconds: float) -> None:
         try:
             process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
+            orderly = False
             process.kill()
             process.wait()
+    return orderly

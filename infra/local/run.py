@@ -79,9 +79,12 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
     return {**inherited, **resources.environment(template), **aws_environment(endpoint_url), **own}
 
 
-def start(home: Home, supervisor: Supervisor) -> Mapping[str, object]:
+def start(home: Home, supervisor: Supervisor, http: int, https: int) -> Mapping[str, object]:
     """Start everything and return the content of postern.json."""
-    http, https = free_port("POSTERN_HTTP_PORT", HTTP_PORT), free_port("POSTERN_HTTPS_PORT", HTTPS_PORT)
+    if not home.clean.exists():  # streams may have gone back to the last snapshot: read them again
+        for checkpoint in home.checkpoints.glob("*.json"):
+            checkpoint.unlink()
+    home.clean.unlink(missing_ok=True)
     endpoint_url = _endpoint(home, supervisor)
     os.environ.update(aws_environment(endpoint_url))
     path = Path(os.environ.get("POSTERN_TEMPLATE") or ROOT / "template.yaml")
@@ -117,7 +120,7 @@ def start(home: Home, supervisor: Supervisor) -> Mapping[str, object]:
 
 def _endpoint(home: Home, supervisor: Supervisor) -> str:
     """Return the endpoint of the emulator, started here unless the environment names one."""
-    given = os.environ.get("AWS_ENDPOINT_URL")
+    given = os.environ.get("POSTERN_ENDPOINT_URL")
     if given:
         place = urlsplit(given)
         port = place.port or (443 if place.scheme == "https" else 80)
@@ -135,9 +138,9 @@ def _endpoint(home: Home, supervisor: Supervisor) -> str:
 def _claim(home: Home) -> None:
     """Refuse to run twice in one home."""
     running = (read_json(home.info) or {}).get("pid")
-    if running and Path(f"/proc/{running}/cmdline").exists():
-        if b"infra.local.run" in Path(f"/proc/{running}/cmdline").read_bytes():
-            raise CannotStart(f"Postern runs already in {home.path} (process {running}).")
+    command = Path(f"/proc/{running}/cmdline")
+    if running and command.exists() and b"infra.local.run" in command.read_bytes():
+        raise CannotStart(f"Postern runs already in {home.path} (process {running}).")
     home.info.unlink(missing_ok=True)
 
 
@@ -149,20 +152,30 @@ def _report(home: Home, info: Mapping[str, object], seconds: float) -> None:
     print("Ctrl-C stops it.", flush=True)
 
 
+def _serve(home: Home, supervisor: Supervisor) -> None:
+    """Run until we are asked to stop; a lost emulator means to begin again."""
+    http, https = free_port("POSTERN_HTTP_PORT", HTTP_PORT), free_port("POSTERN_HTTPS_PORT", HTTPS_PORT)
+    while True:
+        began = time.monotonic()
+        info = start(home, supervisor, http, https)
+        write_json(home.info, info)
+        _report(home, info, time.monotonic() - began)
+        supervisor.watch()
+        supervisor.stop()
+
+
 def main() -> int:
     """Run until told to stop."""
-    began = time.monotonic()
     home = Home.from_env()
     home.prepare()
+    if "AWS_ENDPOINT_URL" in os.environ:  # an emulator that is not ours; the name is reused below
+        os.environ["POSTERN_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL"]
     supervisor = Supervisor(home)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.ask_to_stop)
     try:
         _claim(home)
-        info = start(home, supervisor)
-        write_json(home.info, info)
-        _report(home, info, time.monotonic() - began)
-        supervisor.watch()
+        _serve(home, supervisor)
     except supervisor.Stopped:
         pass
     except (CannotStart, TimeoutError, OSError) as error:
@@ -170,6 +183,8 @@ def main() -> int:
         return 1
     finally:
         supervisor.stop()
+        if supervisor.orderly:
+            write_json(home.clean, True)
         if (read_json(home.info) or {}).get("pid") == os.getpid():
             home.info.unlink(missing_ok=True)
     return 0

@@ -41,6 +41,11 @@ class Home:
         return self.path / "state" / "checkpoints"
 
     @property
+    def clean(self) -> Path:
+        """There only after an orderly stop."""
+        return self.path / "state" / "clean.json"
+
+    @property
     def logs(self) -> Path:
         """One log per process."""
         return self.path / "logs"

@@ -58,6 +58,9 @@ class MemoryApplications:
     def create(self, application: Application, secret: str) -> None:
         self.rows[application.id] = (application, secret)
 
+    def update(self, application: Application) -> None:
+        self.rows[application.id] = (application, self.rows[application.id][1])
+
     def get(self, application_id: str) -> Application | None:
         return self.rows[application_id][0] if application_id in self.rows else None
 

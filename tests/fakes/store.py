@@ -76,7 +76,7 @@ class MemoryMail:
     def bodies(self, account_id: str, ids: Iterable[str]) -> dict[str, str]:
         return {id: self.all_bodies[id] for id in ids if id in self.all_bodies}
 
-    def save(self, account_id: str, changes: MailChanges, keep_days: int = 0) -> None:
+    def save(self, account_id: str, changes: MailChanges) -> None:
         self.all_bodies.update(changes.bodies)
         for message in changes.messages:
             self._put("message", self.all_messages, message)
@@ -141,7 +141,7 @@ class MemoryCheckpoints:
     def acquire(self, account_id: str, seconds: float) -> Lease | None:
         self.fuse.burn()
         self.epoch += 1
-        return Lease(account_id, self.epoch)
+        return Lease(account_id, self.epoch, seconds)
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
         self.fuse.burn()

@@ -90,13 +90,18 @@ class LogMachine(RuleBasedStateMachine):
         self._deliver(sorted(batch, key=lambda change: order.index(change.id)))
         self._forget(batch)
 
-    @rule(data=st.data())
-    def deliver_while_a_rival_moves_the_counter(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), strangers=st.integers(1, 3), overlap=st.booleans())
+    def deliver_while_a_rival_moves_the_counter(
+        self, data: st.DataObject, strangers: int, overlap: bool
+    ) -> None:
         batch = self._batch(data)
-        self.meddler.rival = batch[: len(batch) // 2] + self.delivered[-2:]
+        rival = [self._stranger() for _ in range(strangers)]
+        rival += batch[: len(batch) // 2] if overlap else []
+        self.meddler.rival = list(rival)
         self._deliver(batch)
-        self._forget(batch)
         self.meddler.rival = []
+        self._deliver(rival)
+        self._forget(batch)
 
     @rule(data=st.data())
     def crash_after_the_commit(self, data: st.DataObject) -> None:
@@ -130,6 +135,13 @@ class LogMachine(RuleBasedStateMachine):
         for delta in self.log.since(ACCOUNT, 0, 10_000):
             assert delta.change.rev > last.get(delta.change.id, 0)
             last[delta.change.id] = delta.change.rev
+
+    def _stranger(self) -> Change:
+        """A new object only the rival tells of."""
+        self.rev += 1
+        id = f"stranger{self.rev}"
+        self.alive[id] = self.rev
+        return Change(account_id=ACCOUNT, kind="message", id=id, event=Event.CREATE, rev=self.rev)
 
     def _batch(self, data: st.DataObject) -> list[Change]:
         return self.pending[: data.draw(st.integers(0, len(self.pending)))]

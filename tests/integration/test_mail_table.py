@@ -194,7 +194,7 @@ def test_folders_are_saved_by_revision(world: World) -> None:
 def test_the_stream_tells_of_public_changes_only(world: World) -> None:
     new = message("one")
     world.mail.save(ACCOUNT, arrival(new))
-    images = [row for row in rows(world.settings, "mail")]
+    images = rows(world.settings, "mail")
     told = [change_of({"dynamodb": {"NewImage": row}}) for row in images]
     assert sorted(c.kind for c in told if c) == ["file", "message", "thread"]
     row = next(row for row in images if row.get("kind") == {"S": "message"})

@@ -138,7 +138,10 @@ class Dovecot:
         self._write_files()
         program = _program()
         assert program is not None, "Dovecot is not installed"
-        subprocess.run([program, "-c", str(self.base / "conf")], check=True, capture_output=True)
+        # The daemon keeps whatever it inherits open: a pipe would never end.
+        with (self.base / "start").open("wb") as output:
+            command = [program, "-c", str(self.base / "conf")]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         self._await_greeting()
         return self
 

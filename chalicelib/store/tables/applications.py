@@ -43,6 +43,19 @@ class ApplicationTable:
                 raise
             raise Conflict(f"Application {application.id} exists already.") from error
 
+    def update(self, application: Application) -> None:
+        """Replace name, redirect URIs and icon. Raises NotFound."""
+        row = _find(application.id)
+        if row is None:
+            raise NotFound(f"No application {application.id}.")
+        row.update(
+            actions=[
+                ApplicationRow.name.set(application.name),
+                ApplicationRow.redirect_uris.set(list(application.redirect_uris)),
+                ApplicationRow.icon_url.set(application.icon_url),
+            ]
+        )
+
     def get(self, application_id: str) -> Application | None:
         """Return an application, None if there is none."""
         row = _find(application_id)

@@ -76,11 +76,12 @@ class CheckpointTable:
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return None
-        return Lease(account_id=account_id, epoch=int(answer["Attributes"]["epoch"]["N"]))
+        epoch = int(answer["Attributes"]["epoch"]["N"])
+        return Lease(account_id=account_id, epoch=epoch, seconds=seconds)
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
-        """Move one cursor (None forgets it). Raises LeaseLost if the lease is no longer ours."""
-        actions = [{"ConditionCheck": self._ours(lease)}, self._move(lease.account_id, folder_id, cursor)]
+        """Move one cursor (None forgets it) and prolong the lease. Raises LeaseLost if it is not ours."""
+        actions = [{"Update": self._prolonged(lease)}, self._move(lease.account_id, folder_id, cursor)]
         for attempt in range(1, _TRIES + 1):
             try:
                 self._dynamodb.transact_write_items(TransactItems=actions)
@@ -91,23 +92,22 @@ class CheckpointTable:
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it is lost already."""
-        ours = self._ours(lease)
-        values = {**ours["ExpressionAttributeValues"], ":free": {"N": "0"}}
         try:
-            self._dynamodb.update_item(
-                **{**ours, "ExpressionAttributeNames": _NAMES, "ExpressionAttributeValues": values},
-                UpdateExpression="SET #until = :free",
-            )
+            self._dynamodb.update_item(**self._until(lease, 0))
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return
 
-    def _ours(self, lease: Lease) -> _Item:
+    def _prolonged(self, lease: Lease) -> _Item:
+        return self._until(lease, int((self._now() + lease.seconds) * 1000))
+
+    def _until(self, lease: Lease, until: int) -> _Item:
         return {
             "TableName": self._table,
             "Key": _key(lease.account_id, _LEASE),
+            "UpdateExpression": "SET #until = :until",
             "ConditionExpression": "#epoch = :epoch",
-            "ExpressionAttributeNames": {"#epoch": "epoch"},
-            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}},
+            "ExpressionAttributeNames": _NAMES,
+            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}, ":until": {"N": str(until)}},
         }
 
     def _move(self, account_id: str, folder_id: str, cursor: Cursor | None) -> _Item:

@@ -33,6 +33,7 @@ class MailTable:
         self._bodies = BodyTable(Table(client, f"{settings.table_prefix}-body"))
         self._months = threads_index.Months(self._table)
         self._now = now
+        self._keep_days = settings.history_days
 
     def folders(self, account_id: str) -> list[Folder]:
         """Return every folder, oldest first."""
@@ -78,14 +79,14 @@ class MailTable:
         """Return the HTML bodies that are kept here; a body too large for a row is absent."""
         return self._bodies.get(account_id, ids, self._now())
 
-    def save(self, account_id: str, changes: MailChanges, *, keep_days: int = 0) -> None:
+    def save(self, account_id: str, changes: MailChanges) -> None:
         """Write a batch so that a crash anywhere can be repaired by repeating it.
 
         Order: months, files, bodies and index rows (nobody sees them without what they belong to),
         messages, threads, anchors, locations last. Raises Stale if a changed object is no longer
-        that of `old`. After `keep_days` (0 = never) beyond its date everything disappears quietly.
+        that of `old`. Everything disappears quietly after the deployment's history window.
         """
-        Saving(self._table, self._bodies, self._months, self._now(), account_id, keep_days).run(changes)
+        Saving(self._table, self._bodies, self._months, self._now(), account_id, self._keep_days).run(changes)
 
     def newest_messages(
         self, account_id: str, before: int | None = None, after: int | None = None

@@ -1,7 +1,8 @@
-"""Stream records of the tables `mail` and `core` as changes for the delta log."""
+"""Stream records: those of `mail` and `core` as changes for the log, those of `log` as wake-ups."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.domain.delta import Change, Event
@@ -12,7 +13,7 @@ _TTL_SERVICE = "dynamodb.amazonaws.com"
 _MAIL = frozenset({"message", "thread", "folder", "file"})
 
 
-def change_of(record: dict[str, Any]) -> Change | None:
+def change_of(record: Mapping[str, Any]) -> Change | None:
     """Return the change an API client should hear of, None if there is none.
 
     None for rows without a public kind, for changes of internal attributes only, and for rows that
@@ -32,6 +33,14 @@ def change_of(record: dict[str, Any]) -> Change | None:
     if _public(old) == _public(new):
         return None
     return _mail_change(kind, new, Event.MODIFY, int(new["rev"]["N"]))
+
+
+def logged(record: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return the account and first sequence number of newly logged entries, None for other rows."""
+    new = record["dynamodb"].get("NewImage")
+    if record["eventName"] != "INSERT" or new is None or not new["sk"]["S"].startswith("D#"):
+        return None
+    return new["pk"]["S"].removeprefix("A#"), int(new["first"]["N"])
 
 
 def _removal(kind: str, old: Item) -> Change:
@@ -60,7 +69,7 @@ def _account_change(old: Item | None, new: Item | None) -> Change | None:
     )
 
 
-def _expired(record: dict[str, Any]) -> bool:
+def _expired(record: Mapping[str, Any]) -> bool:
     return (record.get("userIdentity") or {}).get("principalId") == _TTL_SERVICE
 
 

@@ -1,0 +1,223 @@
+"""SMTP submission, and what its refusals mean to the API's client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import aiosmtplib
+
+from chalicelib.domain.account import MailSettings
+from chalicelib.errors import SendFailed
+
+TIMEOUT = 45.0
+TLS_PORTS = frozenset({465})
+
+_NOT_AUTHENTICATED = "Could not authenticate with the SMTP server."
+_DISCONNECTED = "The server unexpectedly closed the connection"
+_ALL_REFUSED = "Sending to all recipients failed"
+_BUSY = "The mail server is busy"
+_QUOTA = "Daily sending quota exceeded"
+_TEMPORARY = "The mail server rejected the mail for now"
+_RECIPIENT = "A recipient was rejected"
+_CONTENT = "The mail server rejected the content"
+_TOO_LARGE = "Message too large"
+
+# Reply code, words of its text, HTTP status, message: the first match counts.
+_REPLIES = (
+    (421, "4.4.5", 503, _BUSY),
+    (421, "4.7.0", 429, _BUSY),
+    (421, "4.7.2", 429, _BUSY),
+    (450, "4.2.1", 429, _TEMPORARY),
+    (450, "4.3.0", 429, _TEMPORARY),
+    (450, "4.7.1", 429, _TEMPORARY),
+    (451, "4.3.5", 429, _TEMPORARY),
+    (451, "4.7.1", 429, _TEMPORARY),
+    (452, "4.5.3", 402, "Too many recipients"),
+    (454, "4.7.0", 429, _TEMPORARY),
+    (522, "5.7.1", 402, _RECIPIENT),
+    (530, "5.7.0", 402, _RECIPIENT),
+    (535, "5.7.1", 429, "Log in with a web browser first"),
+    (550, "5.1.1", 402, _RECIPIENT),
+    (550, "5.2.1", 402, _RECIPIENT),
+    (550, "5.3.2", 429, _BUSY),
+    (550, "5.4.5", 429, _QUOTA),
+    (550, "5.4.6", 429, _QUOTA),
+    (550, "5.7.1", 429, _TEMPORARY),
+    (550, "5.7.0", 402, "Relaying is denied"),
+    (550, "classified as spam", 402, _CONTENT),
+    (550, "rate limit", 429, _QUOTA),
+    (550, "24-hour", 429, _QUOTA),
+    (550, "24 hour", 429, _QUOTA),
+    (552, "5.2.3", 402, _TOO_LARGE),
+    (552, "5.3.4", 402, _TOO_LARGE),
+    (552, "5.7.0", 402, _CONTENT),
+    (552, "5.7.1", 402, _CONTENT),
+    (553, "5.1.2", 402, _RECIPIENT),
+    (553, "5.7.1", 402, "The sender was rejected"),
+    (554, "5.6.0", 402, _CONTENT),
+    (554, "5.7.1", 402, _CONTENT),
+)
+_RETRY_LOGIN = {(421, "4.7.0"), (454, "4.7.0")}
+
+T = TypeVar("T")
+
+
+class SmtpTransport:
+    """A submission server; each call is a connection of its own.
+
+    TLS follows the same rule as IMAP: required and verified unless `tls_required` is off.
+    """
+
+    def __init__(self, settings: MailSettings) -> None:
+        self._server = settings.smtp
+        self._tls_required = settings.tls_required
+
+    def verify(self) -> None:
+        """Connect and log in, send nothing. Raises SendFailed with the step in `details["step"]`."""
+
+        async def nothing(_: aiosmtplib.SMTP) -> None:
+            return
+
+        asyncio.run(self._connected(nothing))
+
+    def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> dict[str, tuple[int, str]]:
+        """Submit; return the refused recipients with their SMTP replies. Raises SendFailed if all were."""
+
+        async def submit(client: aiosmtplib.SMTP) -> dict[str, tuple[int, str]]:
+            refused, _ = await client.sendmail(sender, list(recipients), raw)
+            return {address: (reply.code, reply.message) for address, reply in refused.items()}
+
+        return asyncio.run(self._connected(submit))
+
+    async def _connected(self, work: Callable[[aiosmtplib.SMTP], Awaitable[T]]) -> T:
+        await self._resolve()
+        client = self._client()
+        try:
+            await self._open(client)
+            await self._log_in(client)
+            try:
+                return await work(client)
+            except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+                raise send_failure(error) from error
+        finally:
+            await _quit(client)
+
+    def _client(self) -> aiosmtplib.SMTP:
+        context = ssl.create_default_context()
+        if not self._tls_required:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return aiosmtplib.SMTP(
+            hostname=self._server.host,
+            port=self._server.port,
+            timeout=TIMEOUT,
+            use_tls=self._server.port in TLS_PORTS,
+            start_tls=False,
+            tls_context=context,
+            local_hostname="localhost",  # our own name is nobody's business
+        )
+
+    async def _resolve(self) -> None:
+        try:
+            await asyncio.get_running_loop().getaddrinfo(
+                self._server.host, self._server.port, type=socket.SOCK_STREAM
+            )
+        except (OSError, UnicodeError) as error:
+            raise SendFailed(503, f"The host {self._server.host} is unknown.", step="dns") from error
+
+    async def _open(self, client: aiosmtplib.SMTP) -> None:
+        step = "tcp"
+        try:
+            await client.connect()
+            await client.ehlo()
+            if client.get_transport_info("sslcontext") is None and self._wants_tls(client):
+                step = "tls"
+                await client.starttls()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise _open_failure(error, step) from error
+
+    def _wants_tls(self, client: aiosmtplib.SMTP) -> bool:
+        offered = client.supports_extension("starttls")
+        if self._tls_required and not offered:
+            raise SendFailed(403, _NOT_AUTHENTICATED, step="tls", server_error="no STARTTLS is offered")
+        return offered
+
+    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+        if not self._server.username:
+            return
+        try:
+            await client.login(self._server.username, self._server.password)
+        except aiosmtplib.SMTPServerDisconnected as error:
+            raise SendFailed(503, _DISCONNECTED, step="login") from error
+        except aiosmtplib.SMTPResponseException as error:
+            raise _login_failure(error) from error
+        except (aiosmtplib.SMTPTimeoutError, OSError) as error:
+            raise SendFailed(503, _DISCONNECTED, step="login") from error
+        except aiosmtplib.SMTPException as error:
+            raise SendFailed(403, _NOT_AUTHENTICATED, step="login", server_error=error.message) from error
+
+
+def send_failure(error: Exception) -> SendFailed:
+    """Return what a failed submission is to the API's client."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return _recipients_failure(error.recipients)
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        status, message = classify(error.code, error.message)
+        return SendFailed(status, message, server_error=f"{error.code} : {error.message}")
+    if isinstance(error, (OSError, aiosmtplib.SMTPTimeoutError)):
+        return SendFailed(503, _DISCONNECTED)
+    if isinstance(error, ValueError):  # an address that cannot be written in ASCII
+        return SendFailed(402, _RECIPIENT, server_error=str(error))
+    return SendFailed(503, "Sending failed", server_error=str(error))
+
+
+def classify(code: int, text: str) -> tuple[int, str]:
+    """Return the HTTP status and message of an SMTP reply."""
+    lowered = text.lower()
+    for known, words, status, message in _REPLIES:
+        if code == known and words in lowered:
+            return status, message
+    return (422 if code >= 500 else 503), "Sending failed"
+
+
+def _recipients_failure(refused: Sequence[aiosmtplib.SMTPRecipientRefused]) -> SendFailed:
+    """All were refused: 402, unless every refusal only asks to try again later."""
+    verdicts = [classify(reply.code, reply.message) for reply in refused]
+    later = [verdict for verdict in verdicts if verdict[0] in (429, 503)]
+    status, message = later[0] if len(later) == len(verdicts) else (402, _ALL_REFUSED)
+    return SendFailed(
+        status,
+        message,
+        server_error=f"{refused[0].code} : {refused[0].message}",
+        failures={reply.recipient: [reply.code, reply.message] for reply in refused},
+    )
+
+
+def _login_failure(error: aiosmtplib.SMTPResponseException) -> SendFailed:
+    said = f"{error.code} : {error.message}"
+    if any(error.code == code and words in error.message for code, words in _RETRY_LOGIN):
+        return SendFailed(429, _TEMPORARY, step="login", server_error=said)
+    if error.code < 500:
+        return SendFailed(503, "Sending failed", step="login", server_error=said)
+    return SendFailed(403, _NOT_AUTHENTICATED, step="login", server_error=said)
+
+
+def _open_failure(error: Exception, step: str) -> SendFailed:
+    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+        step = "tls"
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        status, message = classify(error.code, error.message)
+        return SendFailed(status, message, step=step, server_error=f"{error.code} : {error.message}")
+    return SendFailed(503, f"Could not connect to the SMTP server: {error}", step=step)
+
+
+async def _quit(client: aiosmtplib.SMTP) -> None:
+    if client.is_connected:
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit(timeout=5)
+    client.close()

@@ -1,0 +1,60 @@
+"""Small measuring tools: percentiles, processor time, repeated requests."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return user and system time of processes and of their ended children."""
+    return sum(_ticks(pid) for pid in pids) / _TICKS
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process and everything below it."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    children = [int(child) for child in path.read_text().split()] if path.exists() else []
+    return [pid, *(below for child in children for below in descendants(child))]
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """Return p50, p90 and p99 in milliseconds."""
+    cuts = statistics.quantiles(seconds, n=100)
+    return {f"p{cut}": round(cuts[cut - 1] * 1000, 1) for cut in (50, 90, 99)}
+
+
+def timed(call: Callable[[int], object], count: int, clients: int) -> list[float]:
+    """Return the seconds each of `count` calls took, made by that many clients at once."""
+
+    def one(number: int) -> float:
+        began = time.perf_counter()
+        call(number)
+        return time.perf_counter() - began
+
+    with ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def wait_for(probe: Callable[[], bool], seconds: float = 600.0, pause: float = 0.02) -> float:
+    """Return the seconds until the probe says yes. Raises TimeoutError."""
+    began = time.perf_counter()
+    while not probe():
+        if time.perf_counter() - began > seconds:
+            raise TimeoutError("the state that is waited for did not come")
+        time.sleep(pause)
+    return time.perf_counter() - began
+
+
+def _ticks(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0
+    return sum(int(field) for field in fields[11:15])

@@ -1,0 +1,99 @@
+"""The whole system, started once: Dovecot, an SMTP server that delivers into it, Postern."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from infra.local.runtime import LocalRuntime
+from tests.servers import dovecot
+from tests.servers.submission import Submission
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], seconds: float = 30.0) -> T:
+    """Return the first truthy result of a probe."""
+    end = time.monotonic() + seconds
+    while not (result := probe()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+    return result
+
+
+@pytest.fixture(scope="session")
+def imap_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dovecot.Dovecot]:
+    if not dovecot.installed():
+        if os.environ.get("CI") == "true":
+            pytest.fail("Dovecot is not installed")
+        pytest.skip("Dovecot is not installed")
+    server = dovecot.Dovecot().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def smtp_server(imap_server: dovecot.Dovecot) -> Iterator[Submission]:
+    with Submission(imap_server) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
+    runtime = LocalRuntime(tmp_path_factory.mktemp("postern"))
+    runtime.start()
+    yield runtime
+    runtime.stop()
+
+
+@pytest.fixture(scope="session")
+def info(runtime: LocalRuntime) -> dict[str, Any]:
+    return dict(json.loads(runtime.home.info.read_text()))
+
+
+class Endpoint:
+    """A customer's webhook endpoint on the loopback: answers challenges, keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[dict[str, str], bytes]] = []
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(parse_qs(urlsplit(self.path).query).get("challenge", [""])[0].encode())
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                endpoint.received.append((dict(self.headers), body))
+                self._answer(b"")
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+            def _answer(self, body: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.close()

@@ -1,0 +1,168 @@
+"""Each Lambda function, called as Lambda calls it, on services in memory."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+import app
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.delta import Change, Event
+from chalicelib.domain.webhook import Webhook
+from chalicelib.errors import AuthRejected, ProviderError
+from chalicelib.services import Services, use
+from chalicelib.store.ports import Delivery, Poll
+from chalicelib.sync.engine import Outcome
+from chalicelib.sync.schedule import interval, is_due
+from tests.fakes.services import MemoryServices
+from tests.unit.test_webhooks import MemoryDeliveries
+
+ACCOUNT = Account(
+    id="acc", application_id="app", email_address="mira@kestrel.example", name="Mira", provider="imap",
+    state=SyncState.RUNNING, linked_at=1, scopes="email", history_days=30,
+)  # fmt: skip
+
+
+@dataclass
+class Here(MemoryServices):
+    """Services whose sync ends as a test wants it."""
+
+    outcome: Outcome = Outcome.CURRENT
+    failure: Exception | None = None
+    synced: list[str] = field(default_factory=list)
+    edited: list[Any] = field(default_factory=list)
+    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+
+    def sync(self, account: Account) -> Outcome:
+        if self.failure:
+            raise self.failure
+        self.synced.append(account.id)
+        return self.outcome
+
+    def apply_edit(self, account: Account, body: Any) -> None:
+        if self.failure:
+            raise self.failure
+        self.edited.append(body["edits"])
+
+    def change_of(self, record: Any) -> Change | None:
+        return Change(account_id="acc", kind="message", id=record["id"], event=Event.CREATE, rev=1)
+
+    def logged(self, record: Any) -> tuple[str, int]:
+        return "acc", record["seq"]
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
+    made = Here()
+    made.accounts.rows["acc"] = ACCOUNT
+    with use(cast(Services, made)):
+        yield made
+
+
+def asked(here: Here, queue: str) -> list[Any]:
+    return [body for name, body in here.queues.sent if name == queue]
+
+
+def on_queue(*bodies: dict[str, Any]) -> dict[str, Any]:
+    return {"Records": [{"messageId": str(n), "body": json.dumps(b)} for n, b in enumerate(bodies)]}
+
+
+def on_stream(**facts: Any) -> dict[str, Any]:
+    return {"Records": [{"dynamodb": {"SequenceNumber": "s"}, **facts}]}
+
+
+def test_every_function_stands_in_the_table_of_contents() -> None:
+    names = {source.name for source in app.app.event_sources}
+    assert names == {
+        "sync_account", "apply_edits", "deliver", "record_changes", "record_account_changes", "announce",
+        "tick",
+    }  # fmt: skip
+
+
+def test_an_account_is_synced(here: Here) -> None:
+    assert app.sync_account(on_queue({"account_id": "acc"}), None) == {"batchItemFailures": []}
+    assert here.synced == ["acc"]
+    assert here.queues.sent == []
+
+
+@pytest.mark.parametrize(("local", "sent"), [(True, 1), (False, 0)])
+def test_an_unfinished_account_goes_on_without_feeding_the_queue_on_aws(
+    here: Here, local: bool, sent: int
+) -> None:
+    here.settings, here.outcome = replace(here.settings, local=local), Outcome.MORE
+    app.sync_account(on_queue({"account_id": "acc"}), None)
+    assert "acc" in here.polls.rows
+    assert len(asked(here, "sync")) == sent
+
+
+def test_refused_credentials_rest_the_account(here: Here) -> None:
+    here.polls.put(Poll(account_id="acc", active_at=1))
+    here.failure = AuthRejected("no")
+    assert app.sync_account(on_queue({"account_id": "acc"}), None) == {"batchItemFailures": []}
+    assert here.accounts.rows["acc"].state is SyncState.INVALID
+    assert here.polls.rows == {}
+    here.failure = None
+    app.sync_account(on_queue({"account_id": "acc"}), None)
+    assert here.synced == []
+
+
+def test_a_failing_mail_server_is_left_to_the_next_tick(here: Here) -> None:
+    here.failure = ProviderError("down")
+    assert app.sync_account(on_queue({"account_id": "acc"}), None) == {"batchItemFailures": []}
+    assert here.accounts.rows["acc"].state is SyncState.RUNNING
+
+
+def test_an_unknown_account_is_dropped(here: Here) -> None:
+    assert app.sync_account(on_queue({"account_id": "none"}), None) == {"batchItemFailures": []}
+
+
+def test_an_edit_is_made_and_the_account_synced(here: Here) -> None:
+    app.apply_edits(on_queue({"account_id": "acc", "edits": "[]"}), None)
+    assert here.edited == ["[]"]
+    assert asked(here, "sync") == [{"account_id": "acc"}]
+
+
+def test_an_edit_that_fails_is_repeated(here: Here) -> None:
+    here.failure = ProviderError("down")
+    answer = app.apply_edits(on_queue({"account_id": "acc", "edits": "[]"}), None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+
+
+def test_changes_are_logged_and_announced(here: Here) -> None:
+    here.webhooks.put(
+        Webhook(
+            id="w",
+            application_id="app",
+            callback_url="https://desk.example/",
+            state="active",
+            triggers=frozenset({"message.created"}),
+        )
+    )
+    app.record_changes(on_stream(id="m1"), None)
+    app.announce(on_stream(seq=1), None)
+    assert here.log.entries[0].change.id == "m1"
+    assert asked(here, "deliveries") == [{"webhook_id": "w", "application_id": "app", "delivery_id": "acc-1"}]
+
+
+def test_a_tick_enqueues_what_is_due(here: Here) -> None:
+    here.polls.put(Poll(account_id="acc", active_at=0))
+    delivery = Delivery(
+        webhook_id="w", application_id="app", account_id="acc", first_seq=1, last_seq=2, attempt=1, due_at=5
+    )
+    here.deliveries.rows["w", delivery.id] = delivery
+    app.tick({"version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "source": "",
+              "time": "", "id": "", "resources": []}, None)  # fmt: skip
+    assert asked(here, "sync") == [{"account_id": "acc"}]
+    assert [body["delivery_id"] for body in asked(here, "deliveries")] == ["acc-1"]
+
+
+@pytest.mark.parametrize(("quiet", "minutes"), [(60, 1), (7200, 5), (200_000, 15)])
+def test_an_account_is_polled_once_per_interval(quiet: int, minutes: int) -> None:
+    now = 1_700_000_000
+    polls = [Poll(account_id=f"a{n}", active_at=now - quiet) for n in range(300)]
+    assert {interval(poll, now) for poll in polls} == {minutes * 60}
+    due = [sum(is_due(poll, now + 60 * minute) for poll in polls) for minute in range(minutes)]
+    assert sum(due) == len(polls)
+    assert max(due) <= 2 * len(polls) // minutes

@@ -1,0 +1,64 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.workers.batch import each_group, each_record
+
+
+def queued(*bodies: str) -> dict[str, Any]:
+    return {"Records": [{"messageId": f"m{n}", "body": body} for n, body in enumerate(bodies)]}
+
+
+def streamed(*records: tuple[str, int]) -> dict[str, Any]:
+    return {
+        "Records": [
+            {"account": account, "value": value, "dynamodb": {"SequenceNumber": f"s{n}"}}
+            for n, (account, value) in enumerate(records)
+        ]
+    }
+
+
+def parse(record: Mapping[str, Any]) -> tuple[str, int] | None:
+    if record["value"] < 0:
+        raise ValueError(record["value"])
+    return (record["account"], record["value"]) if record["value"] else None
+
+
+def failed(answer: Any) -> list[str]:
+    return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+
+def test_only_the_messages_that_failed_come_back() -> None:
+    seen: list[int] = []
+
+    def handle(body: Mapping[str, Any]) -> None:
+        seen.append(10 // body["n"])
+
+    assert failed(each_record(queued('{"n": 1}', '{"n": 0}', "no json", '{"n": 5}'), handle)) == ["m1", "m2"]
+    assert seen == [10, 2]
+
+
+def test_records_are_grouped_by_account_in_order() -> None:
+    seen: dict[str, Sequence[int]] = {}
+    answer = each_group(streamed(("a", 1), ("b", 2), ("a", 0), ("a", 3)), parse, seen.__setitem__)
+    assert failed(answer) == []
+    assert seen == {"a": [1, 3], "b": [2]}
+
+
+def test_the_earliest_failure_is_named_and_other_accounts_go_on() -> None:
+    seen: list[str] = []
+
+    def handle(account: str, values: Sequence[int]) -> None:
+        if account != "c":
+            raise OSError(account)
+        seen.append(account)
+
+    answer = each_group(streamed(("c", 1), ("b", 1), ("a", 1), ("b", 2), ("c", 2)), parse, handle)
+    assert failed(answer) == ["s1"]
+    assert seen == ["c"]
+
+
+def test_an_unreadable_record_stops_the_batch_there() -> None:
+    seen: dict[str, Sequence[int]] = {}
+    answer = each_group(streamed(("a", 1), ("a", -1), ("b", 2)), parse, seen.__setitem__)
+    assert failed(answer) == ["s1"]
+    assert seen == {"a": [1]}
