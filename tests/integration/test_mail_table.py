@@ -165,7 +165,9 @@ def test_a_thread_moves_up_with_its_newest_message(world: World) -> None:
 
 def test_mail_beyond_its_keeping_is_invisible_at_once(world: World) -> None:
     new = message("one", NOW)
-    world.mail.save(ACCOUNT, arrival(new), keep_days=30)
+    short = replace(world.settings, history_days=30)
+    world.mail = MailTable(world.dynamodb, short, now=lambda: world.now)
+    world.mail.save(ACCOUNT, arrival(new))
     world.now = NOW + 32 * DAY + 1
     assert world.mail.messages(ACCOUNT, [new.id]) == {} == world.mail.threads(ACCOUNT, [new.thread_id])
     assert list(world.mail.newest_messages(ACCOUNT)) == [] == list(world.mail.newest_threads(ACCOUNT))

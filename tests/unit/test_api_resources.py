@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from chalice.app import Chalice
 from chalice.test import Client
 
-from chalicelib import api
+from app import app as APP
 from chalicelib.domain.account import Account, Application, SyncState
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import ProviderError
@@ -15,11 +14,6 @@ from chalicelib.services import Services, use
 from chalicelib.store.ports import Revised
 from chalicelib.sync.ingest import record_sent
 from tests.fakes.services import MemoryServices
-
-APP = Chalice(app_name="postern")
-APP.api.binary_types = api.BINARY_TYPES
-for blueprint in api.BLUEPRINTS:
-    APP.register_blueprint(blueprint)
 
 ACCOUNT = Account(
     id="acc", application_id="app", email_address="mira@kestrel.example", name="Mira", provider="imap",

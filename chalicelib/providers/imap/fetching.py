@@ -74,6 +74,7 @@ def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
     verb = b"SELECT" if write else b"EXAMINE"
     # The parameter counts for servers that cannot ENABLE: HIGHESTMODSEQ stays away without either.
     extra = [b"(CONDSTORE)"] if counted and not session.can("ENABLE") else []
+    session.selected = True
     reply = session.wire.run(verb, astring(name), *extra).or_fail()
     codes: dict[bytes, int] = {}
     exists = 0
@@ -155,10 +156,10 @@ def _fetch_bodies(session: Session, portions: list[list[int]]) -> Iterator[tuple
 
 def _portions(wanted: Sequence[Meta]) -> list[list[int]]:
     portions: list[list[int]] = []
-    size = COMMAND_BYTES
+    size = 0
     for meta in wanted:
         size += meta.size
-        if size > COMMAND_BYTES or len(portions[-1]) >= COMMAND_MESSAGES:
+        if not portions or size > COMMAND_BYTES or len(portions[-1]) >= COMMAND_MESSAGES:
             portions.append([])
             size = meta.size
         portions[-1].append(meta.uid)

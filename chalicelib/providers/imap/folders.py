@@ -19,6 +19,7 @@ def token(uidvalidity: int, uidnext: int, messages: int, modseq: int) -> str:
 
 def collection_list(session: Session) -> list[Collection]:
     """Return every selectable folder, inbox first, then in the server's order."""
+    session.leave()
     reply = _list(session)
     listed = [entry for line in reply.of(b"LIST") if (entry := _listed(line))]
     by_name = {entry.raw: entry for entry in listed}

@@ -35,10 +35,17 @@ class Session:
     client: Any
     wire: Wire
     capabilities: frozenset[str]
+    selected: bool = False
 
     def can(self, capability: str) -> bool:
         """Tell whether the server offers an extension."""
         return capability in self.capabilities
+
+    def leave(self) -> None:
+        """Leave the open mailbox: a server reports the open one as this connection last saw it."""
+        if self.selected:
+            self.wire.run(b"UNSELECT" if self.can("UNSELECT") else b"NOOP")
+        self.selected = False
 
     def close(self) -> None:
         """Log out and hang up; never raises."""

@@ -1,0 +1,218 @@
+"""What every Provider promises, as tests; a subclass names the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pytest
+
+from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Edit, Flags, RemoteId
+from chalicelib.errors import CursorExpired, Gone
+from chalicelib.providers.base import Provider
+
+
+class OtherProgram(Protocol):
+    """The mailbox as its owner's own mail program changes it."""
+
+    def deliver(self, folder: str, raw: bytes, flags: str = "", at: int = 1_600_000_000) -> RemoteId: ...
+    def flag(self, folder: str, id: RemoteId, flags: str) -> None: ...
+    def expunge(self, folder: str, id: RemoteId) -> None: ...
+    def renumber(self, folder: str) -> None: ...
+
+
+@dataclass
+class Copy:
+    """What a faithful reader of `changes` holds of one folder, and in which order it came."""
+
+    provider: Provider
+    folder: str = "INBOX"
+    budget: Budget = field(default_factory=Budget)
+    cursor: Cursor | None = None
+    flags: dict[RemoteId, Flags] = field(default_factory=dict)
+    order: list[RemoteId] = field(default_factory=list)
+    raw: dict[RemoteId, bytes] = field(default_factory=dict)
+
+    def step(self) -> ChangeBatch:
+        """Take one batch."""
+        batch = self.provider.changes(self.collection(), self.cursor, lambda: dict(self.flags), self.budget)
+        self.cursor = batch.cursor
+        self.order += [message.id for message in batch.arrived]
+        self.raw |= {message.id: message.raw for message in batch.arrived}
+        self.flags |= {message.id: message.flags for message in batch.arrived}
+        self.flags |= {id: flags for id, flags in batch.flags.items() if id in self.flags}
+        self.flags = {id: flags for id, flags in self.flags.items() if id not in batch.removed}
+        assert not batch.unreadable
+        return batch
+
+    def catch_up(self) -> Copy:
+        """Take batches until nothing is left."""
+        while self.step().more:
+            pass
+        return self
+
+    def collection(self) -> Collection:
+        """Return the folder as it is listed now."""
+        return next(c for c in self.provider.collections() if c.id == self.folder)
+
+    def is_quiet(self) -> bool:
+        """Tell whether the listing says that nothing changed."""
+        assert self.cursor is not None
+        return self.provider.unchanged(self.collection(), self.cursor)
+
+
+def mail(number: int, body: str = "text") -> bytes:
+    """Return a small message."""
+    head = f"From: a@x.example\r\nMessage-ID: <{number}@x.example>\r\nSubject: {number}\r\n"
+    return f"{head}\r\n{body}\r\n".encode()
+
+
+class ProviderContract:
+    """Needs the fixtures `provider` and `other`."""
+
+    def test_the_inbox_comes_first_and_roles_are_found(self, provider: Provider) -> None:
+        collections = provider.collections()
+        assert collections[0].role == "inbox"
+        assert {"sent", "drafts", "trash", "spam"} <= {c.role for c in collections}
+
+    def test_new_mail_arrives_as_it_was_delivered(self, provider: Provider, other: OtherProgram) -> None:
+        copy = Copy(provider).catch_up()
+        id = other.deliver("INBOX", mail(1), "fs", at=1_234_567_890)
+        [message] = copy.step().arrived
+        assert (message.id, message.flags, message.raw) == (id, "fs", mail(1))
+        assert message.received_at == 1_234_567_890
+
+    def test_history_comes_in_slices_newest_first(self, provider: Provider, other: OtherProgram) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(7)]
+        copy = Copy(provider, budget=Budget(messages=3))
+        left = [copy.step().history_left for _ in range(3)]
+        assert (copy.order, left) == (ids[::-1], [4, 1, 0])
+        assert not copy.step().more
+
+    def test_a_batch_keeps_to_its_bytes_but_brings_at_least_one(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n, "x" * 900)) for n in range(3)]
+        copy = Copy(provider, budget=Budget(bytes=10)).catch_up()
+        assert copy.order == ids[::-1]
+
+    def test_new_mail_beyond_the_budget_follows_in_order(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+        ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
+        copy.catch_up()
+        assert copy.order == ids
+        assert copy.is_quiet()
+
+    def test_new_mail_comes_while_history_is_read(self, provider: Provider, other: OtherProgram) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(4)]
+        copy = Copy(provider, budget=Budget(messages=2))
+        copy.step()
+        fresh = other.deliver("INBOX", mail(9))
+        copy.step()
+        assert copy.order == [ids[3], ids[2], fresh, ids[1]]
+
+    def test_changed_flags_are_reported(self, provider: Provider, other: OtherProgram) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(3)]
+        copy = Copy(provider).catch_up()
+        other.flag("INBOX", ids[1], "afs")
+        assert copy.step().flags == {ids[1]: "afs"}
+
+    def test_flags_changed_while_history_is_read_are_not_lost(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(6)]
+        copy = Copy(provider, budget=Budget(messages=2))
+        copy.step()
+        other.flag("INBOX", ids[5], "s")
+        other.flag("INBOX", ids[0], "f")
+        copy.catch_up()
+        assert copy.flags == {id: {0: "f", 5: "s"}.get(n, "") for n, id in enumerate(ids)}
+
+    def test_a_deleted_message_is_reported_and_only_that(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(3)]
+        copy = Copy(provider).catch_up()
+        other.expunge("INBOX", ids[1])
+        assert copy.step().removed == {ids[1]}
+
+    def test_a_deletion_hidden_by_an_arrival_is_reported(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(3)]
+        copy = Copy(provider).catch_up()
+        other.expunge("INBOX", ids[0])
+        fresh = other.deliver("INBOX", mail(9))
+        copy.step()
+        assert set(copy.flags) == {*ids[1:], fresh}
+
+    def test_messages_expunged_while_history_is_read_leave_no_trace(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(6)]
+        copy = Copy(provider, budget=Budget(messages=2))
+        copy.step()
+        other.expunge("INBOX", ids[5])
+        other.expunge("INBOX", ids[2])
+        copy.catch_up()
+        assert set(copy.flags) == {ids[0], ids[1], ids[3], ids[4]}
+
+    def test_a_quiet_folder_is_known_from_the_listing(self, provider: Provider, other: OtherProgram) -> None:
+        id = other.deliver("INBOX", mail(1))
+        copy = Copy(provider).catch_up()
+        assert copy.is_quiet()
+        other.flag("INBOX", id, "s")
+        assert not copy.is_quiet()
+
+    def test_a_quiet_step_brings_nothing(self, provider: Provider, other: OtherProgram) -> None:
+        other.deliver("INBOX", mail(1))
+        batch = Copy(provider).catch_up().step()
+        assert (batch.arrived, batch.flags, batch.removed, batch.more) == ((), {}, frozenset(), False)
+
+    def test_a_new_uidvalidity_expires_the_cursor_and_the_old_ids_go_last(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        old = {other.deliver("Sent", mail(n)) for n in range(5)}
+        copy = Copy(provider, folder="Sent", budget=Budget(messages=2)).catch_up()
+        other.renumber("Sent")
+        with pytest.raises(CursorExpired):
+            copy.step()
+        copy.cursor = None
+        batches = [copy.step() for _ in range(3)]
+        assert [batch.removed for batch in batches] == [frozenset(), frozenset(), old]
+        assert len(copy.flags) == 5
+
+    def test_a_thousand_messages_arrive_completely(self, provider: Provider, other: OtherProgram) -> None:
+        sent = {other.deliver("INBOX", mail(n)): mail(n) for n in range(1000)}
+        copy = Copy(provider).catch_up()
+        assert copy.raw == sent
+        assert len(copy.order) == 1000
+
+    def test_edits_change_flags_and_move_and_may_be_repeated(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n), "s") for n in range(2)]
+        edits = [
+            Edit(collection="INBOX", item=ids[0], add=Flags("f"), remove=Flags("s")),
+            Edit(collection="INBOX", item=ids[1], move_to="Trash"),
+        ]
+        provider.apply(edits)
+        provider.apply(edits)
+        assert Copy(provider).catch_up().flags == {ids[0]: "f"}
+        assert list(Copy(provider, folder="Trash").catch_up().raw.values()) == [mail(1)]
+
+    def test_a_filed_message_is_found_by_its_message_id(self, provider: Provider) -> None:
+        provider.append("Sent", mail(5), Flags("s"))
+        id = provider.find("Sent", "<5@x.example>")
+        assert id is not None
+        assert provider.fetch("Sent", id) == mail(5)
+        assert provider.find("Sent", "<6@x.example>") is None
+        assert Copy(provider, folder="Sent").catch_up().flags == {id: "s"}
+
+    def test_a_message_that_is_no_longer_there_is_gone(self, provider: Provider, other: OtherProgram) -> None:
+        id = other.deliver("INBOX", mail(1))
+        other.expunge("INBOX", id)
+        with pytest.raises(Gone):
+            provider.fetch("INBOX", id)

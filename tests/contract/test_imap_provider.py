@@ -1,0 +1,171 @@
+"""IMAP keeps the promises of a Provider, against a real Dovecot: with every extension and with none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.change import Budget, Flags, RemoteId
+from chalicelib.errors import AuthRejected, ProviderError
+from chalicelib.providers.imap.adapter import ImapProvider, connect
+from chalicelib.providers.imap.fetching import remote_id, split_id
+from chalicelib.providers.imap.session import open_session
+from tests.contract.provider import Copy, ProviderContract, mail
+from tests.servers import dovecot
+from tests.servers.mailbox import login
+
+pytestmark = pytest.mark.server
+
+_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
+_BASIC = frozenset({"IMAP4REV1", "STARTTLS", "LITERAL+"})
+_users = count()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[dovecot.Dovecot]:
+    if not dovecot.installed():
+        if os.environ.get("CI") == "true":
+            pytest.fail("Dovecot is not installed")
+        pytest.skip("Dovecot is not installed")
+    running = dovecot.Dovecot().start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def settings(server: dovecot.Dovecot, monkeypatch: pytest.MonkeyPatch) -> MailSettings:
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
+    imap = Server(
+        host=server.host, port=server.imap, username=f"user{next(_users)}", password=dovecot.PASSWORD
+    )
+    return MailSettings(imap=imap, smtp=imap)
+
+
+@pytest.fixture
+def provider(settings: MailSettings) -> Iterator[ImapProvider]:
+    opened = connect(settings)
+    yield opened
+    opened.close()
+
+
+@dataclass
+class Program:
+    """Another mail program."""
+
+    client: Any
+
+    def deliver(self, folder: str, raw: bytes, flags: str = "", at: int = 1_600_000_000) -> RemoteId:
+        answer = self.client.append(folder, raw, [_FLAGS[f] for f in flags], datetime.fromtimestamp(at, UTC))
+        _, uidvalidity, uid = answer.partition(b"]")[0].split()
+        return remote_id(int(uidvalidity), int(uid))
+
+    def flag(self, folder: str, id: RemoteId, flags: str) -> None:
+        self.client.select_folder(folder)
+        self.client.set_flags([split_id(id)[1]], [_FLAGS[f] for f in flags], silent=True)
+
+    def expunge(self, folder: str, id: RemoteId) -> None:
+        self.client.select_folder(folder)
+        self.client.delete_messages([split_id(id)[1]], silent=True)
+        self.client.expunge()
+
+    def renumber(self, folder: str) -> None:
+        self.client.create_folder("Elsewhere")
+        self.client.select_folder(folder)
+        self.client.copy("1:*", "Elsewhere")
+        self.client.select_folder("Elsewhere")
+        self.client.delete_folder(folder)
+        self.client.create_folder(folder)
+        self.client.copy("1:*", folder)
+
+
+@pytest.fixture
+def other(server: dovecot.Dovecot, settings: MailSettings) -> Iterator[Program]:
+    with login(server, settings.imap.username) as client:
+        yield Program(client)
+
+
+class TestWithEveryExtension(ProviderContract):
+    pass
+
+
+class TestWithoutExtensions(ProviderContract):
+    """The server offers CONDSTORE, MOVE, UIDPLUS, LIST-STATUS and the like, but we may use none."""
+
+    @pytest.fixture
+    def provider(self, settings: MailSettings) -> Iterator[ImapProvider]:
+        session = open_session(settings)
+        session.capabilities = _BASIC
+        opened = ImapProvider(session)
+        yield opened
+        opened.close()
+
+    def test_a_quiet_folder_is_known_from_the_listing(self, provider: Any, other: Any) -> None:
+        """Without counted changes the listing never says so."""
+        assert not Copy(provider).catch_up().is_quiet()
+
+    def test_new_mail_beyond_the_budget_follows_in_order(self, provider: Any, other: Any) -> None:
+        copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+        ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
+        assert copy.catch_up().order == ids
+
+
+def test_odd_folder_names_keep_their_raw_name(provider: ImapProvider, other: Program) -> None:
+    for name in ('Ta"x\\es [1]', "Entwürfe & Co", "日本語/Kind"):
+        other.client.create_folder(name)
+    for collection in provider.collections():
+        provider.append(collection.id, mail(1), Flags("s"))
+        assert len(Copy(provider, folder=collection.id).catch_up().order) == 1
+    names = {collection.name for collection in provider.collections()}
+    assert {'Ta"x\\es [1]', "Entwürfe & Co", "日本語/Kind"} <= names
+
+
+def test_a_wrong_password_is_told_apart(settings: MailSettings) -> None:
+    wrong = replace(settings, imap=replace(settings.imap, password="wrong"))
+    with pytest.raises(AuthRejected) as caught:
+        connect(wrong)
+    assert caught.value.details["step"] == "login"
+
+
+def test_a_password_may_hold_any_character(settings: MailSettings) -> None:
+    with pytest.raises(AuthRejected):
+        connect(replace(settings, imap=replace(settings.imap, password='pä"ss\\wörd')))
+
+
+def test_an_untrusted_certificate_is_refused(settings: MailSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(ProviderError) as caught:
+        connect(settings)
+    assert caught.value.details["step"] == "tls"
+
+
+def test_an_untrusted_certificate_is_taken_where_tls_is_not_required(
+    settings: MailSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    opened = connect(replace(settings, tls_required=False))
+    assert opened.collections()
+    opened.close()
+
+
+def test_implicit_tls(
+    settings: MailSettings, server: dovecot.Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.providers.imap.session.TLS_PORTS", {server.imaps})
+    opened = connect(replace(settings, imap=replace(settings.imap, port=server.imaps)))
+    assert opened.collections()
+    opened.close()
+
+
+@pytest.mark.parametrize(("host", "step"), [("no-such-host.invalid", "dns"), ("127.0.0.1", "tcp")])
+def test_a_server_out_of_reach_names_the_step(settings: MailSettings, host: str, step: str) -> None:
+    away = replace(settings.imap, host=host, port=dovecot.free_port())
+    with pytest.raises(ProviderError) as caught:
+        connect(replace(settings, imap=away))
+    assert caught.value.details["step"] == step

@@ -1,0 +1,188 @@
+"""A mail server in memory that is its own Provider."""
+
+from __future__ import annotations
+
+import email
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from chalicelib.domain.change import (
+    Budget,
+    ChangeBatch,
+    Collection,
+    Cursor,
+    Edit,
+    Flags,
+    Known,
+    RemoteId,
+    RemoteMessage,
+)
+from chalicelib.errors import CursorExpired, Gone
+
+ROLES = {"INBOX": "inbox", "Drafts": "drafts", "Sent": "sent", "Trash": "trash", "Junk": "spam"}
+
+
+@dataclass
+class Box:
+    """One folder; every change of it is counted."""
+
+    uidvalidity: int = 1
+    uidnext: int = 1
+    changes: int = 1
+    messages: dict[RemoteId, RemoteMessage] = field(default_factory=dict)
+
+    def add(self, message: RemoteMessage) -> RemoteId:
+        id = RemoteId(f"{self.uidvalidity:010d}.{self.uidnext:010d}")
+        self.messages[id] = replace(message, id=id)
+        self.uidnext += 1
+        self.changes += 1
+        return id
+
+    def take(self, id: RemoteId) -> RemoteMessage | None:
+        self.changes += 1
+        return self.messages.pop(id, None)
+
+
+class MemoryProvider:
+    """Provider, and the hands of a person who uses the mailbox with another program."""
+
+    def __init__(self) -> None:
+        self.boxes = {name: Box() for name in ROLES}
+
+    # The other program.
+
+    def deliver(self, folder: str, raw: bytes, flags: str = "", at: int = 1_600_000_000) -> RemoteId:
+        """Put a message into a folder."""
+        return self._box(folder).add(
+            RemoteMessage(id=RemoteId(""), flags=Flags(flags), received_at=at, raw=raw)
+        )
+
+    def flag(self, folder: str, id: RemoteId, flags: str) -> None:
+        """Replace the flags of a message."""
+        box = self._box(folder)
+        box.messages[id] = replace(box.messages[id], flags=Flags(flags))
+        box.changes += 1
+
+    def expunge(self, folder: str, id: RemoteId) -> None:
+        """Remove a message for good."""
+        self._box(folder).take(id)
+
+    def move(self, folder: str, id: RemoteId, target: str) -> None:
+        """Move a message to another folder."""
+        self.apply([Edit(collection=folder, item=id, move_to=target)])
+
+    def renumber(self, folder: str) -> None:
+        """Give a folder a new UIDVALIDITY and its messages new ids."""
+        old = self._box(folder)
+        self.boxes[folder] = Box(uidvalidity=old.uidvalidity + 1)
+        for message in old.messages.values():
+            self.boxes[folder].add(message)
+
+    def listing(self) -> dict[tuple[str, str], str]:
+        """Return the flags of every message by folder and id."""
+        return {(n, id): m.flags for n, box in self.boxes.items() for id, m in box.messages.items()}
+
+    # The Provider.
+
+    def collections(self) -> Sequence[Collection]:
+        """List every folder, inbox first."""
+        return [
+            Collection(id=name, name=name, role=ROLES.get(name), token=self._token(box))
+            for name, box in self.boxes.items()
+        ]
+
+    def unchanged(self, collection: Collection, cursor: Cursor) -> bool:
+        """Tell whether the folder is as the cursor left it."""
+        state = json.loads(cursor)
+        return bool(state["low"] <= 1 and state["token"] == collection.token)
+
+    def changes(
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+    ) -> ChangeBatch:
+        """Return new mail, changed flags, removals, then a slice of history."""
+        box = self._box(collection.id)
+        state = (
+            json.loads(cursor) if cursor else {"v": box.uidvalidity, "next": box.uidnext, "low": box.uidnext}
+        )
+        if state["v"] != box.uidvalidity:
+            raise CursorExpired("new UIDVALIDITY")
+        new = [m for id, m in box.messages.items() if _uid(id) >= state["next"]]
+        old = sorted((m for id, m in box.messages.items() if _uid(id) < state["low"]), key=_message_uid)
+        live, cut = new[: budget.messages], new[budget.messages :]
+        older = [] if cut else old[::-1][: max(0, budget.messages - len(live))]
+        left = len(old) - len(older)
+        now_known = known() if cursor or not left else {}
+        removed = _removed(now_known, box, whole=not left)
+        low = 1 if not left else _uid(older[-1].id) if older else state["low"]
+        following = _uid(cut[0].id) if cut else box.uidnext
+        token = self._token(box) if not cut else ""
+        return ChangeBatch(
+            arrived=(*live, *older),
+            flags=_changed(now_known, box),
+            removed=removed,
+            cursor=Cursor(json.dumps({"v": box.uidvalidity, "next": following, "low": low, "token": token})),
+            more=bool(cut or left),
+            history_left=left,
+        )
+
+    def fetch(self, collection_id: str, id: RemoteId) -> bytes:
+        """Return the raw message. Raises Gone."""
+        message = self._box(collection_id).messages.get(id)
+        if message is None:
+            raise Gone("no such message")
+        return message.raw
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Make changes; an item that is gone is passed over."""
+        for edit in edits:
+            box = self._box(edit.collection)
+            message = box.messages.get(edit.item)
+            if message is None:
+                continue
+            flags = Flags("".join(sorted((set(message.flags) | set(edit.add)) - set(edit.remove))))
+            self.flag(edit.collection, edit.item, flags)
+            if edit.move_to is not None and edit.move_to != edit.collection:
+                box.take(edit.item)
+                self._box(edit.move_to).add(replace(message, flags=flags))
+
+    def append(self, collection_id: str, raw: bytes, flags: Flags) -> None:
+        """File a message."""
+        self.deliver(collection_id, raw, flags)
+
+    def find(self, collection_id: str, message_id: str) -> RemoteId | None:
+        """Return the newest message with this Message-ID."""
+        for id, message in reversed(self._box(collection_id).messages.items()):
+            if email.message_from_bytes(message.raw)["Message-ID"] == message_id:
+                return id
+        return None
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _box(self, name: str) -> Box:
+        if name not in self.boxes:
+            raise Gone("no such folder")
+        return self.boxes[name]
+
+    def _token(self, box: Box) -> str:
+        return f"{box.uidvalidity}:{box.changes}"
+
+
+def _uid(id: RemoteId) -> int:
+    return int(id.partition(".")[2])
+
+
+def _message_uid(message: RemoteMessage) -> int:
+    return _uid(message.id)
+
+
+def _changed(known: Mapping[RemoteId, Flags], box: Box) -> dict[RemoteId, Flags]:
+    there = {id: box.messages[id].flags for id in known if id in box.messages}
+    return {id: flags for id, flags in there.items() if flags != known[id]}
+
+
+def _removed(known: Mapping[RemoteId, Flags], box: Box, *, whole: bool) -> frozenset[RemoteId]:
+    """Ids of an older generation are gone only once the whole folder has been seen anew."""
+    ours = f"{box.uidvalidity:010d}."
+    return frozenset(id for id in known if id and id not in box.messages and (whole or id.startswith(ours)))
