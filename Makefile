@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test demo bench fix clean environment
+.PHONY: run test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -14,7 +14,13 @@ demo: ## the same with a mailbox to look at
 environment:
 	@$(BOOT) --only
 
-test: environment ## what CI runs
+servers: ## Dovecot for the tests, where we may install it
+	@command -v dovecot >/dev/null || [ -x /usr/sbin/dovecot ] || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dovecot-imapd >/dev/null; \
+	  else echo "Dovecot is not installed (package dovecot-imapd): tests against a real server are skipped."; fi
+
+test: environment servers ## what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

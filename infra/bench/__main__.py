@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -39,7 +41,7 @@ class Api:
     def connect(self, imap: dovecot.Dovecot, smtp: Submission) -> None:
         """Connect the bench account."""
         server = {"host": "127.0.0.1", "username": USER, "password": dovecot.PASSWORD}
-        settings = {f"imap_{key}": value for key, value in server.items()}
+        settings: dict[str, Any] = {f"imap_{key}": value for key, value in server.items()}
         settings |= {f"smtp_{key}": value for key, value in server.items()}
         settings |= {"imap_port": imap.imap, "smtp_port": smtp.port, "ssl_required": False}
         body = {
@@ -82,7 +84,7 @@ def sync(api: Api, runtime: LocalRuntime, imap: dovecot.Dovecot, smtp: Submissio
     began = time.perf_counter()
     figures: dict[str, Any] = {}
     for threads in (50, 500):
-        wait_for(lambda threads=threads: len(api.get(f"/threads?view=ids&limit={threads}")) == threads)
+        wait_for(partial(_has_threads, api, threads))
         figures[f"first {threads} threads, s"] = round(time.perf_counter() - began, 2)
     wait_for(lambda: api.get("/messages?view=count")["count"] == count, pause=0.25)
     wait_for(lambda: api.get("/account")["sync_state"] == "running")
@@ -96,18 +98,22 @@ def sync(api: Api, runtime: LocalRuntime, imap: dovecot.Dovecot, smtp: Submissio
     return figures
 
 
+def _has_threads(api: Api, count: int) -> bool:
+    return len(api.get(f"/threads?view=ids&limit={count}")) == count
+
+
 def reads(api: Api) -> Any:
     """Measure three reads, one after the other and with eight clients."""
     ids = api.get("/messages?view=ids&limit=200")
     paths = {
-        "GET /threads?limit=50": lambda number: "/threads?limit=50",
-        "GET /messages?limit=50": lambda number: "/messages?limit=50",
-        "GET /messages/{id}": lambda number: f"/messages/{ids[number % len(ids)]}",
+        "GET /threads?limit=50": ["/threads?limit=50"],
+        "GET /messages?limit=50": ["/messages?limit=50"],
+        "GET /messages/{id}": [f"/messages/{id}" for id in ids],
     }
     figures = {}
-    for name, path in paths.items():
+    for name, some in paths.items():
         for clients in (1, 8):
-            seconds = timed(lambda number, path=path: api.get(path(number)), REQUESTS, clients)
+            seconds = timed(api.get, islice(cycle(some), REQUESTS), clients)
             figures[f"{name}, {clients} client{'s' * (clients > 1)}, ms"] = percentiles(seconds)
     return figures
 

@@ -30,16 +30,16 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     return {f"p{cut}": round(cuts[cut - 1] * 1000, 1) for cut in (50, 90, 99)}
 
 
-def timed(call: Callable[[int], object], count: int, clients: int) -> list[float]:
-    """Return the seconds each of `count` calls took, made by that many clients at once."""
+def timed(call: Callable[[str], object], arguments: Iterable[str], clients: int) -> list[float]:
+    """Return the seconds each call took, made by that many clients at once."""
 
-    def one(number: int) -> float:
+    def one(argument: str) -> float:
         began = time.perf_counter()
-        call(number)
+        call(argument)
         return time.perf_counter() - began
 
     with ThreadPoolExecutor(clients) as pool:
-        return list(pool.map(one, range(count)))
+        return list(pool.map(one, arguments))
 
 
 def wait_for(probe: Callable[[], bool], seconds: float = 600.0, pause: float = 0.02) -> float:

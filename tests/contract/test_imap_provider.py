@@ -17,9 +17,9 @@ from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.fetching import remote_id, split_id
 from chalicelib.providers.imap.session import open_session
+from infra.demo import dovecot
+from infra.demo.visitor import login
 from tests.contract.provider import Copy, ProviderContract, mail
-from tests.servers import dovecot
-from tests.servers.mailbox import login
 
 pytestmark = pytest.mark.server
 

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from infra.demo import dovecot
+from infra.demo.submission import Submission
 from infra.local.runtime import LocalRuntime
-from tests.servers import dovecot
-from tests.servers.submission import Submission
 
 T = TypeVar("T")
 

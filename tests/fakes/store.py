@@ -114,7 +114,8 @@ class MemoryMail:
         if change.old == change.new:
             return
         self.fuse.burn()
-        id = (change.new or change.old).id
+        item: Any = change.new or change.old
+        id = item.id
         stored = table.get(id)
         if (stored.rev if stored else 0) != (change.old.rev if change.old else 0):
             raise Stale

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import AuthResult
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import SendFailed
 from chalicelib.providers.smtp import SmtpTransport, classify
-from tests.servers.dovecot import free_port
+from infra.demo.dovecot import free_port
 
 RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and \xff\r\n"
 

@@ -82,6 +82,7 @@ def open_session(settings: MailSettings) -> Session:
         session = Session(client, wire, _capabilities(wire))
         _log_in(session, settings.imap)
         session.capabilities = _capabilities(wire)
+        client._imap.state = "AUTH"  # the login went past imaplib, whose own commands ask for this
         _introduce(session)
     except ProviderError:
         with contextlib.suppress(OSError, imaplib.IMAP4.error):

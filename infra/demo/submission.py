@@ -8,8 +8,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from tests.servers.dovecot import PASSWORD, Dovecot, free_port
-from tests.servers.mailbox import login
+from infra.demo.dovecot import PASSWORD, Dovecot, free_port
+from infra.demo.visitor import login
 
 
 class Submission:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from imapclient import IMAPClient
 
+from infra.demo.dovecot import PASSWORD, Dovecot
 from infra.demo.mailbox import make_mailbox
-from tests.servers.dovecot import PASSWORD, Dovecot
 
 
 def login(server: Dovecot, user: str) -> IMAPClient:

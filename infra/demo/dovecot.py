@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trustme
 
-PASSWORD = "secret"
+PASSWORD = "secret"  # noqa: S105  # of a server that only this machine can reach
 
 _CONFIG = """
 base_dir = {base}/run
@@ -137,7 +137,8 @@ class Dovecot:
         """Start and wait until it greets."""
         self._write_files()
         program = _program()
-        assert program is not None, "Dovecot is not installed"
+        if program is None:
+            raise FileNotFoundError("Dovecot is not installed")
         # The daemon keeps whatever it inherits open: a pipe would never end.
         with (self.base / "start").open("wb") as output:
             command = [program, "-c", str(self.base / "conf")]
@@ -153,6 +154,10 @@ class Dovecot:
             os.kill(pid, signal.SIGTERM)
             self._await_exit(pid)
         shutil.rmtree(self.base, ignore_errors=True)
+
+    def pid(self) -> int:
+        """Return the process id of the master process."""
+        return int((self.base / "run" / "master.pid").read_text())
 
     def _write_files(self) -> None:
         authority = trustme.CA()
