@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test demo bench fix clean environment servers
+.PHONY: run test kill-test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -27,7 +27,10 @@ test: environment servers ## what CI runs
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -n 2 -rs
 
-bench: environment ## the figures of the README
+kill-test: environment servers ## twenty kills of the sync worker in a first sync of 2,000 messages
+	POSTERN_KILL_MESSAGES=2000 POSTERN_KILLS=20 $(BIN)/pytest -q tests/e2e/test_kill.py
+
+bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench
 
 fix: environment

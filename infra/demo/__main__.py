@@ -1,0 +1,137 @@
+"""`make demo`: the whole system with a made-up mailbox, and commands to try on it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import sys
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from infra.demo import dovecot
+from infra.demo.mailbox import OWNER
+from infra.demo.progress import Account, await_sync
+from infra.demo.submission import Submission
+from infra.demo.visitor import fill
+from infra.local.runtime import LocalRuntime
+from infra.local.state import ROOT, Home, read_json
+
+HOME = ROOT / ".local" / "demo"
+MESSAGES = 400
+FRIEND = "jonas@werft.example"
+
+_COMMANDS = """
+{owner} is connected. In another terminal:
+
+# Three conversations
+curl -s -H 'Authorization: Bearer {token}' '{api_url}/threads?limit=3'
+
+# Note where the changes stand
+CURSOR=$(curl -s -X POST -H 'Authorization: Bearer {token}' {api_url}/delta/latest_cursor | cut -d'"' -f4)
+
+# Send a message
+curl -s -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' {api_url}/send \\
+  -d '{{"to": [{{"email": "{friend}"}}], "subject": "Soundings", "body": "<p>All done.</p>"}}'
+
+# See it arrive in the recipient's mailbox
+curl -s -u {friend}:{password} 'imap://127.0.0.1:{imap}/INBOX;MAILINDEX=1'
+
+# What changed since the cursor, a moment later
+sleep 2; curl -s -H 'Authorization: Bearer {token}' "{api_url}/delta?cursor=$CURSOR"
+
+# The same with the Python SDK
+pip install nylas==5.14.1
+REQUESTS_CA_BUNDLE='{ca_file}' python3 - <<'END'
+from nylas import APIClient
+
+client = APIClient("{client_id}", "{client_secret}",
+                   "{token}", api_server="{https_url}")
+print(client.account.email_address)
+for message in client.messages.where(limit=3):
+    print(message.subject)
+END
+
+Ctrl-C stops everything.
+"""
+
+
+def main() -> int:
+    """Run the demo until Ctrl-C or SIGTERM; return the exit status."""
+    if not dovecot.installed():
+        print("make demo needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
+        return 1
+    _be_quiet()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        with ExitStack() as stack:
+            _present(stack)
+            _wait()
+    except KeyboardInterrupt:
+        print("\nStopped.")
+    except (RuntimeError, OSError, urllib3.exceptions.HTTPError) as error:
+        print(f"The demo failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _be_quiet() -> None:
+    """Silence the mail server's advice about TLS: only this machine reaches it."""
+    warnings.filterwarnings("ignore", message="Requiring AUTH", category=UserWarning)
+    logging.getLogger("mail").setLevel(logging.ERROR)
+
+
+def _present(stack: ExitStack) -> None:
+    """Start everything, whose ends go onto the stack, and print what can be tried."""
+    runtime = LocalRuntime(_fresh_home())
+    print(f"Filling a mailbox with {MESSAGES} messages and starting Postern …", flush=True)
+    imap = dovecot.Dovecot()
+    stack.callback(imap.stop)
+    imap.start()
+    smtp = stack.enter_context(Submission(imap))
+    fill(imap, OWNER[1], MESSAGES)
+    stack.callback(runtime.stop)
+    info = runtime.start()
+    account = Account(info)
+    account.connect(imap, smtp)
+    await_sync(account, MESSAGES)
+    print(_commands(info, account.token, imap), end="", flush=True)
+
+
+def _fresh_home() -> Path:
+    """Empty the demo's directory, so that ids are fresh. Raises RuntimeError if a demo uses it."""
+    running = (read_json(Home(HOME).info) or {}).get("pid")
+    command = Path(f"/proc/{running}/cmdline")
+    if running and command.exists() and b"infra.local.run" in command.read_bytes():
+        raise RuntimeError(f"another demo is running (process {running}); stop it first.")
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    return HOME
+
+
+def _commands(info: dict[str, Any], token: str, imap: dovecot.Dovecot) -> str:
+    """Return the text that shows what can be tried, ready to paste."""
+    own = {"token": token, "imap": imap.imap, "password": dovecot.PASSWORD}
+    return _COMMANDS.format(**info, **own, owner=OWNER[1], friend=FRIEND)
+
+
+def _wait() -> None:
+    """Wait for a signal, whose handler ends this."""
+    while True:
+        signal.pause()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Turn the first signal into KeyboardInterrupt; later ones must not cut the cleaning up short."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
