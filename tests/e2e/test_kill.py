@@ -83,7 +83,8 @@ def _check_messages(messages: list[dict[str, Any]], imap_server: Dovecot) -> Non
     """By Message-ID: folder and flags of every message are those of the server."""
     with login(imap_server, USER) as server:
         held = {}
-        for _, _, name in server.list_folders():
+        names = [name for flags, _, name in server.list_folders() if b"\\Noselect" not in flags]
+        for name in names:
             server.select_folder(name, readonly=True)
             uids = server.search()
             for row in (server.fetch(uids, ["FLAGS", "BODY.PEEK[HEADER]"]) if uids else {}).values():
