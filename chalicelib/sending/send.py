@@ -47,8 +47,10 @@ def send(desk: Desk, account: Account, letter: Letter, id: str, now: int) -> Mes
     refused = desk.transport().send(account.email_address, letter.recipients, raw)
     folders = desk.mail.folders(account.id)
     sent = next((folder for folder in folders if folder.role == "sent"), None)
-    filed = sent if sent and _filed(desk, sent, stamp, raw) else None
-    message = desk.record(raw, filed, now)
+    # Stored before it is filed: sync then recognises the copy in Sent, however soon it sees it.
+    message = desk.record(raw, sent, now)
+    if sent:
+        _file(desk, sent, stamp, raw)
     if refused:
         raise SendFailed(
             402,
@@ -77,7 +79,7 @@ def _parent(mail: Mail, account: Account, letter: Letter) -> Message | None:
     return mail.messages(account.id, [last]).get(last)
 
 
-def _filed(desk: Desk, sent: Folder, stamp: Stamp, raw: bytes) -> bool:
+def _file(desk: Desk, sent: Folder, stamp: Stamp, raw: bytes) -> None:
     """Put a copy into Sent unless the server did so itself; the mail is out, so failing is no error."""
     try:
         with closing(desk.provider()) as provider:
@@ -85,5 +87,3 @@ def _filed(desk: Desk, sent: Folder, stamp: Stamp, raw: bytes) -> bool:
                 provider.append(sent.collection, raw, Flags("s"))
     except ProviderError as error:
         log.warning("a sent mail could not be filed: %s", type(error).__name__)
-        return False
-    return True

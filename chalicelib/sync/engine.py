@@ -17,7 +17,6 @@ A crash anywhere repeats the batch under way; repeating writes nothing twice.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,14 +29,12 @@ from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Fl
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import CursorExpired
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Lease, Mail, Stale
+from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Lease, Mail
 from chalicelib.sync import folders, ingest
-
-log = logging.getLogger(__name__)
+from chalicelib.sync.stale import until_fresh
 
 LEASE_SECONDS = 20.0
 BUDGETS = (Budget(messages=50), Budget(messages=100), Budget(messages=200))
-STALE_TRIES = 8
 
 
 class Outcome(Enum):
@@ -146,7 +143,7 @@ class _Pass:
             now=self.work.now,
         )
         known = frozenset(self.work.mail.known(self.account.id, gone.id))
-        _until_fresh(partial(shelf.remove, gone, known))
+        until_fresh(partial(shelf.remove, gone, known))
         self.work.checkpoints.save(self.lease, gone.id, None)
 
     def _round(self, moved: list[Collection]) -> None:
@@ -154,7 +151,7 @@ class _Pass:
         for collection in moved:
             folder = self.shelf.folder(collection.id)
             batch = self._next_batch(collection, folder)
-            _until_fresh(partial(self.shelf.absorb, folder, batch))
+            until_fresh(partial(self.shelf.absorb, folder, batch))
             if batch.removed:
                 held.append((folder, batch.removed, batch.cursor))
             else:
@@ -164,7 +161,7 @@ class _Pass:
         if held:
             self._catch_moves({folder.id for folder, _, _ in held})
         for folder, removed, cursor in held:
-            _until_fresh(partial(self.shelf.remove, folder, removed))
+            until_fresh(partial(self.shelf.remove, folder, removed))
             self._advance(folder, cursor)
 
     def _catch_moves(self, left: set[str]) -> None:
@@ -178,7 +175,7 @@ class _Pass:
             ):
                 continue
             batch = self._next_batch(collection, folder)
-            _until_fresh(partial(self.shelf.absorb, folder, batch))
+            until_fresh(partial(self.shelf.absorb, folder, batch))
             if not batch.removed:
                 self._advance(folder, batch.cursor)
 
@@ -205,13 +202,3 @@ class _Pass:
         if current is not None and current.state in (SyncState.INITIALIZING, SyncState.SYNC_ERROR):
             self.work.accounts.transition(current, SyncState.RUNNING)
         return Outcome.CURRENT
-
-
-def _until_fresh(write: Callable[[], None]) -> None:
-    """Repeat a read-decide-write while somebody else changes the same objects."""
-    for _ in range(STALE_TRIES - 1):
-        try:
-            return write()
-        except Stale:
-            log.info("an object changed meanwhile; reading again")
-    return write()

@@ -23,6 +23,7 @@ from chalicelib.formats.mime import ParsedMail, ParsedPart, parse
 from chalicelib.ids import dated_id
 from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids, public_id
+from chalicelib.sync.stale import until_fresh
 
 
 @dataclass(slots=True, kw_only=True)
@@ -345,10 +346,14 @@ def record_sent(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
     remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
-    draft = _Draft(shelf=shelf, folder=home)
     [arrival] = shelf._arrivals([remote])
-    draft.load([arrival], {})
-    draft.place(arrival)
-    draft.thread([arrival])
-    mail.save(account.id, draft.changes())
-    return mail.messages(account.id, [arrival.message.id])[arrival.message.id]
+
+    def store() -> Message:
+        draft = _Draft(shelf=shelf, folder=home)
+        draft.load([arrival], {})
+        draft.place(arrival)
+        draft.thread([arrival])
+        mail.save(account.id, draft.changes())
+        return mail.messages(account.id, [arrival.message.id])[arrival.message.id]
+
+    return until_fresh(store)

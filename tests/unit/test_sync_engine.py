@@ -10,6 +10,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.delta import Event
 from chalicelib.sync.engine import Outcome, Workspace, sync_account
+from chalicelib.sync.ingest import record_sent
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash, Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
 
@@ -150,3 +151,16 @@ def test_a_crash_at_any_write_is_repaired_by_the_next_run(at: int) -> None:
     world.check()
     created = [change.id for change in world.mail.changes if change.event is Event.CREATE]
     assert len(created) == len(set(created)), "an object was created twice"
+
+
+def test_the_copy_of_a_sent_mail_is_the_message_sent(world: World) -> None:
+    world.server.deliver("INBOX", mail("one", 1), at=1)
+    world.server.deliver("Sent", mail("two", 2), at=2)
+    world.sync()
+    folders = {folder.collection: folder for folder in world.mail.all_folders.values()}
+    raw = mail("Re: one", 3, "<1@harbour.example>")
+    sent = record_sent(world.mail, world.blobs, ACCOUNT, raw, folders["Sent"], at=100)
+    world.server.deliver("Sent", raw, at=101)
+    world.sync()
+    world.check()
+    assert [m.id for m in world.mail.all_messages.values() if m.subject == "Re: one"] == [sent.id]

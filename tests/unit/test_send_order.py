@@ -1,0 +1,50 @@
+"""What happens in which order when a mail is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.domain.folder import Folder
+from chalicelib.sending.letter import load
+from chalicelib.sending.send import Desk, send
+from tests.fakes.store import MemoryMail
+from tests.unit.test_sync_engine import ACCOUNT
+
+SENT = Folder(id="f", account_id="a", collection="Sent", display_name="Sent", role="sent", created_at=0)
+
+
+class Server:
+    """Notes what it is asked to do."""
+
+    def __init__(self, steps: list[str]) -> None:
+        self._steps = steps
+
+    def send(self, sender: str, recipients: Any, raw: bytes) -> dict[str, tuple[int, str]]:
+        self._steps.append("send")
+        return {}
+
+    def find(self, collection_id: str, message_id: str) -> None:
+        return None
+
+    def append(self, collection_id: str, raw: bytes, flags: str) -> None:
+        self._steps.append("file")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_mail_is_stored_before_it_is_filed_so_that_sync_knows_the_copy() -> None:
+    steps: list[str] = []
+    server: Any = Server(steps)
+
+    def record(raw: bytes, folder: Folder | None, at: int) -> Any:
+        steps.append("store")
+
+    desk = Desk(
+        mail=MemoryMail(all_folders={"f": SENT}),
+        record=record,
+        transport=lambda: server,
+        provider=lambda: server,
+    )
+    send(desk, ACCOUNT, load({"to": [{"email": "jonas@werft.example"}]}), "id", 5)
+    assert steps == ["send", "store", "file"]
