@@ -13,6 +13,7 @@ from pynamodb.connection import Connection
 from pynamodb.models import Model
 
 from chalicelib.config import Settings
+from chalicelib.store import direct
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 10
@@ -57,9 +58,12 @@ def client(settings: Settings, service: str) -> Any:
     place = (settings.region, settings.endpoint_url)
     with _lock:
         if (place, service) not in _clients:
-            _clients[place, service] = _session(place).client(
+            made = _session(place).client(
                 service, endpoint_url=settings.endpoint_url, config=_config(settings)
             )
+            if service == "dynamodb":
+                direct.install(made)
+            _clients[place, service] = made
         return _clients[place, service]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ Key = tuple[str, str]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-THREADS = 6
+THREADS = 12
 GET_SIZE, WRITE_SIZE = 100, 25
 ATTEMPTS = 9
 AFTER_ALL = "~"
@@ -44,13 +45,32 @@ class Cancelled(Exception):
         return not _CONFLICTS.isdisjoint(self.codes)
 
 
-def parallel(work: Callable[[In], Out], parts: Iterable[In], threads: int = THREADS) -> list[Out]:
-    """Return the results in order; all parts are finished before the first error is raised."""
+def parallel(work: Callable[[In], Out], parts: Iterable[In]) -> list[Out]:
+    """Return the results in order; all parts are finished before the first error is raised.
+
+    What no thread of the process's pool has begun, the caller does itself: calls may be nested.
+    """
     todo = list(parts)
-    if len(todo) < 2:
-        return [work(part) for part in todo]
-    with ThreadPoolExecutor(min(threads, len(todo))) as pool:
-        return list(pool.map(work, todo))
+    futures = [_pool().submit(work, part) for part in todo[1:]]
+    settled = [_now(work, part) for part in todo[:1]]
+    for future, part in zip(futures, todo[1:], strict=True):
+        settled.append(_now(work, part) if future.cancel() else future)
+    wait(settled)
+    return [future.result() for future in settled]
+
+
+def _now(work: Callable[[In], Out], part: In) -> Future[Out]:
+    future: Future[Out] = Future()
+    try:
+        future.set_result(work(part))
+    except Exception as error:  # the caller's, once the other parts are finished
+        future.set_exception(error)
+    return future
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, "store")
 
 
 def pause(attempt: int) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 from moto import mock_aws
 
 from chalicelib.config import Settings
+from chalicelib.store import direct
 
 REGION = "us-east-1"
 PREFIX = "test"
@@ -18,9 +20,16 @@ QUEUES = ("sync", "edits", "deliveries")
 
 
 @contextmanager
+def fake_aws() -> Iterator[None]:
+    """Answer every AWS client of this process from memory; moto knows botocore's own requests only."""
+    with mock_aws(), patch.object(direct, "install"):
+        yield
+
+
+@contextmanager
 def deployment() -> Iterator[Settings]:
     """Yield the settings of a fresh deployment that vanishes afterwards."""
-    with mock_aws():
+    with fake_aws():
         for name in TABLES:
             _create_table(f"{PREFIX}-{name}")
         boto3.client("s3", region_name=REGION).create_bucket(Bucket=f"{PREFIX}-bucket")

@@ -2,10 +2,10 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-from moto import mock_aws
 
 from chalicelib.config import Settings
 from chalicelib.services import Services, services, use
+from tests.integration.aws import fake_aws
 
 PARTS = [
     "vault", "mail", "checkpoints", "blobs", "log", "accounts", "applications", "tokens", "webhooks",
@@ -17,7 +17,7 @@ PARTS = [
 def built(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    with mock_aws():
+    with fake_aws():
         yield Services(settings=Settings(table_prefix="t", bucket="b", key_id="k", pepper="p", queue_urls={}))
 
 

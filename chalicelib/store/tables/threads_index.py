@@ -60,7 +60,7 @@ def newest_pages(table: Table, partitions: Iterable[str], low: str, high: str) -
     while left:
         wave, left = left[:width], left[width:]
         readers = [table.pages(pk, low, high, newest=True, limits=_LIMITS) for pk in wave]
-        for pages in parallel(_begun, readers, _WIDEST):
+        for pages in parallel(_begun, readers):
             yield from pages
         width = min(2 * width, _WIDEST)
 
