@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html import escape
 
 from selectolax.lexbor import LexborHTMLParser
 
 SNIPPET_LENGTH = 191
-_LOOK_AT = 20_000
+_LOOK_AT = (3_000, 20_000, 400_000)
+"""Characters looked at for a snippet: most mails say enough at once."""
+
 _BODY = re.compile(r"<body\b", re.IGNORECASE)
 _BREAK = re.compile(
     r"<(?=br\b|hr\b|/?(?:p|div|td|th|tr|li|ul|ol|dd|dt|h[1-6]|table|blockquote|pre|section|article)\b)",
@@ -21,18 +24,22 @@ _AFTER_URL = ".,;:!?)]}*"
 
 def snippet_of_text(text: str) -> str:
     """Return the first words of a plain text, on one line, at most 191 characters."""
-    words = text[:_LOOK_AT].translate(_UNSEEN).split()
-    return " ".join(words)[:SNIPPET_LENGTH].rstrip()
+    return _first_words(text, str)
 
 
 def snippet_of_html(html: str) -> str:
     """Return the first words a reader sees, on one line, at most 191 characters."""
     body = _BODY.search(html)
-    start = body.start() if body else 0
-    found = _visible_text(html[start : start + _LOOK_AT])
-    if not found and len(html) > _LOOK_AT:
-        found = _visible_text(html[: _LOOK_AT * 20])
-    return snippet_of_text(found)
+    return _first_words(html[body.start() :] if body else html, _visible_text)
+
+
+def _first_words(source: str, read: Callable[[str], str]) -> str:
+    words = ""
+    for length in _LOOK_AT:
+        words = " ".join(read(source[:length]).translate(_UNSEEN).split())
+        if len(words) >= SNIPPET_LENGTH or length >= len(source) or (words and length > _LOOK_AT[0]):
+            break
+    return words[:SNIPPET_LENGTH].rstrip()
 
 
 def _visible_text(html: str) -> str:

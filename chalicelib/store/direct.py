@@ -16,7 +16,7 @@ import re
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,15 +56,18 @@ _LONGEST_PAUSE = 20.0
 Request = Mapping[str, Any]
 
 
-def install(client: Any) -> None:
-    """Let a botocore client of DynamoDB make its data calls directly; behind a proxy nothing changes."""
+def install(client: Any, operations: Set[str] = OPERATIONS) -> None:
+    """Let a botocore client of DynamoDB (or its streams) make these calls directly.
+
+    Behind a proxy nothing changes.
+    """
     url = client.meta.endpoint_url
     if get_environ_proxies(url):
         return
     usual, connections = client._make_api_call, Connections(url, client.meta.config)
 
     def call(operation: str, request: Request) -> Any:
-        if operation not in OPERATIONS:
+        if operation not in operations:
             return usual(operation, request)
         return _call(client, connections, operation, request)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.store import direct
 from infra.local import invocation
 from infra.local.filters import wanted
 from infra.local.resources import client
@@ -35,6 +36,7 @@ class StreamPoller:
         self._path = checkpoint
         self._stop = stop
         self._streams = client("dynamodbstreams")
+        direct.install(self._streams, {"GetRecords"})
         self._sqs = client("sqs")
         kept = read_json(checkpoint) or {}
         self._done: dict[str, str] = kept.get("shards", {}) if kept.get("stream") == source.stream else {}
