@@ -1,12 +1,29 @@
 """Start the patched emulator; runs in the emulator's own environment."""
 
+import os
+
+import uvicorn
 from ministack import app
 from ministack.services import dynamodb, dynamodb_streams
 
 from infra.local import emulator_patches
+from infra.local.emulator_express import Express
 from infra.local.emulator_snapshots import Snapshots
 
 if __name__ == "__main__":
     emulator_patches.apply(dynamodb, dynamodb_streams)
     Snapshots(app, dynamodb)
-    app.main()
+    Express(app, dynamodb, dynamodb_streams)
+    uvicorn.run(
+        app.app,
+        host=os.environ["BIND_HOST"],
+        port=int(os.environ["GATEWAY_PORT"]),
+        http="httptools",
+        lifespan="on",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+    )

@@ -1,0 +1,46 @@
+"""A short way into the emulator's DynamoDB, past the routing that its two hundred other services need."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Any
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+_PREFIX = b"DynamoDB"
+
+
+class Express:
+    """Wraps the emulator's ASGI application: DynamoDB's own requests go straight to its handler."""
+
+    def __init__(self, server: ModuleType, dynamodb: ModuleType, streams: ModuleType) -> None:
+        self._server = server
+        self._handlers = {
+            b"DynamoDB_20120810": dynamodb.handle_request,
+            b"DynamoDBStreams_20120810": streams.handle_request,
+        }
+        self._app: App = server.app
+        server.__dict__["app"] = self
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        raw = dict(scope["headers"]) if scope["type"] == "http" else {}
+        handle = self._handlers.get(raw.get(b"x-amz-target", b"").partition(b".")[0])
+        if handle is None:
+            await self._app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw.items()}
+        self._server.set_request_account_id(self._server.extract_access_key_id(headers, {}))
+        self._server.set_request_region(self._server.extract_region(headers, {}))
+        status, sent, data = await handle("POST", scope["path"], headers, body, {})
+        data = data if isinstance(data, bytes) else data.encode()
+        fields = {**sent, "Content-Length": str(len(data))}
+        listed = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+        await send({"type": "http.response.start", "status": status, "headers": listed})
+        await send({"type": "http.response.body", "body": data})
