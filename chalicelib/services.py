@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
-    from chalicelib.sync.engine import Outcome, Workspace
+    from chalicelib.sync.engine import Outcome
+    from chalicelib.sync.workspace import Workspace
 
 
 @dataclass
@@ -136,7 +137,7 @@ class Services:
     @cached_property
     def workspace(self) -> Workspace:
         """What the sync engine works with."""
-        from chalicelib.sync.engine import Workspace
+        from chalicelib.sync.workspace import Workspace
 
         return Workspace(
             mail=self.mail,
@@ -144,6 +145,7 @@ class Services:
             blobs=self.blobs,
             accounts=self.accounts,
             provider=self.provider,
+            history_days=self.settings.history_days,
         )
 
     def sync(self, account: Account) -> Outcome:

@@ -44,10 +44,11 @@ class RemoteMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most that one batch may bring."""
+    """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone."""
 
     messages: int = 200
     bytes: int = 8_000_000
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,13 +24,18 @@ class Provider(Protocol):
     def collections(self) -> Sequence[Collection]:
         """List every selectable folder, inbox first, each with a token that moves when it changes."""
 
-    def unchanged(self, collection: Collection, cursor: Cursor) -> bool:
-        """Tell from the listing alone that nothing can have changed since `cursor`."""
+    def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
+        """Tell from the listing alone that nothing can have changed since `cursor`.
+
+        A cursor that reaches less far back than `since` is never unchanged.
+        """
 
     def changes(
         self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
     ) -> ChangeBatch:
         """Return the next bounded batch after `cursor`: live changes first, then older history.
+
+        Mail received more than a day or two before `budget.since` does not come.
 
         Raises CursorExpired if the server has forgotten the cursor (a new UIDVALIDITY).
         """

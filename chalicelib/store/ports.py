@@ -56,12 +56,17 @@ class Location:
 
 @dataclass(slots=True, kw_only=True)
 class MailChanges:
-    """One batch of writes for one account. Keys of `locations` are (folder id, remote id)."""
+    """One batch of writes for one account. Keys of locations are (folder id, remote id).
+
+    `new_locations` are written before everything else: what a crash leaves half stored is then known to
+    lie there, and missed if it vanishes from the server. `locations` that change or go are written last.
+    """
 
     messages: list[Revised[Message]] = field(default_factory=list)
     bodies: dict[str, str] = field(default_factory=dict)
     threads: list[Revised[Thread]] = field(default_factory=list)
     anchors: list[Anchor] = field(default_factory=list)
+    new_locations: dict[tuple[str, RemoteId], Location] = field(default_factory=dict)
     locations: dict[tuple[str, RemoteId], Location | None] = field(default_factory=dict)
 
 
@@ -97,7 +102,8 @@ class Mail(Protocol):
     def save(self, account_id: str, changes: MailChanges) -> None:
         """Write a batch so that a crash anywhere can be repaired by repeating it.
 
-        Order: messages with their files and bodies, threads, anchors, locations last. A changed
+        Order: new locations, messages with their files and bodies, threads, deletions of messages,
+        anchors, changed locations. A changed
         object is written only if its stored `rev` is still that of `old` (else Stale is raised);
         its new rev is max(old + 1, now in milliseconds).
         """

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor
-from chalicelib.domain.change import ChangeBatch, Flags, RemoteId, RemoteMessage
+from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder, preference
 from chalicelib.domain.message import File, Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
@@ -26,9 +26,9 @@ from chalicelib.sync.identity import is_same, namesake_ids, public_id
 from chalicelib.sync.stale import until_fresh
 
 
-@dataclass(slots=True, kw_only=True)
-class _Arrival:
-    """A message on its way in: what the server gave and what it turned out to be."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A message on its way in: what the server gave and what it looks like before we know our own."""
 
     remote: RemoteMessage
     mail: ParsedMail
@@ -50,18 +50,16 @@ class Shelf:
         """Return the folder of a collection that was listed."""
         return self.folders[collection_id]
 
-    def absorb(self, folder: Folder, batch: ChangeBatch) -> None:
+    def absorb(self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]) -> None:
         """Store arrivals and flag changes. Raises Stale."""
-        if not batch.arrived and not batch.flags:
+        if not arrivals and not flags:
             return
         draft = _Draft(shelf=self, folder=folder)
-        arrivals = self._arrivals(batch.arrived)
-        draft.load(arrivals, batch.flags)
-        for arrival in arrivals:
-            draft.place(arrival)
-        for remote_id, flags in batch.flags.items():
-            draft.reflag(remote_id, flags)
-        draft.thread(arrivals)
+        draft.load(arrivals, flags)
+        ids = [draft.place(arrival) for arrival in arrivals]
+        for remote_id, letters in flags.items():
+            draft.reflag(remote_id, letters)
+        draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
 
     def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
@@ -76,7 +74,8 @@ class Shelf:
         """Return the folder of a role."""
         return next((folder for folder in self.folders.values() if folder.role == name), None)
 
-    def _arrivals(self, arrived: Sequence[RemoteMessage]) -> list[_Arrival]:
+    def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
+        """Parse messages and keep their raw bytes."""
         if not arrived:
             return []
         # One object per batch: a PUT per message would be the dearest part of a sync.
@@ -89,7 +88,7 @@ class Shelf:
             offset += raw.length
             parsed = parse(remote.raw)
             message = _message_of(self.account.id, remote, parsed)
-            arrivals.append(_Arrival(remote=remote, mail=parsed, message=message, raw=raw))
+            arrivals.append(Arrival(remote=remote, mail=parsed, message=message, raw=raw))
         return arrivals
 
 
@@ -144,7 +143,8 @@ class _Draft:
     new_anchors: dict[str, Anchor] = field(default_factory=dict)
     bodies: dict[str, str] = field(default_factory=dict)
     locations: dict[RemoteId, Location] = field(default_factory=dict)
-    new_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
+    new_locations: dict[RemoteId, Location] = field(default_factory=dict)
+    moved_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
 
     @property
     def _mail(self) -> Mail:
@@ -154,7 +154,7 @@ class _Draft:
     def _account_id(self) -> str:
         return self.shelf.account.id
 
-    def load(self, arrivals: Sequence[_Arrival], others: Mapping[RemoteId, Flags]) -> None:
+    def load(self, arrivals: Sequence[Arrival], others: Mapping[RemoteId, Flags]) -> None:
         """Read everything the batch may touch, strongly consistent."""
         remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
         self.locations = self._mail.locations(self._account_id, self.folder.id, remote_ids)
@@ -167,8 +167,8 @@ class _Draft:
         self.stored = self._mail.messages(self._account_id, ids)
         self.wanted = dict(self.stored)
 
-    def place(self, arrival: _Arrival) -> None:
-        """Say where an arrived message lies, and which stored message it is."""
+    def place(self, arrival: Arrival) -> str:
+        """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
         message = self._recognise(arrival) or arrival.message
         kept = tuple(
@@ -179,11 +179,11 @@ class _Draft:
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
         message = self._viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
-        arrival.message = message
         self.wanted[message.id] = message
         self.bodies[message.id] = arrival.mail.body_html
         if remote.id:
             self._locate(remote.id, Location(message.id, remote.flags))
+        return message.id
 
     def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
         """Take over the server's flags of a message we hold; others are not here yet."""
@@ -203,17 +203,16 @@ class _Draft:
         location = self.locations.get(remote_id)
         if location is None:
             return
-        self.new_locations[remote_id] = None
+        self.moved_locations[remote_id] = None
         message = self.wanted.get(location.message_id)
         if message is None:
             return
         places = tuple(p for p in message.places if not _is_at(p, self.folder.id, remote_id))
         self.wanted[message.id] = self._viewed(replace(message, places=places)) if places else None
 
-    def thread(self, arrivals: Sequence[_Arrival]) -> None:
-        """Give every arrived message its thread, merging threads that turn out to be one."""
-        ids = dict.fromkeys(arrival.message.id for arrival in arrivals)
-        waiting = [message for id in ids if (message := self.wanted[id]) is not None]
+    def thread(self, ids: Iterable[str]) -> None:
+        """Give these messages their threads, merging threads that turn out to be one."""
+        waiting = [message for id in dict.fromkeys(ids) if (message := self.wanted[id]) is not None]
         while waiting:
             assignment = assign(self._account_id, waiting, self.anchors)
             for message in waiting:
@@ -239,10 +238,11 @@ class _Draft:
                 if self.threads.get(id) != new
             ],
             anchors=list(self.new_anchors.values()),
-            locations={(folder_id, id): location for id, location in self.new_locations.items()},
+            new_locations={(folder_id, id): location for id, location in self.new_locations.items()},
+            locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
 
-    def _recognise(self, arrival: _Arrival) -> Message | None:
+    def _recognise(self, arrival: Arrival) -> Message | None:
         """Find the message we hold: by its place, by its id, by its Message-ID."""
         location = self.locations.get(arrival.remote.id)
         candidates = [location.message_id] if location else []
@@ -252,8 +252,10 @@ class _Draft:
         return next((message for message in held if message and is_same(message, size)), None)
 
     def _locate(self, remote_id: RemoteId, location: Location) -> None:
-        if self.locations.get(remote_id) != location:
+        if remote_id not in self.locations or remote_id in self.new_locations:
             self.new_locations[remote_id] = location
+        elif self.locations[remote_id] != location:
+            self.moved_locations[remote_id] = location
         self.locations[remote_id] = location
 
     def _viewed(self, message: Message) -> Message:
@@ -346,14 +348,14 @@ def record_sent(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
     remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
-    [arrival] = shelf._arrivals([remote])
+    [arrival] = shelf.arrivals([remote])
 
     def store() -> Message:
         draft = _Draft(shelf=shelf, folder=home)
         draft.load([arrival], {})
-        draft.place(arrival)
-        draft.thread([arrival])
+        id = draft.place(arrival)
+        draft.thread([id])
         mail.save(account.id, draft.changes())
-        return mail.messages(account.id, [arrival.message.id])[arrival.message.id]
+        return mail.messages(account.id, [id])[id]
 
     return until_fresh(store)

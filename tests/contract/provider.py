@@ -21,6 +21,9 @@ class OtherProgram(Protocol):
     def renumber(self, folder: str) -> None: ...
 
 
+DAY = 86_400
+
+
 @dataclass
 class Copy:
     """What a faithful reader of `changes` holds of one folder, and in which order it came."""
@@ -189,6 +192,33 @@ class ProviderContract:
         copy = Copy(provider).catch_up()
         assert copy.raw == sent
         assert len(copy.order) == 1000
+
+    def test_mail_from_before_the_window_stays_where_it_is(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        old, new = (other.deliver("INBOX", mail(n), at=day * DAY) for n, day in enumerate((18_000, 19_000)))
+        copy = Copy(provider, budget=Budget(since=18_500 * DAY)).catch_up()
+        assert copy.order == [new]
+        late = other.deliver("INBOX", mail(3), at=18_100 * DAY)
+        assert copy.catch_up().order == [new]
+        other.expunge("INBOX", late)
+        other.flag("INBOX", new, "f")
+        assert copy.catch_up().flags == {new: "f"}
+        assert old not in copy.flags
+
+    def test_a_wider_window_brings_what_was_left_out(self, provider: Provider, other: OtherProgram) -> None:
+        ids = [other.deliver("INBOX", mail(n), at=(18_000 + 100 * n) * DAY) for n in range(6)]
+        copy = Copy(provider, budget=Budget(since=18_350 * DAY)).catch_up()
+        assert copy.order == [ids[5], ids[4]]
+        cursor = copy.cursor
+        assert cursor is not None
+        assert not provider.unchanged(copy.collection(), cursor, since=18_050 * DAY)
+        copy.budget = Budget(messages=2, since=18_050 * DAY)
+        assert copy.catch_up().order == [ids[n] for n in (5, 4, 3, 2, 1)]
+        copy.budget = Budget(since=18_450 * DAY)
+        cursor = copy.cursor
+        assert copy.catch_up().order == [ids[n] for n in (5, 4, 3, 2, 1)]
+        assert copy.cursor == cursor
 
     def test_edits_change_flags_and_move_and_may_be_repeated(
         self, provider: Provider, other: OtherProgram

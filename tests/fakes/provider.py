@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.change import (
@@ -20,6 +20,7 @@ from chalicelib.domain.change import (
 )
 from chalicelib.errors import CursorExpired, Gone
 
+DAY = 86_400
 ROLES = {"INBOX": "inbox", "Drafts": "drafts", "Sent": "sent", "Trash": "trash", "Junk": "spam"}
 
 
@@ -45,10 +46,17 @@ class Box:
 
 
 class MemoryProvider:
-    """Provider, and the hands of a person who uses the mailbox with another program."""
+    """Provider, and the hands of a person who uses the mailbox with another program.
 
-    def __init__(self) -> None:
+    A server that `counts` changes shows in its listing which folders moved. `meanwhile` is called at
+    the start of each step: what happens on the server while we are at work.
+    """
+
+    def __init__(self, counts: bool = True) -> None:
+        self.counts = counts
         self.boxes = {name: Box() for name in ROLES}
+        self.steps: list[str] = []
+        self.meanwhile: Callable[[str], None] = lambda folder: None
 
     # The other program.
 
@@ -92,24 +100,33 @@ class MemoryProvider:
             for name, box in self.boxes.items()
         ]
 
-    def unchanged(self, collection: Collection, cursor: Cursor) -> bool:
+    def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
         """Tell whether the folder is as the cursor left it."""
         state = json.loads(cursor)
-        return bool(state["low"] <= 1 and state["token"] == collection.token)
+        current = state["low"] <= 1 and state["since"] <= since + DAY
+        return bool(current and collection.token and state["token"] == collection.token)
 
     def changes(
         self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
     ) -> ChangeBatch:
         """Return new mail, changed flags, removals, then a slice of history."""
+        self.steps.append(collection.id)
+        self.meanwhile(collection.id)
         box = self._box(collection.id)
-        state = (
-            json.loads(cursor) if cursor else {"v": box.uidvalidity, "next": box.uidnext, "low": box.uidnext}
-        )
+        fresh = {"v": box.uidvalidity, "next": box.uidnext, "low": box.uidnext, "since": budget.since}
+        state = json.loads(cursor) if cursor else fresh
         if state["v"] != box.uidvalidity:
             raise CursorExpired("new UIDVALIDITY")
+        if state["since"] > budget.since + DAY:
+            until = state["since"] if state["low"] <= 1 else 0
+            state |= {"low": box.uidnext, "since": budget.since, "until": until}
+        until = state.get("until", 0)
         new = [m for id, m in box.messages.items() if _uid(id) >= state["next"]]
-        old = sorted((m for id, m in box.messages.items() if _uid(id) < state["low"]), key=_message_uid)
+        below = (m for id, m in box.messages.items() if _uid(id) < state["low"])
+        wanted = (m for m in below if m.received_at >= budget.since - DAY)
+        old = sorted((m for m in wanted if not until or m.received_at < until), key=_message_uid)
         live, cut = new[: budget.messages], new[budget.messages :]
+        live = [m for m in live if m.received_at >= budget.since - DAY]
         older = [] if cut else old[::-1][: max(0, budget.messages - len(live))]
         left = len(old) - len(older)
         now_known = known() if cursor or not left else {}
@@ -121,7 +138,7 @@ class MemoryProvider:
             arrived=(*live, *older),
             flags=_changed(now_known, box),
             removed=removed,
-            cursor=Cursor(json.dumps({"v": box.uidvalidity, "next": following, "low": low, "token": token})),
+            cursor=Cursor(json.dumps(state | {"next": following, "low": low, "token": token})),
             more=bool(cut or left),
             history_left=left,
         )
@@ -166,7 +183,7 @@ class MemoryProvider:
         return self.boxes[name]
 
     def _token(self, box: Box) -> str:
-        return f"{box.uidvalidity}:{box.changes}"
+        return f"{box.uidvalidity}:{box.changes}" if self.counts else ""
 
 
 def _uid(id: RemoteId) -> int:

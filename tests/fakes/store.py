@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,10 +78,15 @@ class MemoryMail:
 
     def save(self, account_id: str, changes: MailChanges) -> None:
         self.all_bodies.update(changes.bodies)
-        for message in changes.messages:
+        for key, found in changes.new_locations.items():
+            self.fuse.burn()
+            self.all_locations[key] = found
+        for message in (change for change in changes.messages if change.new):
             self._put("message", self.all_messages, message)
         for thread in changes.threads:
             self._put("thread", self.all_threads, thread)
+        for message in (change for change in changes.messages if not change.new):
+            self._put("message", self.all_messages, message)
         for anchor in changes.anchors:
             self.fuse.burn()
             self.all_anchors[anchor.key] = anchor
@@ -105,6 +110,11 @@ class MemoryMail:
         for thread in sorted(self.all_threads.values(), key=lambda t: (t.last_at, t.id), reverse=True):
             if (before is None or thread.last_at < before) and (after is None or thread.last_at > after):
                 yield thread
+
+    def order(self) -> list[Message]:
+        """Return the messages in the order they were first written."""
+        born = [c.id for c in self.changes if c.kind == "message" and c.event is Event.CREATE]
+        return [self.all_messages[id] for id in born if id in self.all_messages]
 
     def file(self, account_id: str, file_id: str) -> tuple[File, str] | None:
         pairs = ((file, message.id) for message in self.all_messages.values() for file in message.files)
@@ -130,16 +140,24 @@ class MemoryMail:
 
 @dataclass
 class MemoryCheckpoints:
-    """Checkpoints port; a lease is given to whoever asks last."""
+    """Checkpoints port; a lease is given to whoever asks last, unless a `rival` has it.
+
+    `before_lease` is called before one is given: what another worker does just then.
+    """
 
     fuse: Fuse = field(default_factory=Fuse)
     saved: dict[str, Cursor] = field(default_factory=dict)
     epoch: int = 0
+    rival: bool = False
+    before_lease: Callable[[], None] = lambda: None
 
     def cursors(self, account_id: str) -> dict[str, Cursor]:
         return dict(self.saved)
 
     def acquire(self, account_id: str, seconds: float) -> Lease | None:
+        self.before_lease()
+        if self.rival:
+            return None
         self.fuse.burn()
         self.epoch += 1
         return Lease(account_id, self.epoch, seconds)

@@ -78,7 +78,7 @@ def arrival(new: Message, body: str = "<p>hi</p>") -> MailChanges:
         bodies={new.id: body},
         threads=[Revised(None, thread_with(new))],
         anchors=anchors,
-        locations={(INBOX, RemoteId(f"1.{new.date}")): Location(new.id, Flags("s"))},
+        new_locations={(INBOX, RemoteId(f"1.{new.date}")): Location(new.id, Flags("s"))},
     )
 
 

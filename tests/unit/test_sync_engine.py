@@ -9,9 +9,11 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.delta import Event
-from chalicelib.sync.engine import Outcome, Workspace, sync_account
+from chalicelib.sync import sweep
+from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.ingest import record_sent
-from tests.fakes.provider import MemoryProvider
+from chalicelib.sync.workspace import Workspace
+from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.store import Crash, Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
 
 ACCOUNT = Account(
@@ -44,6 +46,8 @@ class World:
     fuse: Fuse = field(default_factory=Fuse)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     accounts: MemoryAccounts = field(default_factory=lambda: MemoryAccounts(ACCOUNT))
+    history_days: int = 0
+    now: float = 1_700_000_000.0
 
     def __post_init__(self) -> None:
         self.mail = MemoryMail(fuse=self.fuse)
@@ -56,6 +60,8 @@ class World:
             blobs=self.blobs,
             accounts=self.accounts,  # type: ignore[arg-type]  # the two calls the engine makes
             provider=lambda account: self.server,
+            history_days=self.history_days,
+            now=lambda: self.now,
         )
         return sync_account(work, self.accounts.account, Deadline.after(60))
 
@@ -164,3 +170,98 @@ def test_the_copy_of_a_sent_mail_is_the_message_sent(world: World) -> None:
     world.sync()
     world.check()
     assert [m.id for m in world.mail.all_messages.values() if m.subject == "Re: one"] == [sent.id]
+
+
+def test_a_server_that_counts_nothing_is_asked_once_and_nothing_is_written(world: World) -> None:
+    world.server.counts = False
+    world.server.deliver("INBOX", mail("one", 1), at=1)
+    world.sync()
+    writes, world.server.steps = world.fuse.count, []
+    assert world.sync() is Outcome.CURRENT
+    assert world.fuse.count == writes
+    assert sorted(world.server.steps) == sorted(world.server.boxes)
+
+
+def test_a_worker_that_finds_another_at_work_leaves_it_alone(world: World) -> None:
+    world.server.deliver("INBOX", mail("one", 1), at=1)
+    world.checkpoints.rival = True
+    assert world.sync() is Outcome.BUSY
+    assert world.fuse.count == 0 and not world.mail.all_messages
+
+
+def test_a_worker_overtaken_before_it_has_the_lease_begins_again(world: World) -> None:
+    world.server.counts = False
+    world.sync()
+    world.server.deliver("INBOX", mail("one", 1), at=1)
+
+    def overtake() -> None:
+        world.checkpoints.before_lease = lambda: None
+        world.sync()
+
+    world.checkpoints.before_lease = overtake
+    assert world.sync() is Outcome.CURRENT
+    world.check()
+    assert len(world.mail.all_messages) == 1
+
+
+def test_mail_from_before_the_window_is_not_fetched(world: World) -> None:
+    day = 86_400
+    world.history_days = 30
+    for number, age in enumerate((1, 29, 40, 400)):
+        world.server.deliver("INBOX", mail(f"m{number}", number), at=int(world.now) - age * day)
+    world.sync()
+    assert sorted(m.subject for m in world.mail.all_messages.values()) == ["m0", "m1"]
+    world.history_days = 50
+    world.sync()
+    assert sorted(m.subject for m in world.mail.all_messages.values()) == ["m0", "m1", "m2"]
+
+
+def test_a_folder_that_goes_while_we_look_at_it_does_not_end_the_sync(world: World) -> None:
+    world.server.boxes["Old"] = Box()
+    world.server.deliver("Old", mail("one", 1), at=1)
+    world.server.deliver("Sent", mail("two", 2), at=2)
+
+    def delete(folder: str) -> None:
+        world.server.boxes.pop("Old", None)
+
+    world.server.meanwhile = delete
+    assert world.sync() is Outcome.CURRENT
+    world.sync()
+    world.check()
+    assert [m.subject for m in world.mail.all_messages.values()] == ["two"]
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_new_mail_comes_between_two_batches_of_history(
+    world: World, counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "LOOK_AROUND_SECONDS", 0.0)
+    world.server.counts = counts
+    for number in range(2_000):
+        world.server.deliver("Sent", mail(f"m{number}", number), at=number)
+
+    def once(folder: str) -> None:
+        if folder == "Sent" and world.mail.all_messages:
+            world.server.meanwhile = lambda folder: None
+            world.server.deliver("INBOX", mail("news", 9_999), at=9_999)
+
+    world.server.meanwhile = once
+    assert world.sync() is Outcome.CURRENT
+    world.check()
+    place = [m.subject for m in world.mail.order()].index("news")
+    assert 0 < place < 1_000, "the news came after the whole history"
+
+
+def test_what_is_being_stored_counts_as_known(world: World) -> None:
+    """The next batch is fetched while this one is stored; it must not overlook what vanished in between."""
+    world.server.counts = False
+    ids = [world.server.deliver("INBOX", mail(f"m{n}", n), at=n) for n in range(200)]
+
+    def expunge(folder: str) -> None:
+        if len(world.server.steps) > 1 and ids[-1] in world.server.boxes["INBOX"].messages:
+            world.server.expunge("INBOX", ids[-1])
+
+    world.server.meanwhile = expunge
+    world.sync()
+    world.check()
+    assert len(world.mail.all_messages) == 199

@@ -49,13 +49,14 @@ class ImapProvider:
         """List every selectable folder, inbox first, each with its token."""
         return collection_list(self._session)
 
-    def unchanged(self, collection: Collection, cursor: Cursor) -> bool:
+    def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
         """Tell from the listing alone that nothing can have changed since `cursor`."""
         try:
             progress = load(cursor)
         except CursorExpired:
             return False
-        return bool(collection.token) and progress.complete and progress.token == collection.token
+        reaches = progress.complete and not progress.falls_short(since)
+        return bool(collection.token) and reaches and progress.token == collection.token
 
     def changes(
         self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget

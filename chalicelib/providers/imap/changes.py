@@ -36,6 +36,7 @@ from chalicelib.providers.imap.session import Session
 
 _FLAGS_DURING_HISTORY = 500  # newest messages compared in each step where changes are not counted
 _FIRST_WINDOW = 1_000
+_DAY = 86_400  # servers compare dates without a zone
 
 
 @dataclass(slots=True)
@@ -69,9 +70,11 @@ def step(
     opened = open_mailbox(session, collection.id)
     at = _Step(session, opened, known, budget)
     if cursor is None:
-        progress, cut = _beginning(opened), False
+        progress, cut = _beginning(at), False
     else:
         progress, cut = _live(at, load(cursor))
+        if progress.falls_short(budget.since):
+            progress = _again(at, progress)
     if not progress.complete and not cut:
         progress = _history(at, progress)
     return ChangeBatch(
@@ -85,15 +88,30 @@ def step(
     )
 
 
-def _beginning(opened: Opened) -> Progress:
-    return Progress(
+def _beginning(at: _Step) -> Progress:
+    opened, since = at.opened, at.budget.since
+    progress = Progress(
         uidvalidity=opened.uidvalidity,
         uidnext=opened.uidnext,
         modseq=opened.modseq,
         exists=opened.exists,
         low=max(2, opened.uidnext),  # even an empty mailbox is compared once with what we hold of it
         below=opened.exists,
+        since=since,
     )
+    return replace(progress, below=len(_in_window(at, progress, 1))) if since else progress
+
+
+def _again(at: _Step, old: Progress) -> Progress:
+    """Walk the history once more, for what a narrower window had left out."""
+    until = old.since + 2 * _DAY if old.complete else 0
+    progress = replace(old, low=max(2, old.uidnext), since=at.budget.since, until=until)
+    return replace(progress, below=len(_in_window(at, progress, 1)))
+
+
+def _in_window(at: _Step, progress: Progress, first: int) -> list[int]:
+    """Return the UIDs from `first` to below `low` that are wanted."""
+    return uids_between(at.session, first, progress.low - 1, progress.since, progress.until)
 
 
 def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
@@ -144,7 +162,7 @@ def _history(at: _Step, progress: Progress) -> Progress:
     wanted = at.budget.messages - at.taken
     if wanted <= 0:
         return progress
-    older, searched = _older(at.session, progress.low, wanted)
+    older, searched = _older(at, progress, wanted)
     slice_ = older[:wanted]
     handled = _bring(at, slice_)
     if handled == len(older):
@@ -153,21 +171,22 @@ def _history(at: _Step, progress: Progress) -> Progress:
         low = progress.low
     else:
         low = slice_[handled - 1]
-    progress = replace(progress, low=low, below=0 if low <= 1 else max(0, progress.below - handled))
+    left = 0 if low <= 1 else max(0, progress.below - handled)
+    progress = replace(progress, low=low, below=left, until=progress.until if low > 1 else 0)
     if progress.complete:
         _confirm(at, progress)
     return progress
 
 
-def _older(session: Session, low: int, wanted: int) -> tuple[list[int], int]:
+def _older(at: _Step, progress: Progress, wanted: int) -> tuple[list[int], int]:
     """Return at least `wanted` UIDs below `low` (if there are), newest first, and how far we looked."""
     found: list[int] = []
     window = max(_FIRST_WINDOW, wanted)
-    while low > 1 and len(found) < wanted:
-        first = max(1, low - window)
-        found.extend(reversed(uids_between(session, first, low - 1)))
-        low, window = first, window * 4
-    return found, low
+    while progress.low > 1 and len(found) < wanted:
+        first = max(1, progress.low - window)
+        found.extend(reversed(_in_window(at, progress, first)))
+        progress, window = replace(progress, low=first), window * 4
+    return found, progress.low
 
 
 def _confirm(at: _Step, progress: Progress) -> None:
@@ -188,7 +207,7 @@ def _bring(at: _Step, uids: Sequence[int]) -> int:
     fitting: list[Meta] = []
     for uid in candidates:
         meta = found.get(uid)
-        if meta is not None:
+        if meta is not None and meta.received_at >= at.budget.since - _DAY:
             if at.taken and at.taken_bytes + meta.size > at.budget.bytes:
                 break
             at.taken += 1

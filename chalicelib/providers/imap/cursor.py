@@ -10,6 +10,7 @@ from chalicelib.errors import CursorExpired
 from chalicelib.providers.imap.folders import token
 
 _VERSION = 1
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,8 @@ class Progress:
 
     `exists` counts the messages below `uidnext` when the mailbox was last opened, and `below` is an
     estimate of those below `low`. Flag changes up to `modseq` are known, 0 if they are not counted.
+    Of the history only what was received from `since` on is wanted, and only what was received before
+    `until` (0: no bound) where a second walk fetches what a narrower window had left out.
     """
 
     uidvalidity: int
@@ -26,6 +29,8 @@ class Progress:
     exists: int
     low: int
     below: int
+    since: int = 0
+    until: int = 0
 
     @property
     def complete(self) -> bool:
@@ -36,6 +41,10 @@ class Progress:
     def token(self) -> str:
         """The token the mailbox has as long as nothing has changed since."""
         return token(self.uidvalidity, self.uidnext, self.exists, self.modseq)
+
+    def falls_short(self, since: int) -> bool:
+        """Whether mail that is now wanted was passed over."""
+        return since + _DAY < self.since
 
     def dump(self) -> Cursor:
         """Return this progress as an opaque cursor."""

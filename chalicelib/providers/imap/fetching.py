@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -25,7 +26,9 @@ _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
 _DATE = re.compile(rb'INTERNALDATE "([ \d]\d)-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.I)
 _QUOTED_BODY = re.compile(rb'\bBODY\[\] "((?:[^"\\]|\\.)*)"', re.I)
-_MONTHS = {m: n for n, m in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_NAMES = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = {name.lower(): n for n, name in enumerate(_NAMES, 1)}
+_DAY = 86_400
 _LETTERS = {b"\\DRAFT": "d", b"\\SEEN": "s", b"\\FLAGGED": "f", b"\\ANSWERED": "a"}
 
 
@@ -88,9 +91,17 @@ def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
     return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
 
 
-def uids_between(session: Session, first: int, last: int) -> list[int]:
-    """Return the UIDs that exist from first to last, ascending; asks nothing of an empty range."""
-    return [] if first > last else _search(session, b"UID %d:%d" % (first, last))
+def uids_between(session: Session, first: int, last: int, since: int = 0, before: int = 0) -> list[int]:
+    """Return the UIDs that exist from first to last, ascending; asks nothing of an empty range.
+
+    With `since` and `before` (Unix seconds, 0 for no bound) only those received in between, give or take
+    a day: servers compare dates, and those in their own zone (RFC 9051 section 6.4.4).
+    """
+    if first > last:
+        return []
+    dates = [b"SINCE", _date(since - _DAY)] if since > _DAY else []
+    dates += [b"BEFORE", _date(before + _DAY)] if before else []
+    return _search(session, b"UID %d:%d" % (first, last), *dates)
 
 
 def uids_with_message_id(session: Session, message_id: str) -> list[int]:
@@ -201,6 +212,12 @@ def _flag_rows(lines: Iterable[Line]) -> Iterator[tuple[int, Flags]]:
     for uid, line in _rows(lines).items():
         if found := _FLAGS.search(line.text):
             yield uid, _letters(found.group(1))
+
+
+def _date(at: int) -> bytes:
+    """Return an IMAP date, such as 1-Feb-2026."""
+    day = time.gmtime(at)
+    return b"%d-%s-%d" % (day.tm_mday, _NAMES[day.tm_mon - 1], day.tm_year)
 
 
 def _letters(raw: bytes) -> Flags:

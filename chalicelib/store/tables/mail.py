@@ -82,9 +82,10 @@ class MailTable:
     def save(self, account_id: str, changes: MailChanges) -> None:
         """Write a batch so that a crash anywhere can be repaired by repeating it.
 
-        Order: months, files, bodies and index rows (nobody sees them without what they belong to),
-        messages, threads, anchors, locations last. Raises Stale if a changed object is no longer
-        that of `old`. Everything disappears quietly after the deployment's history window.
+        Order: months, new locations, files, bodies and index rows (nobody sees them without what they
+        belong to), messages, threads, deletions of messages, anchors, changed locations. Raises Stale if
+        a changed object is no longer that of `old`. Everything disappears quietly after the deployment's
+        history window.
         """
         Saving(self._table, self._bodies, self._months, self._now(), account_id, self._keep_days).run(changes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -44,17 +44,19 @@ class Saving:
         """Write everything; raises Stale."""
         messages = [c for c in changes.messages if _differs(c)]
         threads = [c for c in changes.threads if _differs(c)]
-        self._prepare(messages, threads, changes.bodies)
+        self._prepare(messages, threads, changes)
         self._write_messages(messages)
         self._write_threads(threads)
+        _at_once([partial(self._delete_message, c.old) for c in messages if c.old and c.new is None])
         self._finish(messages, threads, changes.anchors)
-        self._write_locations(changes.locations)
+        gone = [self._place(*place) for place, location in changes.locations.items() if location is None]
+        self._table.write_many(self._location_rows(changes.locations), gone)
 
     def _prepare(
         self,
         messages: Sequence[Revised[Message]],
         threads: Sequence[Revised[Thread]],
-        bodies: dict[str, str],
+        changes: MailChanges,
     ) -> None:
         """Write what nobody sees before the message or thread it belongs to."""
         files = [row for c in messages if c.new for row in self._new_files(c.old, c.new)]
@@ -64,20 +66,20 @@ class Saving:
             {ids.month_of(ids.date_of(c.new.id)) for c in messages if c.new},
             {ids.month_of(t.last_at) for t in _moved_to(threads)},
         )
-        ttl = {id: self._ttl(ids.date_of(id)) for id in bodies}
+        ttl = {id: self._ttl(ids.date_of(id)) for id in changes.bodies}
+        ready = files + index + self._location_rows(changes.new_locations)
         _at_once(
             [
-                partial(self._table.write_many, files + index),
-                partial(self._bodies.put, self._account, bodies, ttl),
+                partial(self._table.write_many, ready),
+                partial(self._bodies.put, self._account, changes.bodies, ttl),
             ]
         )
 
     def _write_messages(self, changes: Sequence[Revised[Message]]) -> None:
-        gone = [partial(self._delete_message, c.old) for c in changes if c.old and c.new is None]
         rest = [(c.old, c.new) for c in changes if c.new]
         changed = [(self._message_row(new, old.rev), old.rev) for old, new in rest if old is not None and new]
         created = [self._message_row(new, 0) for old, new in rest if old is None and new]
-        self._write(created, changed, gone)
+        self._write(created, changed)
 
     def _write_threads(self, changes: Sequence[Revised[Thread]]) -> None:
         gone = [
@@ -91,7 +93,7 @@ class Saving:
         self._write(created, changed, gone)
 
     def _write(
-        self, created: Sequence[Item], changed: Sequence[tuple[Item, int]], gone: Sequence[Write]
+        self, created: Sequence[Item], changed: Sequence[tuple[Item, int]], gone: Sequence[Write] = ()
     ) -> None:
         puts = [partial(self._table.put_if, row, "rev = :r", {":r": {"N": str(rev)}}) for row, rev in changed]
         _at_once([partial(self._table.write_many, created), *puts, *gone])
@@ -113,18 +115,18 @@ class Saving:
         ]
         self._table.write_many(puts, left)
 
-    def _write_locations(self, locations: dict[tuple[str, RemoteId], Location | None]) -> None:
-        at = {
-            location_key(self._account, *place): location for place, location in locations.items() if place[1]
-        }
-        puts = [
-            key(*where)
+    def _location_rows(self, locations: Mapping[tuple[str, RemoteId], Location | None]) -> list[Item]:
+        """Return the rows of places; a copy that is only on its way there has none."""
+        return [
+            key(*self._place(*place))
             | {"m": {"S": location.message_id}, "f": {"S": location.flags}}
             | self._ttl(ids.date_of(location.message_id))
-            for where, location in at.items()
-            if location
+            for place, location in locations.items()
+            if location and place[1]
         ]
-        self._table.write_many(puts, [where for where, location in at.items() if location is None])
+
+    def _place(self, folder_id: str, remote_id: RemoteId) -> Key:
+        return location_key(self._account, folder_id, remote_id)
 
     def _delete_message(self, message: Message) -> None:
         """Delete a message with its body and its files, or nothing at all."""
