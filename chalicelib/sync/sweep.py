@@ -26,7 +26,7 @@ from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 20.0
 LOOK_AROUND_SECONDS = 5.0
-SIZES = (50, 100, 200, 400)
+SIZES = (80, 120, 200, 400)
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +115,12 @@ class Sweep:
                 if fetched and fetched.batch.more and not fetched.batch.removed:
                     waiting.append(fetched.collection)
                 enough = self._deadline.passed() or (pause.passed() and rounds > 1)
-                upcoming = None if enough else self._start(waiting)
+                first = self._batches == 1  # somebody waits for it: nothing else runs beside it
+                upcoming = None if enough or first else self._start(waiting)
                 if fetched:
                     self._store(fetched)
+                if first and not enough:
+                    upcoming = self._start(waiting)
         finally:
             wait([upcoming] if upcoming else [])
         self._left = [one.id for one in waiting]

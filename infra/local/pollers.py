@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -74,6 +75,15 @@ def _threads(part: str, template: Template, queues: list[QueuePoller], stop: thr
     return threads
 
 
+def _warm() -> None:
+    """Load what the first sync needs: somebody may be waiting for it."""
+    importlib.import_module("app")
+    for module in ("chalicelib.sync.engine", "chalicelib.providers.imap.adapter"):
+        importlib.import_module(module)
+    every = importlib.import_module("chalicelib.services").services()
+    every.workspace.checkpoints.cursors("")
+
+
 def _watchers(stop: threading.Event) -> list[threading.Thread]:
     if os.environ.get("POSTERN_WATCH") == "0":
         return []
@@ -94,6 +104,8 @@ def main(part: str) -> None:
     for thread in threads:
         thread.start()
     log.info("%s: %d threads", part, len(threads))
+    if part == "sync":
+        _warm()
     while not signals:
         time.sleep(0.1)
     stop.set()
