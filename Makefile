@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test demo bench fix clean environment servers
+.PHONY: run test kill-test large-test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -29,6 +29,10 @@ test: environment servers ## what CI runs
 
 kill-test: environment servers ## twenty kills of the sync worker in a first sync of 2,000 messages
 	POSTERN_KILL_MESSAGES=2000 POSTERN_KILLS=20 $(BIN)/pytest -q tests/e2e/test_kill.py
+
+large-test: environment servers ## 20,000 messages: complete, each once, then silence; and 20,000 random histories
+	POSTERN_LARGE_MESSAGES=20000 $(BIN)/pytest -q tests/e2e/test_large.py
+	POSTERN_SYNC_EXAMPLES=20000 $(BIN)/pytest -q tests/unit/test_sync_machine.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench
