@@ -5,22 +5,27 @@ Imports are lazy here, so that each function loads only what it uses.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account
 from chalicelib.domain.delta import Change
+from chalicelib.domain.message import Message
+from chalicelib.ids import random_id
 from chalicelib.store import ports
 
 if TYPE_CHECKING:
     from chalicelib.providers.base import Provider, Transport
+    from chalicelib.sending.letter import Letter
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
+    from chalicelib.sync.content import Contents
     from chalicelib.sync.engine import Outcome
     from chalicelib.sync.workspace import Workspace
 
@@ -147,6 +152,26 @@ class Services:
             provider=self.provider,
             history_days=self.settings.history_days,
         )
+
+    @cached_property
+    def contents(self) -> Contents:
+        """Bodies, files and raw mail."""
+        from chalicelib.sync.content import Contents
+
+        return Contents(mail=self.mail, blobs=self.blobs, provider=self.provider)
+
+    def send(self, account: Account, letter: Letter) -> Message:
+        """Send a mail through the account's own server. Raises SendFailed."""
+        from chalicelib.sending import send
+        from chalicelib.sync.ingest import record_sent
+
+        desk = send.Desk(
+            mail=self.mail,
+            record=partial(record_sent, self.mail, self.blobs, account),
+            transport=partial(self.transport, account),
+            provider=partial(self.provider, account),
+        )
+        return send.send(desk, account, letter, random_id(), int(time.time()))
 
     def sync(self, account: Account) -> Outcome:
         """Sync one account for as long as a worker may take."""

@@ -12,13 +12,9 @@ from chalice.app import Response
 from chalicelib.api import access
 from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
-from chalicelib.api.views import Shown
 from chalicelib.domain.account import Account
 from chalicelib.domain.message import File, Message
-from chalicelib.errors import Gone
-from chalicelib.formats.mime import part_content
 from chalicelib.services import services
-from chalicelib.sync import content
 from chalicelib.wire import file as wire
 
 files = Routes(__name__)
@@ -57,16 +53,9 @@ def download_file(id: str) -> Response:
     here = services()
     file, message_id = existing(here.mail.file(account.id, object_id(id)), id)
     message = existing(here.mail.messages(account.id, [message_id]).get(message_id), id)
-    raw = content.raw_of(here.mail, here.blobs, Shown(account).provider, account.id, message)
+    data = here.contents.file(account, message, file.part)
     headers = {"Content-Type": "application/octet-stream", "Content-Disposition": _disposition(file)}
-    return Response(_part(raw, file), headers=headers)
-
-
-def _part(raw: bytes, file: File) -> bytes:
-    try:
-        return part_content(raw, file.part)[2]
-    except IndexError as error:
-        raise Gone("The message on the mail server no longer holds this file.") from error
+    return Response(data, headers=headers)
 
 
 def _disposition(file: File) -> str:

@@ -15,7 +15,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.message import Message
 from chalicelib.errors import InvalidRequest
 from chalicelib.services import services
-from chalicelib.sync import content, edits
+from chalicelib.sync import edits
 
 messages = Routes(__name__)
 RAW = "message/rfc822"
@@ -46,7 +46,7 @@ def show_message(id: str) -> Any:
         return shown.messages(_several(account, id.split(",")))
     message = _one(account, id)
     if messages.current_request.headers.get("accept", "").strip().lower() == RAW:
-        return Response(_raw(shown, message), headers={"Content-Type": RAW})
+        return Response(services().contents.raw(account, message), headers={"Content-Type": RAW})
     return shown.message(message)
 
 
@@ -90,8 +90,3 @@ def _several(account: Account, ids: list[str]) -> list[Message]:
         raise InvalidRequest(f"At most {_MAX_IDS} messages can be asked for at once")
     found = services().mail.messages(account.id, wanted)
     return [found[id] for id in wanted if id in found]
-
-
-def _raw(shown: Shown, message: Message) -> bytes:
-    here = services()
-    return content.raw_of(here.mail, here.blobs, shown.provider, shown.account.id, message)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from functools import partial
 from typing import Any
 
 from chalicelib.api import access
@@ -11,11 +9,8 @@ from chalicelib.api.query import Query, object_id
 from chalicelib.api.routes import Routes
 from chalicelib.api.views import Shown
 from chalicelib.errors import InvalidRequest
-from chalicelib.ids import random_id
 from chalicelib.sending import letter
-from chalicelib.sending.send import Desk, send
 from chalicelib.services import services
-from chalicelib.sync.ingest import record_sent
 from chalicelib.wire import body as read
 
 sending = Routes(__name__)
@@ -31,12 +26,4 @@ def send_message() -> Any:
     wanted = letter.load(read.parse(sending.current_request.raw_body))
     for id in filter(None, (wanted.reply_to_message_id, wanted.thread_id)):
         object_id(id)
-    here = services()
-    desk = Desk(
-        mail=here.mail,
-        record=partial(record_sent, here.mail, here.blobs, account),
-        transport=partial(here.transport, account),
-        provider=partial(here.provider, account),
-    )
-    message = send(desk, account, wanted, random_id(), int(time.time()))
-    return Shown(account).message(message)
+    return Shown(account).message(services().send(account, wanted))

@@ -11,9 +11,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
 from chalicelib.domain.thread import Thread
-from chalicelib.providers.base import Provider
 from chalicelib.services import services
-from chalicelib.sync import content
 from chalicelib.wire import message as message_wire
 from chalicelib.wire import thread as thread_wire
 
@@ -32,14 +30,12 @@ class Shown:
 
     def message(self, message: Message) -> dict[str, Any]:
         """Return one message, its body fetched from the mail server if need be."""
-        here = services()
-        body = content.body_of(here.mail, here.blobs, self.provider, self.account, message)
+        body = services().contents.body(self.account, message)
         return message_wire.dump(message, body, self.folders, self.expanded)
 
     def messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """Return messages with the bodies at hand."""
-        here = services()
-        bodies = content.bodies_of(here.mail, here.blobs, self.account, messages)
+        bodies = services().contents.bodies(self.account, messages)
         return [message_wire.dump(m, bodies.get(m.id, ""), self.folders, self.expanded) for m in messages]
 
     def thread(self, thread: Thread) -> dict[str, Any]:
@@ -53,7 +49,3 @@ class Shown:
         ids = [id for thread in threads for id in thread.entries]
         found = services().mail.messages(self.account.id, ids)
         return [thread_wire.dump_expanded(thread, self.folders, found) for thread in threads]
-
-    def provider(self) -> Provider:
-        """Connect to the mail server."""
-        return services().provider(self.account)

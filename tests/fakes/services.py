@@ -11,7 +11,9 @@ from chalicelib.domain.account import Account, Application, MailSettings, Server
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.delta import Change, Delta
 from chalicelib.domain.webhook import Webhook
+from chalicelib.services import Services
 from chalicelib.store.ports import Poll
+from chalicelib.sync.content import Contents
 from tests.fakes.store import MemoryBlobs, MemoryMail
 
 SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
@@ -216,3 +218,9 @@ class MemoryServices:
 
     def transport(self, account: Account) -> Any:
         return self.server
+
+    @property
+    def contents(self) -> Contents:
+        return Contents(mail=self.mail, blobs=self.blobs, provider=self.provider)
+
+    send = Services.send

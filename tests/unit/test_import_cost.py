@@ -32,7 +32,7 @@ def test_importing_the_app_loads_no_heavy_library() -> None:
     assert modules & HEAVY == set()
 
 
-def test_importing_the_app_takes_150_ms_or_on_a_slow_machine_seven_times_the_framework() -> None:
+def test_importing_the_app_takes_150_ms_or_on_a_slow_machine_five_times_the_framework() -> None:
     probes = [_probe() for _ in range(5)]
     framework = min(probe[0] for probe in probes)
-    assert min(probe[1] for probe in probes) <= max(0.150, 7 * framework)
+    assert min(probe[1] for probe in probes) <= max(0.150, 5 * framework)
