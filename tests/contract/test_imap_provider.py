@@ -92,7 +92,32 @@ def other(server: dovecot.Dovecot, settings: MailSettings) -> Iterator[Program]:
 
 
 class TestWithEveryExtension(ProviderContract):
-    pass
+    def test_the_server_names_what_is_gone(self, provider: ImapProvider, other: Program) -> None:
+        """With QRESYNC nobody has to read what we hold."""
+        copy = Copy(provider).catch_up()
+        ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
+        copy.catch_up()
+        for id in ids[1:3]:
+            other.expunge("INBOX", id)
+        new = other.deliver("INBOX", mail(9))
+        batch = provider.changes(copy.collection(), copy.cursor, _nobody_asks, Budget())
+        assert batch.removed == set(ids[1:3]) and [m.id for m in batch.arrived] == [new]
+
+
+class TestWithCondstoreOnly(ProviderContract):
+    """Flags are counted, but nobody names what is gone."""
+
+    @pytest.fixture
+    def provider(self, settings: MailSettings) -> Iterator[ImapProvider]:
+        session = open_session(settings)
+        session.capabilities -= {"QRESYNC"}
+        opened = ImapProvider(session)
+        yield opened
+        opened.close()
+
+
+def _nobody_asks() -> dict[RemoteId, Flags]:
+    raise AssertionError("what we hold was read")
 
 
 class TestWithoutExtensions(ProviderContract):

@@ -25,6 +25,7 @@ from chalicelib.providers.imap.fetching import (
     Meta,
     Opened,
     bodies,
+    changes_between,
     flags_between,
     metas,
     open_mailbox,
@@ -36,6 +37,7 @@ from chalicelib.providers.imap.session import Session
 
 _FLAGS_DURING_HISTORY = 500  # newest messages compared in each step where changes are not counted
 _FIRST_WINDOW = 1_000
+_MANY = 1_000  # names of vanished messages that are looked up without asking what we hold
 _DAY = 86_400  # servers compare dates without a zone
 
 
@@ -120,8 +122,10 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
     if opened.uidvalidity != old.uidvalidity:
         raise CursorExpired("The folder was made anew on the mail server.")
     new = uids_between(at.session, old.uidnext, opened.uidnext - 1)
-    _flags(at, old)
-    if old.exists + len(new) != opened.exists:
+    gone = _flags(at, old)
+    if gone is not None:
+        _vanished(at, gone)
+    elif old.exists + len(new) != opened.exists:
         _removals(at, old)
     handled = _bring(at, new)
     waiting = len(new) - handled
@@ -134,20 +138,33 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
     return progress, waiting > 0
 
 
-def _flags(at: _Step, old: Progress) -> None:
-    """Note flags that changed. They are counted by the server, or compared where it does not count."""
+def _flags(at: _Step, old: Progress) -> list[range] | None:
+    """Note flags that changed: counted by the server, or compared where it does not count.
+
+    Returns the UIDs that the server says are gone, None if it says nothing of them.
+    """
     now = at.opened.modseq
     first, last = old.low, old.uidnext - 1
     if now and old.modseq and now >= old.modseq:
-        if now > old.modseq:
-            changed = flags_between(at.session, first, last, since=old.modseq)
-            at.flags.update({at.name(uid): flags for uid, flags in changed.items()})
-        return
+        if now == old.modseq:
+            return None
+        changed, gone = changes_between(at.session, first, last, old.modseq)
+        at.flags.update({at.name(uid): flags for uid, flags in changed.items()})
+        return gone
     if not old.complete:
         first = max(first, last - _FLAGS_DURING_HISTORY)
     held = at.held()
     seen = flags_between(at.session, first, last)
     at.flags.update({at.name(uid): flags for uid, flags in seen.items() if held.get(uid, flags) != flags})
+    return None
+
+
+def _vanished(at: _Step, gone: list[range]) -> None:
+    """Note what the server names as gone; of a very long list only what we hold."""
+    if sum(map(len, gone)) > _MANY:
+        at.removed.update(at.name(uid) for uid in at.held() if any(uid in part for part in gone))
+    else:
+        at.removed.update(at.name(uid) for part in gone for uid in part)
 
 
 def _removals(at: _Step, old: Progress) -> None:

@@ -21,6 +21,7 @@ _HOPELESS = 10  # so many messages refused, and none given: the server is ill, n
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)")
 _EXISTS = re.compile(rb"\* (\d+) EXISTS", re.I)
 _FETCH = re.compile(rb"\* \d+ FETCH ", re.I)
+_VANISHED = re.compile(rb"\* VANISHED \(EARLIER\) ([\d,:]+)", re.I)
 _UID = re.compile(rb"\bUID (\d+)", re.I)
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
@@ -109,13 +110,46 @@ def uids_with_message_id(session: Session, message_id: str) -> list[int]:
     return _search(session, b"HEADER Message-ID", astring(message_id.encode()))
 
 
-def flags_between(session: Session, first: int, last: int, since: int = 0) -> dict[int, Flags]:
-    """Return the flags of the messages from first to last, only those changed since a modseq if given."""
+def flags_between(session: Session, first: int, last: int) -> dict[int, Flags]:
+    """Return the flags of the messages from first to last."""
+    return _changes(session, first, last, b"")[0]
+
+
+def changes_between(
+    session: Session, first: int, last: int, since: int
+) -> tuple[dict[int, Flags], list[range] | None]:
+    """Return the flags changed since a modseq, and the UIDs gone since: None if the server does not say.
+
+    CHANGEDSINCE is of CONDSTORE, VANISHED of QRESYNC (RFC 7162 sections 3.1.4.1 and 3.2.6). UIDs may be
+    named as gone that we never held.
+    """
+    resync = session.can("ENABLE") and session.can("QRESYNC")
+    flags, lines = _changes(
+        session, first, last, b" (CHANGEDSINCE %d%s)" % (since, b" VANISHED" if resync else b"")
+    )
+    if not resync:
+        return flags, None
+    gone = (found for line in lines if (found := _VANISHED.match(line.text)))
+    return flags, [part for found in gone for part in _ranges(found.group(1), first, last)]
+
+
+def _changes(
+    session: Session, first: int, last: int, modifier: bytes
+) -> tuple[dict[int, Flags], Sequence[Line]]:
     if first > last:
-        return {}
-    changed = b" (CHANGEDSINCE %d)" % since if since > 0 else b""
-    reply = session.wire.run(b"UID FETCH %d:%d (UID FLAGS)" % (first, last) + changed).or_fail()
-    return {uid: flags for uid, flags in _flag_rows(reply.lines) if first <= uid <= last}
+        return {}, []
+    reply = session.wire.run(b"UID FETCH %d:%d (UID FLAGS)" % (first, last) + modifier).or_fail()
+    return {uid: flags for uid, flags in _flag_rows(reply.lines) if first <= uid <= last}, reply.lines
+
+
+def _ranges(uid_set: bytes, first: int, last: int) -> Iterator[range]:
+    """Yield what lies between first and last of a set such as 4,7:9."""
+    for part in uid_set.split(b","):
+        low, _, high = part.partition(b":")
+        if low.isdigit() and (high or low).isdigit():
+            ends = sorted((int(low), int(high or low)))
+            if ends[0] <= last and ends[1] >= first:
+                yield range(max(first, ends[0]), min(last, ends[1]) + 1)
 
 
 def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:

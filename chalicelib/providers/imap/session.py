@@ -149,4 +149,4 @@ def _introduce(session: Session) -> None:
     if session.can("ID"):
         session.wire.run(b'ID ("name" "Postern")')
     if session.can("ENABLE") and session.can("CONDSTORE"):
-        session.wire.run(b"ENABLE CONDSTORE")
+        session.wire.run(b"ENABLE " + (b"QRESYNC" if session.can("QRESYNC") else b"CONDSTORE"))
