@@ -1,6 +1,6 @@
 """The protocols that every mail server is made to speak."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from chalicelib.domain.change import (
@@ -12,6 +12,7 @@ from chalicelib.domain.change import (
     Flags,
     Known,
     RemoteId,
+    RemoteMessage,
 )
 
 
@@ -39,6 +40,15 @@ class Provider(Protocol):
 
         Raises CursorExpired if the server has forgotten the cursor (a new UIDVALIDITY).
         """
+
+    def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
+        """Return what lies in the range that the cursor has covered, of that what was received since then.
+
+        Raises CursorExpired.
+        """
+
+    def items(self, collection: Collection, ids: Sequence[RemoteId]) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there and can be read."""
 
     def fetch(self, collection_id: str, id: RemoteId) -> bytes:
         """Return the raw message. Raises Gone if it is no longer there."""

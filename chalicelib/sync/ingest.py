@@ -62,6 +62,19 @@ class Shelf:
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
 
+    def restate(self, folder: Folder, flags: Mapping[RemoteId, Flags], settled: int) -> None:
+        """Let copies be what the server says they are, except where we wrote after `settled`.
+
+        The server may still be at work on those. Raises Stale.
+        """
+        draft = _Draft(shelf=self, folder=folder)
+        draft.load([], flags)
+        for remote_id, letters in flags.items():
+            if draft.written(remote_id) <= settled:
+                draft.restore(remote_id, letters)
+                draft.reflag(remote_id, letters)
+        self.mail.save(self.account.id, draft.changes())
+
     def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
         """Forget places; a message left without any is deleted. Raises Stale."""
         draft = _Draft(shelf=self, folder=folder)
@@ -187,16 +200,30 @@ class _Draft:
 
     def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
         """Take over the server's flags of a message we hold; others are not here yet."""
-        location = self.locations.get(remote_id)
-        message = self.wanted.get(location.message_id) if location else None
-        if location is None or message is None or location.flags == flags:
+        message = self._at(remote_id)
+        if message is None:
             return
         places = tuple(
             replace(place, flags=flags) if _is_at(place, self.folder.id, remote_id) else place
             for place in message.places
         )
-        self.wanted[message.id] = self._viewed(replace(message, places=places))
+        if places != message.places:
+            self.wanted[message.id] = self._viewed(replace(message, places=places))
         self._locate(remote_id, Location(message.id, flags))
+
+    def restore(self, remote_id: RemoteId, flags: Flags) -> None:
+        """Put a copy back that was to move and has not: it lies here, and nowhere without a name."""
+        message = self._at(remote_id)
+        if message is None or any(_is_at(place, self.folder.id, remote_id) for place in message.places):
+            return
+        named = (place for place in message.places if place.remote_id)
+        places = _sorted((*named, Place(self.folder.id, remote_id, flags)))
+        self.wanted[message.id] = self._viewed(replace(message, places=places))
+
+    def written(self, remote_id: RemoteId) -> int:
+        """Return the second in which the message of a copy was last written, 0 if we hold none."""
+        message = self._at(remote_id)
+        return message.rev // 1000 if message else 0
 
     def displace(self, remote_id: RemoteId) -> None:
         """Take a message out of a place; the last one deletes it."""
@@ -250,6 +277,10 @@ class _Draft:
         held = (self.wanted.get(id) for id in candidates)
         size = len(arrival.remote.raw)
         return next((message for message in held if message and is_same(message, size)), None)
+
+    def _at(self, remote_id: RemoteId) -> Message | None:
+        location = self.locations.get(remote_id)
+        return self.wanted.get(location.message_id) if location else None
 
     def _locate(self, remote_id: RemoteId, location: Location) -> None:
         if remote_id not in self.locations or remote_id in self.new_locations:

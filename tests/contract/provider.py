@@ -220,6 +220,28 @@ class ProviderContract:
         assert copy.catch_up().order == [ids[n] for n in (5, 4, 3, 2, 1)]
         assert copy.cursor == cursor
 
+    def test_a_listing_shows_the_covered_range_and_items_come_again(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n), "s", at=(18_000 + 100 * n) * DAY) for n in range(4)]
+        copy = Copy(provider, budget=Budget(messages=2))
+        copy.step()
+        while len(copy.order) < 2:
+            copy.step()
+        other.flag("INBOX", ids[3], "f")
+        cursor = copy.cursor
+        assert cursor is not None
+        assert provider.listing(copy.collection(), cursor) == {ids[3]: "f", ids[2]: "s"}
+        assert provider.listing(copy.collection(), cursor, since=18_250 * DAY) == {ids[3]: "f"}
+        again = provider.items(copy.collection(), [ids[0], ids[3], RemoteId("0000000009.0000000009")])
+        assert [(item.id, item.flags, item.raw) for item in sorted(again, key=lambda item: item.id)] == [
+            (ids[0], "s", mail(0)),
+            (ids[3], "f", mail(3)),
+        ]
+        other.renumber("INBOX")
+        with pytest.raises(CursorExpired):
+            provider.listing(copy.collection(), cursor)
+
     def test_edits_change_flags_and_move_and_may_be_repeated(
         self, provider: Provider, other: OtherProgram
     ) -> None:

@@ -87,7 +87,7 @@ class MemoryProvider:
         for message in old.messages.values():
             self.boxes[folder].add(message)
 
-    def listing(self) -> dict[tuple[str, str], str]:
+    def everything(self) -> dict[tuple[str, str], str]:
         """Return the flags of every message by folder and id."""
         return {(n, id): m.flags for n, box in self.boxes.items() for id, m in box.messages.items()}
 
@@ -142,6 +142,19 @@ class MemoryProvider:
             more=bool(cut or left),
             history_left=left,
         )
+
+    def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
+        """Return what the cursor claims to have brought."""
+        box, state = self._box(collection.id), json.loads(cursor)
+        if state["v"] != box.uidvalidity:
+            raise CursorExpired("new UIDVALIDITY")
+        there = {id: m for id, m in box.messages.items() if state["low"] <= _uid(id) < state["next"]}
+        return {id: m.flags for id, m in there.items() if m.received_at >= since}
+
+    def items(self, collection: Collection, ids: Sequence[RemoteId]) -> Sequence[RemoteMessage]:
+        """Return those that are still there."""
+        box = self._box(collection.id)
+        return [box.messages[id] for id in ids if id in box.messages]
 
     def fetch(self, collection_id: str, id: RemoteId) -> bytes:
         """Return the raw message. Raises Gone."""

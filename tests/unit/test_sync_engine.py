@@ -72,7 +72,7 @@ class World:
 
     def check(self) -> None:
         """The store says what the server says, and its parts agree with each other."""
-        assert self.flags_by_place() == self.server.listing()
+        assert self.flags_by_place() == self.server.everything()
         in_threads = {id: t.id for t in self.mail.all_threads.values() for id in t.entries}
         assert in_threads == {m.id: m.thread_id for m in self.mail.all_messages.values()}
         places = {(p.folder_id, p.remote_id): m.id for m in self.mail.all_messages.values() for p in m.places}

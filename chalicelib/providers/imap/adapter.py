@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from chalicelib.domain.account import MailSettings
@@ -15,6 +15,7 @@ from chalicelib.domain.change import (
     Flags,
     Known,
     RemoteId,
+    RemoteMessage,
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
 from chalicelib.providers.imap import changes
@@ -63,6 +64,14 @@ class ImapProvider:
     ) -> ChangeBatch:
         """Return the next bounded batch: live changes, then older history. Raises CursorExpired."""
         return changes.step(self._session, collection, cursor, known, budget)
+
+    def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
+        """Return everything the cursor claims to have brought. Raises CursorExpired."""
+        return changes.listing(self._session, collection, cursor, since)
+
+    def items(self, collection: Collection, ids: Sequence[RemoteId]) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there and can be read."""
+        return changes.items(self._session, collection, ids)
 
     def fetch(self, collection_id: str, id: RemoteId) -> bytes:
         """Return the raw message. Raises Gone if it is no longer there."""

@@ -90,6 +90,26 @@ def step(
     )
 
 
+def listing(session: Session, collection: Collection, cursor: Cursor, since: int) -> dict[RemoteId, Flags]:
+    """Return what the synced range holds. Raises CursorExpired if the mailbox has a new UIDVALIDITY."""
+    opened, progress = open_mailbox(session, collection.id), load(cursor)
+    if opened.uidvalidity != progress.uidvalidity:
+        raise CursorExpired("The folder was made anew on the mail server.")
+    first, last = progress.low, progress.uidnext - 1
+    flags = flags_between(session, first, last)
+    wanted = uids_between(session, first, last, since) if since else list(flags)
+    return {remote_id(opened.uidvalidity, uid): flags[uid] for uid in wanted if uid in flags}
+
+
+def items(session: Session, collection: Collection, ids: Sequence[RemoteId]) -> list[RemoteMessage]:
+    """Return those that are still there and readable."""
+    opened = open_mailbox(session, collection.id)
+    at = _Step(session, opened, dict, Budget())
+    uids = [uid for generation, uid in map(split_id, ids) if generation == opened.uidvalidity]
+    _fetch(at, list(metas(session, sorted(uids)).values()))
+    return at.arrived
+
+
 def _beginning(at: _Step) -> Progress:
     opened, since = at.opened, at.budget.since
     progress = Progress(
