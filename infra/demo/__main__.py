@@ -14,8 +14,9 @@ from typing import Any
 import urllib3
 
 from infra.demo import dovecot
+from infra.demo.client import Client
 from infra.demo.mailbox import OWNER
-from infra.demo.progress import Account, await_sync
+from infra.demo.progress import await_sync
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
@@ -97,10 +98,10 @@ def _present(stack: ExitStack) -> None:
     fill(imap, OWNER[1], MESSAGES)
     stack.callback(runtime.stop)
     info = runtime.start()
-    account = Account(info)
-    account.connect(imap, smtp)
-    await_sync(account, MESSAGES)
-    print(_commands(info, account.token, imap), end="", flush=True)
+    client = Client(info)
+    client.connect(imap, smtp)
+    await_sync(client, MESSAGES)
+    print(_commands(info, client.token, imap), end="", flush=True)
 
 
 def _fresh_home() -> Path:

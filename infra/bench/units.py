@@ -1,0 +1,135 @@
+"""What it costs: DynamoDB's read and write units per operation.
+
+Nobody watches the mailbox and the clock ticks rarely meanwhile; each operation's own wake-up is sent by
+hand. A figure is the median of several rounds, so a round into which a tick falls does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from functools import partial
+from typing import Any
+
+from imapclient import IMAPClient
+
+from infra.bench.counter import Counter, Units
+from infra.bench.endpoint import endpoint
+from infra.bench.figures import wait_for
+from infra.demo.client import Client
+from infra.demo.dovecot import Dovecot
+from infra.demo.mailbox import OWNER
+from infra.demo.submission import Submission
+from infra.demo.visitor import login
+from infra.local import resources
+from infra.local.run import STACK, aws_environment
+
+ENVIRONMENT = {"POSTERN_COUNT_UNITS": "1", "POSTERN_TICK_SECONDS": "15", "POSTERN_WATCH": "0"}
+ROUNDS, TICKS = 7, 3
+STILL, STILL_READ = 1.5, 0.2  # seconds without a unit after which an operation has ended
+MAILBOX = 60  # more than a page
+BODY_BYTES = 6_000
+TRIGGERS = ["message.created", "message.updated"]
+
+Act = Callable[[], object]
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """Where mail arrives: each message is a conversation of its own with a body of 6 KB."""
+
+    mail: IMAPClient
+    number: int = 0
+    dice: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311  # repeatable
+
+    def arrive(self) -> None:
+        """Put one message into the inbox."""
+        self.number += 1
+        letter = EmailMessage()
+        letter["From"], letter["To"] = "Tide Office <tide@harbour.example>", f"{OWNER[0]} <{OWNER[1]}>"
+        letter["Subject"] = f"Soundings of quay {self.number}"
+        letter["Message-ID"] = f"<{self.number}@bench.example>"
+        words = " ".join(f"{self.dice.randrange(16**7):07x}" for _ in range(BODY_BYTES // 8))
+        letter.set_content(f"<p>{words}</p>\n", subtype="html")
+        self.mail.append("INBOX", letter.as_bytes())
+
+    def star(self) -> None:
+        """Star the newest message, or take the star away."""
+        self.mail.select_folder("INBOX")
+        newest = max(self.mail.search())
+        is_starred = b"\\Flagged" in self.mail.get_flags([newest])[newest]
+        (self.mail.remove_flags if is_starred else self.mail.add_flags)([newest], [b"\\Flagged"])
+        self.mail.unselect_folder()
+
+
+def measure(client: Client, imap: Dovecot, smtp: Submission) -> dict[str, Units]:
+    """Return units by operation, for an instance started with ENVIRONMENT and an empty mailbox."""
+    counter = Counter(client.info["aws_endpoint_url"])
+    with login(imap, OWNER[1]) as mail, endpoint() as (url, _):
+        mailbox = Mailbox(mail)
+        for _ in range(MAILBOX):
+            mailbox.arrive()
+        first = counter.cost(partial(_first_sync, client, imap, smtp), STILL)
+        hook = {"callback_url": url, "state": "active", "triggers": TRIGGERS}
+        client.post(f"/a/{client.info['client_id']}/webhooks", hook)
+        found = {"first sync, a message": {kind: round(n / MAILBOX, 1) for kind, n in first.items()}}
+        for name, (act, still, rounds) in _operations(client, mailbox).items():
+            found[name] = counter.median(act, still, rounds)
+    return {f"{name}, units": units for name, units in found.items()}
+
+
+def _operations(client: Client, mailbox: Mailbox) -> dict[str, tuple[Act, float, int]]:
+    """Return by name what to do, when it has ended, and how often to do it."""
+    wake = _alarm_clock(client)
+    cursor = client.post("/delta/latest_cursor")["cursor"]
+    [id] = client.get("/messages?view=ids&limit=1")
+    changes: dict[str, Act] = {
+        "a new message": lambda: (mailbox.arrive(), wake()),
+        "a flag changed in the mailbox": lambda: (mailbox.star(), wake()),
+        "a flag changed by PUT": _starrer(client, id),
+        "a poll that finds nothing": wake,
+    }
+    paths = {
+        "GET /threads?limit=50": "/threads?limit=50",
+        "GET /messages?limit=50": "/messages?limit=50",
+        "GET /messages/{id}": f"/messages/{id}",
+        "GET /delta of 10 changes": f"/delta?limit=10&cursor={cursor}",
+        "GET /delta of none": "/delta?cursor=" + "{latest}",
+    }
+    return {
+        **{name: (act, STILL, ROUNDS) for name, act in changes.items()},
+        "a minute without mail": (lambda: None, STILL, TICKS),  # the next tick comes by itself
+        **{name: (_getter(client, path), STILL_READ, ROUNDS) for name, path in paths.items()},
+    }
+
+
+def _first_sync(client: Client, imap: Dovecot, smtp: Submission) -> None:
+    client.connect(imap, smtp)
+    wait_for(lambda: client.state() == "running", pause=0.1)
+
+
+def _alarm_clock(client: Client) -> Act:
+    """Return what asks for one sync of the account."""
+    os.environ.update(aws_environment(client.info["aws_endpoint_url"]))
+    sqs: Any = resources.client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{STACK}-sync")["QueueUrl"]
+    body = json.dumps({"account_id": client.get("/account")["id"]})
+    return lambda: sqs.send_message(QueueUrl=url, MessageBody=body)
+
+
+def _starrer(client: Client, id: str) -> Act:
+    def star() -> None:
+        client.put(f"/messages/{id}", {"starred": not client.get(f"/messages/{id}")["starred"]})
+
+    return star
+
+
+def _getter(client: Client, path: str) -> Act:
+    if "{latest}" not in path:
+        return lambda: client.get(path)
+    latest = client.post("/delta/latest_cursor")["cursor"]
+    return lambda: client.get(path.replace("{latest}", latest))
