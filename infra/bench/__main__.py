@@ -15,7 +15,7 @@ from infra.bench import timing, units
 from infra.demo import dovecot
 from infra.demo.client import Client
 from infra.demo.mailbox import OWNER
-from infra.demo.submission import Submission
+from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
 from infra.local.state import ROOT
@@ -29,6 +29,7 @@ def main() -> int:
     if not dovecot.installed():
         print("make bench needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
         return 1
+    be_quiet()
     figures: dict[str, Any] = {"messages": count, "cores": os.cpu_count()}
     with _mail_server() as (imap, smtp), _runtime() as (runtime, client):
         fill(imap, OWNER[1], count)

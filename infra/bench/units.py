@@ -77,34 +77,54 @@ def measure(client: Client, imap: Dovecot, smtp: Submission) -> dict[str, Units]
         hook = {"callback_url": url, "state": "active", "triggers": TRIGGERS}
         client.post(f"/a/{client.info['client_id']}/webhooks", hook)
         found = {"first sync, a message": {kind: round(n / MAILBOX, 1) for kind, n in first.items()}}
-        for name, (act, still, rounds) in _operations(client, mailbox).items():
-            found[name] = counter.median(act, still, rounds)
+        cursor = _latest(client)
+        for name, act in _changes(client, mailbox).items():
+            found[name] = counter.median(act, STILL, ROUNDS)
+        found["a minute without mail"] = counter.median(_wait_for_tick, STILL, TICKS)
+        for name, path in _reads(client, cursor).items():
+            found[name] = counter.median(partial(client.get, path), STILL_READ, ROUNDS)
     return {f"{name}, units": units for name, units in found.items()}
 
 
-def _operations(client: Client, mailbox: Mailbox) -> dict[str, tuple[Act, float, int]]:
-    """Return by name what to do, when it has ended, and how often to do it."""
+def _changes(client: Client, mailbox: Mailbox) -> dict[str, Act]:
+    """Return what is done to the mailbox, by name."""
     wake = _alarm_clock(client)
-    cursor = client.post("/delta/latest_cursor")["cursor"]
     [id] = client.get("/messages?view=ids&limit=1")
-    changes: dict[str, Act] = {
-        "a new message": lambda: (mailbox.arrive(), wake()),
-        "a flag changed in the mailbox": lambda: (mailbox.star(), wake()),
-        "a flag changed by PUT": _starrer(client, id),
+    return {
+        "a new message": partial(_one_after_the_other, mailbox.arrive, wake),
+        "a flag changed in the mailbox": partial(_one_after_the_other, mailbox.star, wake),
+        "a flag changed by PUT": partial(_star, client, id),
         "a poll that finds nothing": wake,
     }
-    paths = {
+
+
+def _reads(client: Client, cursor: str) -> dict[str, str]:
+    """Return what is asked for, by name."""
+    [id] = client.get("/messages?view=ids&limit=1")
+    return {
         "GET /threads?limit=50": "/threads?limit=50",
         "GET /messages?limit=50": "/messages?limit=50",
         "GET /messages/{id}": f"/messages/{id}",
         "GET /delta of 10 changes": f"/delta?limit=10&cursor={cursor}",
-        "GET /delta of none": "/delta?cursor=" + "{latest}",
+        "GET /delta of none": f"/delta?cursor={_latest(client)}",
     }
-    return {
-        **{name: (act, STILL, ROUNDS) for name, act in changes.items()},
-        "a minute without mail": (lambda: None, STILL, TICKS),  # the next tick comes by itself
-        **{name: (_getter(client, path), STILL_READ, ROUNDS) for name, path in paths.items()},
-    }
+
+
+def _latest(client: Client) -> str:
+    return str(client.post("/delta/latest_cursor")["cursor"])
+
+
+def _wait_for_tick() -> None:
+    """Nothing to do: the next tick comes by itself, reads its lists and polls the account."""
+
+
+def _one_after_the_other(first: Act, then: Act) -> None:
+    first()
+    then()
+
+
+def _star(client: Client, id: str) -> None:
+    client.put(f"/messages/{id}", {"starred": not client.get(f"/messages/{id}")["starred"]})
 
 
 def _first_sync(client: Client, imap: Dovecot, smtp: Submission) -> None:
@@ -119,17 +139,3 @@ def _alarm_clock(client: Client) -> Act:
     url = sqs.get_queue_url(QueueName=f"{STACK}-sync")["QueueUrl"]
     body = json.dumps({"account_id": client.get("/account")["id"]})
     return lambda: sqs.send_message(QueueUrl=url, MessageBody=body)
-
-
-def _starrer(client: Client, id: str) -> Act:
-    def star() -> None:
-        client.put(f"/messages/{id}", {"starred": not client.get(f"/messages/{id}")["starred"]})
-
-    return star
-
-
-def _getter(client: Client, path: str) -> Act:
-    if "{latest}" not in path:
-        return lambda: client.get(path)
-    latest = client.post("/delta/latest_cursor")["cursor"]
-    return lambda: client.get(path.replace("{latest}", latest))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import signal
 import sys
-import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from infra.demo import dovecot
 from infra.demo.client import Client
 from infra.demo.mailbox import OWNER
 from infra.demo.progress import await_sync
-from infra.demo.submission import Submission
+from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
 from infra.local.state import ROOT, Home, read_json
@@ -66,7 +64,7 @@ def main() -> int:
     if not dovecot.installed():
         print("make demo needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
         return 1
-    _be_quiet()
+    be_quiet()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -79,12 +77,6 @@ def main() -> int:
         print(f"The demo failed: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _be_quiet() -> None:
-    """Silence the mail server's advice about TLS: only this machine reaches it."""
-    warnings.filterwarnings("ignore", message="Requiring AUTH", category=UserWarning)
-    logging.getLogger("mail").setLevel(logging.ERROR)
 
 
 def _present(stack: ExitStack) -> None:
