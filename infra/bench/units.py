@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 from imapclient import IMAPClient
@@ -93,7 +94,7 @@ def _changes(client: Client, mailbox: Mailbox) -> dict[str, Act]:
     return {
         "a new message": partial(_one_after_the_other, mailbox.arrive, wake),
         "a flag changed in the mailbox": partial(_one_after_the_other, mailbox.star, wake),
-        "a flag changed by PUT": partial(_star, client, id),
+        "a flag changed by PUT": partial(_star, client, id, cycle((True, False))),
         "a poll that finds nothing": wake,
     }
 
@@ -123,8 +124,8 @@ def _one_after_the_other(first: Act, then: Act) -> None:
     then()
 
 
-def _star(client: Client, id: str) -> None:
-    client.put(f"/messages/{id}", {"starred": not client.get(f"/messages/{id}")["starred"]})
+def _star(client: Client, id: str, wanted: Iterator[bool]) -> None:
+    client.put(f"/messages/{id}", {"starred": next(wanted)})
 
 
 def _first_sync(client: Client, imap: Dovecot, smtp: Submission) -> None:
