@@ -7,10 +7,10 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
-from infra.bench.endpoint import endpoint
 from infra.bench.figures import cpu_seconds, descendants, percentiles, timed, wait_for
 from infra.demo.client import Client
 from infra.demo.dovecot import Dovecot
+from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
@@ -71,7 +71,8 @@ def reads(client: Client) -> Figures:
 def notices(client: Client, imap: Dovecot) -> Figures:
     """Measure from a message in the mailbox to the webhook received."""
     seconds = []
-    with endpoint() as (url, told), login(imap, OWNER[1]) as mail:
+    told: list[float] = []
+    with endpoint(lambda *_: told.append(time.perf_counter())) as url, login(imap, OWNER[1]) as mail:
         hook = {"callback_url": url, "state": "active", "triggers": ["message.created"]}
         client.post(f"/a/{client.info['client_id']}/webhooks", hook)
         for number in range(NOTICES):

@@ -19,10 +19,10 @@ from typing import Any
 from imapclient import IMAPClient
 
 from infra.bench.counter import Counter, Units
-from infra.bench.endpoint import endpoint
 from infra.bench.figures import wait_for
 from infra.demo.client import Client
 from infra.demo.dovecot import Dovecot
+from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
@@ -70,7 +70,7 @@ class Mailbox:
 def measure(client: Client, imap: Dovecot, smtp: Submission) -> dict[str, Units]:
     """Return units by operation, for an instance started with ENVIRONMENT and an empty mailbox."""
     counter = Counter(client.info["aws_endpoint_url"])
-    with login(imap, OWNER[1]) as mail, endpoint() as (url, _):
+    with login(imap, OWNER[1]) as mail, endpoint(lambda *_: None) as url:
         mailbox = Mailbox(mail)
         for _ in range(MAILBOX):
             mailbox.arrive()
