@@ -30,6 +30,15 @@ def main() -> int:
         print("make bench needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
         return 1
     be_quiet()
+    try:
+        _report(_measured(count))
+    except KeyboardInterrupt:
+        print("\nStopped.")
+        return 130
+    return 0
+
+
+def _measured(count: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"messages": count, "cores": os.cpu_count()}
     with _mail_server() as (imap, smtp), _runtime() as (runtime, client):
         fill(imap, OWNER[1], count)
@@ -39,8 +48,7 @@ def main() -> int:
     # Counting takes time, so it has an instance of its own.
     with _mail_server() as (imap, smtp), _runtime(**units.ENVIRONMENT) as (_, client):
         figures |= units.measure(client, imap, smtp)
-    _report(figures)
-    return 0
+    return figures
 
 
 @contextmanager

@@ -43,9 +43,8 @@ curl -s -u {friend}:{password} 'imap://127.0.0.1:{imap}/INBOX;MAILINDEX=1'
 # What changed since the cursor, a moment later
 sleep 2; curl -s -H 'Authorization: Bearer {token}' "{api_url}/delta?cursor=$CURSOR"
 
-# The same with the Python SDK
-pip install nylas==5.14.1
-REQUESTS_CA_BUNDLE='{ca_file}' python3 - <<'END'
+# The same with the Python SDK (pip install nylas==5.14.1 elsewhere)
+REQUESTS_CA_BUNDLE='{ca_file}' '{python}' - <<'END'
 from nylas import APIClient
 
 client = APIClient("{client_id}", "{client_secret}",
@@ -109,7 +108,7 @@ def _fresh_home() -> Path:
 
 def _commands(info: dict[str, Any], token: str, imap: dovecot.Dovecot) -> str:
     """Return the text that shows what can be tried, ready to paste."""
-    own = {"token": token, "imap": imap.imap, "password": dovecot.PASSWORD}
+    own = {"token": token, "imap": imap.imap, "password": dovecot.PASSWORD, "python": sys.executable}
     return _COMMANDS.format(**info, **own, owner=OWNER[1], friend=FRIEND)
 
 
