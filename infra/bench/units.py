@@ -7,7 +7,6 @@ hand. A figure is the median of several rounds, so a round into which a tick fal
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
+import boto3
 from imapclient import IMAPClient
 
 from infra.bench.counter import Counter, Units
@@ -26,7 +26,6 @@ from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
-from infra.local import resources
 from infra.local.run import STACK, aws_environment
 
 ENVIRONMENT = {"POSTERN_COUNT_UNITS": "1", "POSTERN_TICK_SECONDS": "15", "POSTERN_WATCH": "0"}
@@ -72,14 +71,10 @@ def measure(client: Client, imap: Dovecot, smtp: Submission) -> dict[str, Units]
     counter = Counter(client.info["aws_endpoint_url"])
     with login(imap, OWNER[1]) as mail, endpoint(lambda *_: None) as url:
         mailbox = Mailbox(mail)
-        for _ in range(MAILBOX):
-            mailbox.arrive()
-        first = counter.cost(partial(_first_sync, client, imap, smtp), STILL)
-        hook = {"callback_url": url, "state": "active", "triggers": TRIGGERS}
-        client.post(f"/a/{client.info['client_id']}/webhooks", hook)
+        first = prepare(client, mailbox, url, counter, partial(client.connect, imap, smtp))
         found = {"first sync, a message": {kind: round(n / MAILBOX, 1) for kind, n in first.items()}}
         cursor = _latest(client)
-        for name, act in _changes(client, mailbox).items():
+        for name, act in changes(client, mailbox).items():
             found[name] = counter.median(act, STILL, ROUNDS)
         found["a minute without mail"] = counter.median(_wait_for_tick, STILL, TICKS)
         for name, path in _reads(client, cursor).items():
@@ -87,7 +82,22 @@ def measure(client: Client, imap: Dovecot, smtp: Submission) -> dict[str, Units]
     return {f"{name}, units": units for name, units in found.items()}
 
 
-def _changes(client: Client, mailbox: Mailbox) -> dict[str, Act]:
+def prepare(client: Client, mailbox: Mailbox, url: str, counter: Counter, connect: Act) -> Units:
+    """Fill the mailbox, sync it and add a webhook; return what the sync cost."""
+    for _ in range(MAILBOX):
+        mailbox.arrive()
+
+    def sync() -> None:
+        connect()
+        wait_for(lambda: client.state() == "running", pause=0.1)
+
+    cost = counter.cost(sync, STILL)
+    hook = {"callback_url": url, "state": "active", "triggers": TRIGGERS}
+    client.post(f"/a/{client.info['client_id']}/webhooks", hook)
+    return cost
+
+
+def changes(client: Client, mailbox: Mailbox) -> dict[str, Act]:
     """Return what is done to the mailbox, by name."""
     wake = _alarm_clock(client)
     [id] = client.get("/messages?view=ids&limit=1")
@@ -128,15 +138,16 @@ def _star(client: Client, id: str, wanted: Iterator[bool]) -> None:
     client.put(f"/messages/{id}", {"starred": next(wanted)})
 
 
-def _first_sync(client: Client, imap: Dovecot, smtp: Submission) -> None:
-    client.connect(imap, smtp)
-    wait_for(lambda: client.state() == "running", pause=0.1)
-
-
 def _alarm_clock(client: Client) -> Act:
     """Return what asks for one sync of the account."""
-    os.environ.update(aws_environment(client.info["aws_endpoint_url"]))
-    sqs: Any = resources.client("sqs")
+    place = aws_environment(client.info["aws_endpoint_url"])
+    sqs: Any = boto3.client(
+        "sqs",
+        endpoint_url=place["AWS_ENDPOINT_URL"],
+        region_name=place["AWS_REGION"],
+        aws_access_key_id=place["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=place["AWS_SECRET_ACCESS_KEY"],
+    )
     url = sqs.get_queue_url(QueueName=f"{STACK}-sync")["QueueUrl"]
     body = json.dumps({"account_id": client.get("/account")["id"]})
     return lambda: sqs.send_message(QueueUrl=url, MessageBody=body)

@@ -18,9 +18,9 @@ from infra.demo.progress import await_sync
 from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT, Home, read_json
+from infra.local.state import Home, read_json
 
-HOME = ROOT / ".local" / "demo"
+HOME = Home.from_env().path / "demo"
 MESSAGES = 400
 FRIEND = "jonas@werft.example"
 
