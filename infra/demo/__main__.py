@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import signal
 import sys
-import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,15 @@ from typing import Any
 import urllib3
 
 from infra.demo import dovecot
+from infra.demo.client import Client
 from infra.demo.mailbox import OWNER
-from infra.demo.progress import Account, await_sync
-from infra.demo.submission import Submission
+from infra.demo.progress import await_sync
+from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT, Home, read_json
+from infra.local.state import Home, read_json
 
-HOME = ROOT / ".local" / "demo"
+HOME = Home.from_env().path / "demo"
 MESSAGES = 400
 FRIEND = "jonas@werft.example"
 
@@ -44,9 +43,8 @@ curl -s -u {friend}:{password} 'imap://127.0.0.1:{imap}/INBOX;MAILINDEX=1'
 # What changed since the cursor, a moment later
 sleep 2; curl -s -H 'Authorization: Bearer {token}' "{api_url}/delta?cursor=$CURSOR"
 
-# The same with the Python SDK
-pip install nylas==5.14.1
-REQUESTS_CA_BUNDLE='{ca_file}' python3 - <<'END'
+# The same with the Python SDK (pip install nylas==5.14.1 elsewhere)
+REQUESTS_CA_BUNDLE='{ca_file}' '{python}' - <<'END'
 from nylas import APIClient
 
 client = APIClient("{client_id}", "{client_secret}",
@@ -65,7 +63,7 @@ def main() -> int:
     if not dovecot.installed():
         print("make demo needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
         return 1
-    _be_quiet()
+    be_quiet()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -80,12 +78,6 @@ def main() -> int:
     return 0
 
 
-def _be_quiet() -> None:
-    """Silence the mail server's advice about TLS: only this machine reaches it."""
-    warnings.filterwarnings("ignore", message="Requiring AUTH", category=UserWarning)
-    logging.getLogger("mail").setLevel(logging.ERROR)
-
-
 def _present(stack: ExitStack) -> None:
     """Start everything, whose ends go onto the stack, and print what can be tried."""
     runtime = LocalRuntime(_fresh_home())
@@ -97,10 +89,10 @@ def _present(stack: ExitStack) -> None:
     fill(imap, OWNER[1], MESSAGES)
     stack.callback(runtime.stop)
     info = runtime.start()
-    account = Account(info)
-    account.connect(imap, smtp)
-    await_sync(account, MESSAGES)
-    print(_commands(info, account.token, imap), end="", flush=True)
+    client = Client(info)
+    client.connect(imap, smtp)
+    await_sync(client, MESSAGES)
+    print(_commands(info, client.token, imap), end="", flush=True)
 
 
 def _fresh_home() -> Path:
@@ -116,7 +108,7 @@ def _fresh_home() -> Path:
 
 def _commands(info: dict[str, Any], token: str, imap: dovecot.Dovecot) -> str:
     """Return the text that shows what can be tried, ready to paste."""
-    own = {"token": token, "imap": imap.imap, "password": dovecot.PASSWORD}
+    own = {"token": token, "imap": imap.imap, "password": dovecot.PASSWORD, "python": sys.executable}
     return _COMMANDS.format(**info, **own, owner=OWNER[1], friend=FRIEND)
 
 

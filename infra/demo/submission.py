@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +12,12 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from infra.demo.dovecot import PASSWORD, Dovecot, free_port
 from infra.demo.visitor import login
+
+
+def be_quiet() -> None:
+    """Silence the mail server's advice about TLS: only this machine reaches it."""
+    warnings.filterwarnings("ignore", message="Requiring AUTH", category=UserWarning)
+    logging.getLogger("mail").setLevel(logging.ERROR)
 
 
 class Submission:

@@ -39,6 +39,7 @@ def environment(home: Home, port: int) -> Mapping[str, str]:
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
+        "COUNT_UNITS": os.environ.get("POSTERN_COUNT_UNITS", "0"),
     }
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
+
+from infra.local.emulator_units import PATH, Meter
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 _PREFIX = b"DynamoDB"
 
 
 class Express:
-    """Wraps the emulator's ASGI application: DynamoDB's own requests go straight to its handler."""
+    """Wraps the emulator's ASGI application: DynamoDB's own requests go straight to its handler.
 
-    def __init__(self, server: ModuleType, dynamodb: ModuleType, streams: ModuleType) -> None:
+    With a meter, they are counted on the way, and GET /_postern/units tells the totals.
+    """
+
+    def __init__(
+        self, server: ModuleType, dynamodb: ModuleType, streams: ModuleType, meter: Meter | None = None
+    ) -> None:
         self._server = server
+        self._meter = meter
         self._handlers = {
-            b"DynamoDB_20120810": dynamodb.handle_request,
+            b"DynamoDB_20120810": meter.handle if meter else dynamodb.handle_request,
             b"DynamoDBStreams_20120810": streams.handle_request,
         }
         self._app: App = server.app
@@ -27,6 +36,9 @@ class Express:
         raw = dict(scope["headers"]) if scope["type"] == "http" else {}
         handle = self._handlers.get(raw.get(b"x-amz-target", b"").partition(b".")[0])
         if handle is None:
+            if self._meter and scope.get("path") == PATH:
+                await _answer(send, 200, {}, json.dumps(self._meter.totals).encode())
+                return
             await self._app(scope, receive, send)
             return
         body, more = b"", True
@@ -39,8 +51,11 @@ class Express:
         self._server.set_request_account_id(self._server.extract_access_key_id(headers, {}))
         self._server.set_request_region(self._server.extract_region(headers, {}))
         status, sent, data = await handle("POST", scope["path"], headers, body, {})
-        data = data if isinstance(data, bytes) else data.encode()
-        fields = {**sent, "Content-Length": str(len(data))}
-        listed = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
-        await send({"type": "http.response.start", "status": status, "headers": listed})
-        await send({"type": "http.response.body", "body": data})
+        await _answer(send, status, sent, data if isinstance(data, bytes) else data.encode())
+
+
+async def _answer(send: Any, status: int, headers: dict[str, str], data: bytes) -> None:
+    fields = {**headers, "Content-Length": str(len(data))}
+    listed = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": status, "headers": listed})
+    await send({"type": "http.response.body", "body": data})

@@ -9,11 +9,13 @@ from ministack.services import dynamodb, dynamodb_streams
 from infra.local import emulator_patches
 from infra.local.emulator_express import Express
 from infra.local.emulator_snapshots import Snapshots
+from infra.local.emulator_units import Meter
 
 if __name__ == "__main__":
     emulator_patches.apply(dynamodb, dynamodb_streams)
     Snapshots(app, dynamodb)
-    Express(app, dynamodb, dynamodb_streams)
+    meter = Meter(dynamodb) if os.environ.get("COUNT_UNITS") == "1" else None
+    Express(app, dynamodb, dynamodb_streams, meter)
     uvicorn.run(
         app.app,
         host=os.environ["BIND_HOST"],

@@ -125,6 +125,13 @@ def test_the_patched_query_answers_what_the_emulator_would(seed: int) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@needs_emulator
+def test_the_meter_bills_what_dynamodb_would() -> None:
+    command = [str(emulator.python()), "-m", "tests.integration.emulator_billing"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
     runtime = LocalRuntime(tmp_path_factory.mktemp("postern"), POSTERN_WATCH="0")

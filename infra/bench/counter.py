@@ -1,0 +1,48 @@
+"""Reads what the local emulator has counted (POSTERN_COUNT_UNITS=1)."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import urllib3
+
+from infra.bench.figures import wait_for
+
+Units = dict[str, float]
+
+
+class Counter:
+    """DynamoDB's units, all tables together."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._url = endpoint_url + "/_postern/units"
+        self._http = urllib3.PoolManager()
+
+    def totals(self) -> Units:
+        """Return the units consumed so far."""
+        tables = self._http.request("GET", self._url).json()
+        return {kind: sum(table[kind] for table in tables.values()) for kind in ("write", "read")}
+
+    def settled(self, seconds: float) -> Units:
+        """Return the totals once they have stood still that long."""
+        found, since = self.totals(), time.monotonic()
+        while time.monotonic() - since < seconds:
+            time.sleep(0.05)
+            if (fresh := self.totals()) != found:
+                found, since = fresh, time.monotonic()
+        return found
+
+    def cost(self, act: Callable[[], object], still: float) -> Units:
+        """Return what an operation consumes with all that follows, up to `still` seconds without a unit."""
+        before = self.settled(still)
+        act()
+        wait_for(lambda: self.totals() != before, seconds=60)
+        after = self.settled(still)
+        return {kind: after[kind] - before[kind] for kind in before}
+
+    def median(self, act: Callable[[], object], still: float, rounds: int) -> Units:
+        """Return the usual cost of an operation."""
+        costs = [self.cost(act, still) for _ in range(rounds)]
+        return {kind: statistics.median(cost[kind] for cost in costs) for kind in costs[0]}

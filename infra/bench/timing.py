@@ -1,0 +1,86 @@
+"""How fast: the first sync with its processor time, three reads, the way to a webhook."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+from infra.bench.figures import cpu_seconds, descendants, percentiles, timed, wait_for
+from infra.demo.client import Client
+from infra.demo.dovecot import Dovecot
+from infra.demo.endpoint import endpoint
+from infra.demo.mailbox import OWNER
+from infra.demo.submission import Submission
+from infra.demo.visitor import login
+from infra.local.runtime import LocalRuntime
+
+REQUESTS = 200
+NOTICES = 10
+PROCESSES = ("front", "worker-sync", "worker-rest", "emulator")
+
+Figures = dict[str, Any]
+
+
+def sync(client: Client, runtime: LocalRuntime, imap: Dovecot, smtp: Submission, count: int) -> Figures:
+    """Measure the first sync. Raises RuntimeError if messages are missing at its end."""
+    pids = {name: [runtime.pid(name)] for name in PROCESSES}
+    before = {name: cpu_seconds(some) for name, some in pids.items()}
+    server_before = cpu_seconds(descendants(imap.pid()))
+    client.connect(imap, smtp)
+    began = time.perf_counter()
+    figures: Figures = {}
+    for threads in (50, 500):
+        if threads * 4 <= count:
+            wait_for(partial(_has_threads, client, threads), pause=0.05)
+            figures[f"first {threads} threads, s"] = round(time.perf_counter() - began, 2)
+    wait_for(lambda: client.state() == "running", pause=0.1)
+    total = time.perf_counter() - began
+    if (found := client.messages()) != count:
+        raise RuntimeError(f"{found} of {count} messages were synced")
+    figures["all messages, s"] = round(total, 2)
+    figures["messages/s"] = round(count / total)
+    spent = {name: cpu_seconds(some) - before[name] for name, some in pids.items()}
+    spent["mail server"] = cpu_seconds(descendants(imap.pid())) - server_before
+    for name, seconds in spent.items():
+        figures[f"CPU {name}, s per 1,000"] = round(seconds / count * 1000, 2)
+    return figures
+
+
+def _has_threads(client: Client, count: int) -> bool:
+    return len(client.get(f"/threads?view=ids&limit={count}")) == count
+
+
+def reads(client: Client) -> Figures:
+    """Measure three reads, one after the other and with eight clients."""
+    ids = client.get("/messages?view=ids&limit=200")
+    paths = {
+        "GET /threads?limit=50": ["/threads?limit=50"],
+        "GET /messages?limit=50": ["/messages?limit=50"],
+        "GET /messages/{id}": [f"/messages/{id}" for id in ids],
+    }
+    figures: Figures = {}
+    for name, some in paths.items():
+        for clients in (1, 8):
+            seconds = timed(client.get, islice(cycle(some), REQUESTS), clients)
+            figures[f"{name}, {clients} client{'s' * (clients > 1)}, ms"] = percentiles(seconds)
+    return figures
+
+
+def notices(client: Client, imap: Dovecot) -> Figures:
+    """Measure from a message in the mailbox to the webhook received."""
+    seconds = []
+    told: list[float] = []
+    with endpoint(lambda *_: told.append(time.perf_counter())) as url, login(imap, OWNER[1]) as mail:
+        hook = {"callback_url": url, "state": "active", "triggers": ["message.created"]}
+        client.post(f"/a/{client.info['client_id']}/webhooks", hook)
+        for number in range(NOTICES):
+            time.sleep(1)
+            told.clear()
+            raw = f"Subject: news {number}\r\nMessage-ID: <{number}@bench.example>\r\n\r\nhello\r\n"
+            mail.append("INBOX", raw.encode())
+            began = time.perf_counter()
+            wait_for(lambda: bool(told), seconds=30)
+            seconds.append(told[0] - began)
+    return {"mailbox to webhook, ms": percentiles(seconds)}

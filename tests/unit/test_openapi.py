@@ -1,0 +1,257 @@
+"""docs/openapi.yaml is valid, lists exactly the routes there are, and tells what they really answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from app import app
+from chalicelib.api import filters
+from chalicelib.api.query import PAGE
+from chalicelib.domain.account import SyncState
+from chalicelib.domain.delta import Change, Delta, Event
+from chalicelib.domain.webhook import TRIGGERS
+from chalicelib.webhooks import payload
+from tests.fakes.services import MemoryServices
+from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic
+from tests.unit.test_api_resources import call as call  # a fixture
+from tests.unit.test_api_resources import here as here  # a fixture
+
+PAGE_FILE = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
+FILE: dict[str, Any] = yaml.safe_load(PAGE_FILE.read_text(encoding="utf-8"))
+METHODS = {"get", "put", "post", "delete", "patch"}
+SECRET = basic("secret")
+HOOK = {"callback_url": "https://desk.example/h", "triggers": ["message.created"], "state": "inactive"}
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in FILE["paths"].items():
+        for method in METHODS & set(item):
+            yield path, method, item[method]
+
+
+def looked_up(reference: str) -> Any:
+    found: Any = FILE
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def plain(node: Any) -> Any:
+    """Return a schema without references and allOf; its objects admit no property it does not name."""
+    if isinstance(node, list):
+        return [plain(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return plain({**looked_up(node["$ref"]), **{k: v for k, v in node.items() if k != "$ref"}})
+    if "allOf" in node:
+        return _joined([plain(part) for part in node["allOf"]])
+    schema = {name: plain(value) for name, value in node.items()}
+    return schema | {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else schema
+
+
+def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    properties = {name: value for part in parts for name, value in part["properties"].items()}
+    required = [name for part in parts for name in part["required"]]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def mistakes(schema: Mapping[str, Any], value: Any) -> list[str]:
+    return [f"{list(error.path)} {error.message}"[:600] for error in _validator(schema).iter_errors(value)]
+
+
+def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator(plain(schema))
+
+
+def answer_schema(path: str, method: str, status: int) -> Mapping[str, Any]:
+    answer = FILE["paths"][path][method.lower()]["responses"][str(status)]
+    answer = looked_up(answer["$ref"]) if "$ref" in answer else answer
+    schema: Mapping[str, Any] = answer["content"]["application/json"]["schema"]
+    return schema
+
+
+def test_the_file_is_valid() -> None:
+    validate(FILE)
+
+
+def test_the_file_lists_the_routes_and_methods_of_the_app() -> None:
+    listed = {
+        path: {method.upper() for method in METHODS & set(item)} for path, item in FILE["paths"].items()
+    }
+    assert listed == {path: set(methods) for path, methods in app.routes.items()}
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [operation["operationId"] for _, _, operation in operations()]
+    assert len(ids) == len(set(ids)) > 30
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/messages", filters.MESSAGES | PAGE),
+        ("/threads", filters.THREADS | PAGE),
+    ],
+)
+def test_the_parameters_are_those_the_code_takes(path: str, names: frozenset[str]) -> None:
+    references = [looked_up(one["$ref"]) for one in FILE["paths"][path]["get"]["parameters"]]
+    assert {parameter["name"] for parameter in references} == names
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (path, looked_up(parameter["$ref"])["name"])
+        for path, method, operation in operations()
+        for parameter in operation.get("parameters", ())
+        if method == "get" and "$ref" in parameter
+    ],
+)
+def test_every_listed_parameter_is_known_to_its_route(call: Call, path: str, name: str) -> None:
+    auth = SECRET if path.startswith("/a/") else "Bearer token"
+    status, answer = call("GET", f"{path.format(client_id='app', id='x')}?{name}=%00", auth=auth)
+    assert status in (200, 400, 404)
+    assert "Unexpected query parameter" not in str(answer)
+
+
+def test_the_triggers_and_states_are_those_of_the_code() -> None:
+    schemas = FILE["components"]["schemas"]
+    assert set(schemas["Triggers"]["items"]["enum"]) == TRIGGERS
+    assert set(schemas["ManagedAccount"]["properties"]["sync_state"]["enum"]) == set(SyncState)
+
+
+def _examples(node: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(node, dict):
+        if "schema" in node and "example" in node:
+            yield node["schema"], node["example"]
+        for value in node.values():
+            yield from _examples(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _examples(value)
+
+
+def test_every_example_has_the_form_its_schema_asks_for() -> None:
+    found = list(_examples(FILE))
+    assert len(found) > 10
+    for schema, example in found:
+        assert mistakes(schema, example) == [], example
+
+
+def _ids(call: Call) -> dict[str, str]:
+    """Return an id of each kind."""
+    webhook = call("POST", "/a/app/webhooks", HOOK, auth=SECRET)[1]
+    kinds = {
+        kind: call("GET", f"/{kind}s?view=ids")[1][0] for kind in ("message", "thread", "folder", "file")
+    }
+    return {**kinds, "webhook": webhook["id"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "request_path", "body"),
+    [
+        ("GET", "/account", "/account", None),
+        ("GET", "/messages", "/messages", None),
+        ("GET", "/messages", "/messages?view=expanded", None),
+        ("GET", "/messages", "/messages?view=ids", None),
+        ("GET", "/messages", "/messages?view=count", None),
+        ("GET", "/messages/{id}", "/messages/{message}?view=expanded", None),
+        ("GET", "/messages/{id}", "/messages/{message},{message}", None),
+        ("PUT", "/messages/{id}", "/messages/{message}", {"starred": True, "folder_id": "projects"}),
+        ("PATCH", "/messages/{id}", "/messages/{message}", {"unread": True}),
+        ("GET", "/threads", "/threads", None),
+        ("GET", "/threads", "/threads?view=expanded", None),
+        ("GET", "/threads", "/threads?view=count", None),
+        ("GET", "/threads/{id}", "/threads/{thread}", None),
+        ("GET", "/threads/{id}", "/threads/{thread}?view=expanded", None),
+        ("PUT", "/threads/{id}", "/threads/{thread}", {"unread": False}),
+        ("GET", "/folders", "/folders", None),
+        ("GET", "/folders/{id}", "/folders/{folder}", None),
+        ("GET", "/files", "/files", None),
+        ("GET", "/files", "/files?view=ids", None),
+        ("GET", "/files/{id}", "/files/{file}", None),
+        ("POST", "/send", "/send", {"to": [{"email": "tide@harbour.example"}], "body": "x"}),
+        ("POST", "/delta/latest_cursor", "/delta/latest_cursor", None),
+        ("GET", "/delta", "/delta?cursor=0", None),
+        ("GET", "/delta", "/delta?cursor=0&view=expanded", None),
+        ("GET", "/a/{client_id}", "/a/app", None),
+        ("PUT", "/a/{client_id}", "/a/app", {"application_name": "Desk"}),
+        ("GET", "/a/{client_id}/accounts", "/a/app/accounts", None),
+        ("GET", "/a/{client_id}/accounts/{id}", "/a/app/accounts/acc", None),
+        ("GET", "/a/{client_id}/webhooks", "/a/app/webhooks", None),
+        ("POST", "/a/{client_id}/webhooks", "/a/app/webhooks", {**HOOK, "callback_url": "https://b.example"}),
+        ("GET", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", None),
+        ("PUT", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", {"state": "inactive"}),
+        ("DELETE", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", None),
+    ],
+)
+def test_a_real_answer_has_the_form_the_file_promises(
+    call: Call, here: MemoryServices, method: str, path: str, request_path: str, body: Any
+) -> None:
+    here.log.append("acc", here.mail.changes, at=FIRST)
+    ids = _ids(call)
+    auth = SECRET if path.startswith("/a/") else "Bearer token"
+    status, answer = call(method, request_path.format(**ids), body, auth=auth)
+    assert status == 200
+    assert mistakes(answer_schema(path, method, status), answer) == []
+
+
+def test_the_token_answer_has_the_form_the_file_promises(call: Call, here: MemoryServices) -> None:
+    code = {"code": here.tokens.issue_code("app", "acc")}
+    assert mistakes(FILE["components"]["schemas"]["Code"], code) == []
+    status, answer = call("POST", "/connect/token", {"client_id": "app", "client_secret": "secret", **code})
+    assert mistakes(answer_schema("/connect/token", "POST", status), answer) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "request_path", "body", "expected"),
+    [
+        ("POST", "/connect/authorize", "/connect/authorize", {"client_id": "app"}, 400),
+        ("POST", "/connect/token", "/connect/token", {}, 400),
+        ("GET", "/messages", "/messages?limit=x", None, 400),
+        ("GET", "/messages/{id}", "/messages/abc", None, 404),
+        ("GET", "/labels", "/labels", None, 404),
+        ("DELETE", "/labels/{id}", "/labels/x", None, 404),
+        ("GET", "/delta", "/delta?cursor=zzz", None, 400),
+        ("GET", "/a/{client_id}", "/a/other", None, 401),
+    ],
+)
+def test_an_error_has_the_form_the_file_promises(
+    call: Call, method: str, path: str, request_path: str, body: Any, expected: int
+) -> None:
+    status, answer = call(method, request_path, body)
+    assert status == expected
+    assert mistakes(answer_schema(path, method, status), answer) == []
+
+
+def test_a_notification_has_the_form_the_file_promises() -> None:
+    schema = FILE["webhooks"]["notification"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    facts: dict[str, tuple[tuple[str, str | int], ...]] = {
+        "message": (("thread_id", "t"), ("received_date", 5)),
+        "account": (("sync_state", "running"),),
+    }
+    changes = [
+        Change(account_id="acc", kind=kind, id="x", event=Event.MODIFY, rev=1, attributes=attributes)
+        for kind, attributes in facts.items()
+    ]
+    body = payload.build(Delta(seq=1, at=FIRST, change=change) for change in changes)
+    assert mistakes(schema, json.loads(body)) == []
+
+
+def test_a_failed_send_has_the_form_the_file_promises(call: Call, here: MemoryServices) -> None:
+    people = {"to": [{"email": "tide@harbour.example"}, {"email": "b@x.example"}]}
+    here.server.refused = {"b@x.example": (550, "5.1.1 unknown")}
+    status, answer = call("POST", "/send", people)
+    assert status == 402 and mistakes(answer_schema("/send", "POST", 402), answer) == []
+    here.accounts.transition(ACCOUNT, SyncState.INVALID)
+    status, answer = call("POST", "/send", people)
+    assert status == 403 and mistakes(answer_schema("/send", "POST", 403), answer) == []
