@@ -28,7 +28,7 @@ def sync_account(event: SQSEvent) -> BatchFailures:
 @app.on_sqs_message(queue_arn=_QUEUE + "edits", batch_size=10)
 def apply_edits(event: SQSEvent) -> BatchFailures:
     """Make the API's changes on the mail servers."""
-    return each_record(event.to_dict(), edits.run)
+    return each_record(event.to_dict(), edits.run, edits.give_up)
 
 
 @app.on_sqs_message(queue_arn=_QUEUE + "deliveries", batch_size=10)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.store.vault import Vault
     from chalicelib.sync.content import Contents
     from chalicelib.sync.engine import Outcome
+    from chalicelib.sync.repair import Findings
     from chalicelib.sync.workspace import Workspace
 
 
@@ -178,6 +179,12 @@ class Services:
         from chalicelib.sync import engine
 
         return engine.sync_account(self.workspace, account, Deadline.after(self.settings.sync_seconds))
+
+    def repair(self, account: Account) -> Findings | None:
+        """Compare an account with its server and put right what differs; None if a worker is there."""
+        from chalicelib.sync import repair
+
+        return repair.repair(self.workspace, account, Deadline.after(self.settings.sync_seconds))
 
     def apply_edit(self, account: Account, body: Mapping[str, Any]) -> None:
         """Repeat on the mail server what the API has already done here."""

@@ -35,7 +35,10 @@ def connect(desk: Desk, wanted: Connection, now: int) -> Account:
     verify(desk, wanted.settings)
     account = _stored(desk, wanted, existing, now)
     desk.polls.put(Poll(account_id=account.id, active_at=now))
-    desk.queues.send("sync", [{"account_id": account.id}], account.id)
+    job: dict[str, str | int] = {"account_id": account.id}
+    if existing:  # changes may have been given up while the server refused us
+        job["repair"] = 1
+    desk.queues.send("sync", [job], account.id)
     return account
 
 

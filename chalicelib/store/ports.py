@@ -327,5 +327,5 @@ class Polls(Protocol):
 class Queues(Protocol):
     """SQS."""
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str) -> None:
+    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
         """Send JSON messages to the queue of that name (sync, edits, deliveries); group is the tenant."""

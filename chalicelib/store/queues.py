@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chalicelib.config import Settings
 from chalicelib.store.connection import client
@@ -24,17 +25,21 @@ class SqsQueues:
         # A group on a standard queue makes it a fair queue; emulators refuse what they do not know.
         self._fair = settings.endpoint_url is None
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str) -> None:
-        """Send JSON messages to the queue of that name. Raises NotQueued."""
+    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
+        """Send JSON messages to the queue of that name, seen after `delay` seconds (at most 900).
+
+        Raises NotQueued.
+        """
         for start in range(0, len(bodies), BATCH):
             entries = [
-                self._entry(index, body, group) for index, body in enumerate(bodies[start : start + BATCH])
+                self._entry(index, body, group) | ({"DelaySeconds": delay} if delay else {})
+                for index, body in enumerate(bodies[start : start + BATCH])
             ]
             answer = self._sqs.send_message_batch(QueueUrl=self._urls[queue], Entries=entries)
             if answer.get("Failed"):
                 codes = sorted({failed["Code"] for failed in answer["Failed"]})
                 raise NotQueued(f"{len(answer['Failed'])} messages for {queue}: {', '.join(codes)}")
 
-    def _entry(self, index: int, body: Mapping[str, str | int], group: str) -> dict[str, str]:
+    def _entry(self, index: int, body: Mapping[str, str | int], group: str) -> dict[str, Any]:
         entry = {"Id": str(index), "MessageBody": json.dumps(dict(body), separators=(",", ":"))}
         return {**entry, "MessageGroupId": group} if self._fair else entry

@@ -28,6 +28,8 @@ from chalicelib.sync.workspace import Workspace
 class Outcome(Enum):
     """How a sync ended."""
 
+    QUIET = "quiet"
+    """Nothing had changed, nothing was written."""
     CURRENT = "current"
     MORE = "more"
     BUSY = "busy"
@@ -46,7 +48,7 @@ def sync_account(work: Workspace, account: Account, deadline: Deadline) -> Outco
     if not current:
         return Outcome.MORE
     _announce(work, account)
-    return Outcome.CURRENT
+    return Outcome.CURRENT if sweep.wrote else Outcome.QUIET
 
 
 def _until_current(sweep: Sweep, deadline: Deadline) -> bool:

@@ -21,13 +21,12 @@ from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Lease
 from chalicelib.sync.ingest import Shelf
+from chalicelib.sync.schedule import SETTLED_SECONDS
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 60.0
 CHUNK = 100
-SETTLED_SECONDS = 900
-"""An edit made by the API has reached the server after so long, or never will."""
 
 _MARGIN = 3 * 86_400  # mail about to leave the window may be here or not
 

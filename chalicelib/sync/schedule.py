@@ -6,7 +6,10 @@ from zlib import crc32
 
 from chalicelib.store.ports import Poll
 
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_MINUTE, _HOUR, _DAY, _WEEK = 60, 3_600, 86_400, 604_800
+
+SETTLED_SECONDS = 900
+"""An edit made by the API has reached the mail server after so long, or never will."""
 
 
 def interval(poll: Poll, now: float) -> int:
@@ -15,6 +18,12 @@ def interval(poll: Poll, now: float) -> int:
     if quiet <= _HOUR:
         return _MINUTE
     return 5 * _MINUTE if quiet <= _DAY else 15 * _MINUTE
+
+
+def is_repair_due(account_id: str, now: float) -> bool:
+    """Tell whether this minute is the account's own of the week: then it is compared with its server."""
+    minutes = _WEEK // _MINUTE
+    return int(now) // _MINUTE % minutes == crc32(account_id.encode()) % minutes
 
 
 def is_due(poll: Poll, now: float) -> bool:

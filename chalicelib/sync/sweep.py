@@ -80,6 +80,11 @@ class Sweep:
         if self._lease:
             self._work.checkpoints.release(self._lease)
 
+    @property
+    def wrote(self) -> bool:
+        """Whether anything had to be written."""
+        return self._lease is not None
+
     def reload(self) -> None:
         """Begin again from the cursors in the store."""
         self._saved = self._work.checkpoints.cursors(self._account.id)

@@ -9,6 +9,9 @@ T = TypeVar("T")
 Event = Mapping[str, Any]
 Record = Mapping[str, Any]
 
+DELIVERIES = 5
+"""How often a queue delivers a message before it is dead (maxReceiveCount of infra/resources.yaml)."""
+
 log = logging.getLogger(__name__)
 
 
@@ -18,8 +21,16 @@ class BatchFailures(TypedDict):
     batchItemFailures: list[dict[str, str]]
 
 
-def each_record(event: Event, handle: Callable[[Mapping[str, Any]], None]) -> BatchFailures:
-    """Hand over the JSON body of each queue message; the messages that failed are named."""
+def each_record(
+    event: Event,
+    handle: Callable[[Mapping[str, Any]], None],
+    give_up: Callable[[Mapping[str, Any]], None] | None = None,
+) -> BatchFailures:
+    """Hand over the JSON body of each queue message; the messages that failed are named.
+
+    A message that fails for the last time, before the queue puts it among the dead letters, is handed
+    to `give_up`.
+    """
     failed = []
     for record in event["Records"]:
         try:
@@ -27,7 +38,20 @@ def each_record(event: Event, handle: Callable[[Mapping[str, Any]], None]) -> Ba
         except Exception:  # the edge: one bad message must not stop the rest
             log.exception("message %s failed", record["messageId"])
             failed.append(record["messageId"])
+            if give_up and _is_last(record):
+                _last_words(give_up, record)
     return _failures(failed)
+
+
+def _is_last(record: Record) -> bool:
+    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) >= DELIVERIES
+
+
+def _last_words(give_up: Callable[[Mapping[str, Any]], None], record: Record) -> None:
+    try:
+        give_up(json.loads(record["body"]))
+    except Exception:  # the edge: the message goes among the dead letters all the same
+        log.exception("message %s could not be given up properly", record["messageId"])
 
 
 def each_group(

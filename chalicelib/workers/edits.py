@@ -7,6 +7,7 @@ from typing import Any
 
 from chalicelib.errors import AuthRejected
 from chalicelib.services import services
+from chalicelib.sync.schedule import SETTLED_SECONDS
 from chalicelib.workers import sync
 
 
@@ -18,7 +19,13 @@ def run(body: Mapping[str, Any]) -> None:
     try:
         services().apply_edit(account, body)
     except AuthRejected as error:
-        # The change is given up: once the user has reconnected, sync shows what the server holds.
+        # The change is given up: reconnecting has the account compared with its server.
         sync.reject(account, error)
         return
     services().queues.send("sync", [{"account_id": account.id}], account.id)
+
+
+def give_up(body: Mapping[str, Any]) -> None:
+    """Have the account compared with its server once the change counts as settled: it is undone then."""
+    id = body["account_id"]
+    services().queues.send("sync", [{"account_id": id, "repair": 1}], id, delay=SETTLED_SECONDS)

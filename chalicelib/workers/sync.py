@@ -14,17 +14,25 @@ from chalicelib.store.ports import Poll
 
 log = logging.getLogger(__name__)
 
+NOTED_SECONDS = 600
+_seen: dict[str, float] = {}
+
 RESTING = frozenset({SyncState.INVALID, SyncState.STOPPED})
 
 
 def run(body: Mapping[str, Any]) -> None:
-    """Sync one account; a mail server that fails is asked again by a later tick."""
+    """Sync one account, and compare it afterwards if the job says `repair`.
+
+    A mail server that fails is asked again by a later tick.
+    """
     account = services().accounts.get(body["account_id"])
     if account is None or account.state in RESTING:
         services().polls.remove(body["account_id"])
         return
     try:
         outcome = services().sync(account)
+        if body.get("repair") and outcome.value in ("quiet", "current"):
+            services().repair(account)
     except AuthRejected as error:
         reject(account, error)
     except ProviderError as error:
@@ -32,6 +40,8 @@ def run(body: Mapping[str, Any]) -> None:
     else:
         if outcome.value == "more":
             _go_on(account)
+        if outcome.value in ("more", "current"):
+            _note_life(account.id)
 
 
 def reject(account: Account, error: AuthRejected) -> None:
@@ -43,8 +53,15 @@ def reject(account: Account, error: AuthRejected) -> None:
     services().polls.remove(account.id)
 
 
+def _note_life(account_id: str) -> None:
+    """An account that changes is polled more often; it is entered again every ten minutes at most."""
+    now = time.time()
+    if _seen.get(account_id, 0) + NOTED_SECONDS <= now:
+        services().polls.put(Poll(account_id=account_id, active_at=int(now)))
+        _seen[account_id] = now
+
+
 def _go_on(account: Account) -> None:
-    services().polls.put(Poll(account_id=account.id, active_at=int(time.time())))
     # Lambda stops a function that feeds its own queue after 16 rounds: there, the tick goes on.
     if services().settings.local:
         services().queues.send("sync", [{"account_id": account.id}], account.id)

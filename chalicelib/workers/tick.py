@@ -20,11 +20,16 @@ def run() -> None:
 def _poll(now: float) -> None:
     every = services()
     # The local runtime ticks every few seconds for one user, who waits for new mail.
-    due = [
-        poll.account_id for poll in every.polls.all() if every.settings.local or schedule.is_due(poll, now)
+    polls = list(every.polls.all())
+    jobs: list[dict[str, str | int]] = [
+        {"account_id": poll.account_id}
+        for poll in polls
+        if every.settings.local or schedule.is_due(poll, now)
     ]
-    if due:
-        every.queues.send("sync", [{"account_id": id} for id in due], "poll")
+    compared = (poll.account_id for poll in polls if schedule.is_repair_due(poll.account_id, now))
+    jobs += [{"account_id": id, "repair": 1} for id in compared]
+    if jobs:
+        every.queues.send("sync", jobs, "poll")
 
 
 def _deliver(now: int) -> None:

@@ -155,7 +155,7 @@ class MemoryQueues:
 
     sent: list[tuple[str, Mapping[str, str | int]]] = field(default_factory=list)
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str) -> None:
+    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
         self.sent += [(queue, body) for body in bodies]
 
 

@@ -14,8 +14,10 @@ from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.ports import Delivery, Poll
+from chalicelib.sync import schedule
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.schedule import interval, is_due
+from chalicelib.workers import sync
 from tests.fakes.services import MemoryServices
 from tests.unit.test_webhooks import MemoryDeliveries
 
@@ -32,6 +34,7 @@ class Here(MemoryServices):
     outcome: Outcome = Outcome.CURRENT
     failure: Exception | None = None
     synced: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     edited: list[Any] = field(default_factory=list)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
 
@@ -40,6 +43,9 @@ class Here(MemoryServices):
             raise self.failure
         self.synced.append(account.id)
         return self.outcome
+
+    def repair(self, account: Account) -> None:
+        self.repaired.append(account.id)
 
     def apply_edit(self, account: Account, body: Any) -> None:
         if self.failure:
@@ -57,6 +63,7 @@ class Here(MemoryServices):
 def here() -> Iterator[Here]:
     made = Here()
     made.accounts.rows["acc"] = ACCOUNT
+    sync._seen.clear()
     with use(cast(Services, made)):
         yield made
 
@@ -128,6 +135,38 @@ def test_an_edit_that_fails_is_repeated(here: Here) -> None:
     here.failure = ProviderError("down")
     answer = app.apply_edits(on_queue({"account_id": "acc", "edits": "[]"}), None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+
+
+def test_an_edit_that_failed_for_the_last_time_is_undone_later(here: Here) -> None:
+    here.failure = ProviderError("down")
+    event = on_queue({"account_id": "acc", "edits": "[]"})
+    event["Records"][0]["attributes"] = {"ApproximateReceiveCount": "5"}
+    assert app.apply_edits(event, None) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert asked(here, "sync") == [{"account_id": "acc", "repair": 1}]
+
+
+def test_an_account_is_compared_with_its_server_when_the_job_says_so(here: Here) -> None:
+    app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
+    assert (here.synced, here.repaired) == (["acc"], ["acc"])
+    here.outcome = Outcome.MORE
+    app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
+    assert here.repaired == ["acc"], "what is still to come is not amiss"
+
+
+def test_an_account_that_changes_counts_as_alive(here: Here) -> None:
+    here.outcome = Outcome.QUIET
+    app.sync_account(on_queue({"account_id": "acc"}), None)
+    assert here.polls.rows == {}
+    here.outcome = Outcome.CURRENT
+    app.sync_account(on_queue({"account_id": "acc"}), None)
+    assert here.polls.rows["acc"].active_at > 1_600_000_000
+
+
+def test_each_account_is_compared_once_a_week() -> None:
+    minutes = [60 * n for n in range(7 * 24 * 60)]
+    due = {id: [now for now in minutes if schedule.is_repair_due(id, now)] for id in ("a", "b", "c")}
+    assert [len(times) for times in due.values()] == [1, 1, 1]
+    assert len({times[0] for times in due.values()}) == 3
 
 
 def test_changes_are_logged_and_announced(here: Here) -> None:

@@ -94,10 +94,10 @@ class SyncMachine(RuleBasedStateMachine):
     @rule()
     def sync(self) -> None:
         for _ in range(2):  # what happened in the middle of the first may need the second
-            assert self.world.sync() is Outcome.CURRENT
+            assert self.world.sync() in (Outcome.CURRENT, Outcome.QUIET)
         self.world.check()
         writes = self.world.fuse.count
-        assert self.world.sync() is Outcome.CURRENT
+        assert self.world.sync() is Outcome.QUIET
         assert self.world.fuse.count == writes, "a quiet sync wrote something"
 
     def teardown(self) -> None:
