@@ -132,7 +132,10 @@ class Checkpoints(Protocol):
         """Take the lease; None while somebody else holds it."""
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
-        """Move one cursor (None forgets it) and prolong the lease. Raises LeaseLost if it is not ours."""
+        """Move one cursor (None forgets it) and prolong the lease when it is time.
+
+        Raises LeaseLost if a later holder was here.
+        """
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it is lost already."""

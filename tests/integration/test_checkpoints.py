@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from chalicelib.config import Settings
 from chalicelib.domain.change import Cursor
@@ -74,37 +72,34 @@ def test_cursors_belong_to_their_account_and_can_be_forgotten(settings: Settings
     assert checkpoints.cursors("acct3") == {}
 
 
-class Contended:
-    """A DynamoDB client whose first transactions collide with somebody else's."""
-
-    def __init__(self, client: Any, collisions: int) -> None:
-        self._client = client
-        self.collisions = collisions
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def transact_write_items(self, **request: Any) -> Any:
-        if self.collisions:
-            self.collisions -= 1
-            raise self._client.exceptions.TransactionCanceledException(
-                {
-                    "Error": {"Code": "TransactionCanceledException", "Message": ""},
-                    "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
-                },
-                "TransactWriteItems",
-            )
-        return self._client.transact_write_items(**request)
-
-
-def test_a_collision_is_tried_again_but_not_for_ever(settings: Settings) -> None:
-    pauses: list[float] = []
-    checkpoints = CheckpointTable(settings, sleep=pauses.append)
+def test_a_lease_is_prolonged_while_it_is_used_and_then_only(settings: Settings) -> None:
+    clock = Clock()
+    checkpoints = CheckpointTable(settings, now=clock)
     lease = held(checkpoints.acquire("acct1", 60))
-    contended = checkpoints._dynamodb = Contended(checkpoints._dynamodb, collisions=3)
-    checkpoints.save(lease, "inbox", Cursor("a"))
-    assert len(pauses) == 3
-    assert checkpoints.cursors("acct1") == {"inbox": "a"}
-    contended.collisions = 100
-    with pytest.raises(ClientError):
+    for step in range(5):
+        clock.now += 40
+        checkpoints.save(lease, "inbox", Cursor(str(step)))
+        assert checkpoints.acquire("acct1", 60) is None
+    clock.now += 61
+    assert checkpoints.acquire("acct1", 60) is not None
+    with pytest.raises(LeaseLost):
+        checkpoints.save(lease, "sent", Cursor("late"))
+
+
+def test_moving_a_cursor_costs_one_write(settings: Settings) -> None:
+    checkpoints = CheckpointTable(settings)
+    lease = held(checkpoints.acquire("acct1", 60))
+    asked: list[str] = []
+    real = checkpoints._dynamodb._make_api_call
+
+    def counted(operation: str, request: dict[str, object]) -> object:
+        asked.append(operation)
+        return real(operation, request)
+
+    checkpoints._dynamodb._make_api_call = counted
+    try:
+        checkpoints.save(lease, "inbox", Cursor("a"))
         checkpoints.save(lease, "inbox", Cursor("b"))
+    finally:
+        del checkpoints._dynamodb._make_api_call
+    assert asked == ["PutItem", "PutItem"]

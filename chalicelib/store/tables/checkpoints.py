@@ -1,17 +1,15 @@
 """Sync progress and the fenced lease: rows of `core`, written through the plain client.
 
-The lease is {epoch, until}; `until` is in Unix milliseconds. The row is never deleted, so the epoch
-only grows, and a cursor is written in one transaction with a check of the epoch.
+The lease is {epoch, until}; `until` is in Unix milliseconds. The row is never deleted, so the epoch only
+grows. A cursor bears the epoch it was written under and gives way to a later one only: whoever was
+overtaken cannot move back what the next holder has moved.
 """
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
@@ -22,11 +20,8 @@ from chalicelib.store.tables.core import account_pk
 
 _LEASE = "LEASE"
 _CURSOR_PREFIX = "CP#"
-_TRIES = 8
-_PAUSE = 0.05
 _NAMES = {"#epoch": "epoch", "#until": "until"}
-_FAILED = "ConditionalCheckFailed"
-_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_NOT_LATER = "attribute_not_exists(#epoch) OR #epoch <= :epoch"
 
 _Item = dict[str, Any]
 
@@ -34,13 +29,11 @@ _Item = dict[str, Any]
 class CheckpointTable:
     """The port Checkpoints."""
 
-    def __init__(
-        self, settings: Settings, now: Clock = time.time, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, settings: Settings, now: Clock = time.time) -> None:
         self._dynamodb = client(settings, "dynamodb")
         self._table = f"{settings.table_prefix}-core"
         self._now = now
-        self._sleep = sleep
+        self._until: dict[tuple[str, int], float] = {}
 
     def cursors(self, account_id: str) -> dict[str, Cursor]:
         """Return every folder's cursor by folder id, strongly consistent."""
@@ -77,56 +70,56 @@ class CheckpointTable:
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return None
         epoch = int(answer["Attributes"]["epoch"]["N"])
+        self._until[account_id, epoch] = now / 1000 + seconds
         return Lease(account_id=account_id, epoch=epoch, seconds=seconds)
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
-        """Move one cursor (None forgets it) and prolong the lease. Raises LeaseLost if it is not ours."""
-        actions = [{"Update": self._prolonged(lease)}, self._move(lease.account_id, folder_id, cursor)]
-        for attempt in range(1, _TRIES + 1):
-            try:
-                self._dynamodb.transact_write_items(TransactItems=actions)
-                return
-            except self._dynamodb.exceptions.TransactionCanceledException as error:
-                self._raise_unless_passing(error, lease, last=attempt == _TRIES)
-            self._sleep(random.uniform(0, _PAUSE * 2**attempt))  # noqa: S311  # jitter, not a secret
+        """Move one cursor (None forgets it); half-way through the lease prolong it, too.
+
+        Raises LeaseLost if a later holder was here.
+        """
+        mine = lease.account_id, lease.epoch
+        if self._now() > self._until.get(mine, 0.0) - lease.seconds / 2:
+            self._set_until(lease, self._now() + lease.seconds)
+            self._until[mine] = self._now() + lease.seconds
+        request = {
+            "TableName": self._table,
+            "ConditionExpression": _NOT_LATER,
+            "ExpressionAttributeNames": {"#epoch": "epoch"},
+            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}},
+        }
+        key = _key(lease.account_id, _CURSOR_PREFIX + folder_id)
+        try:
+            if cursor is None:
+                self._dynamodb.delete_item(**request, Key=key)
+            else:
+                item = {**key, "cursor": {"S": cursor}, "epoch": {"N": str(lease.epoch)}}
+                self._dynamodb.put_item(**request, Item=item)
+        except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
+            raise LeaseLost(lease.account_id) from error
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it is lost already."""
+        self._until.pop((lease.account_id, lease.epoch), None)
+        with suppress(LeaseLost):
+            self._set_until(lease, 0.0)
+
+    def _set_until(self, lease: Lease, until: float) -> None:
         try:
-            self._dynamodb.update_item(**self._until(lease, 0))
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return
-
-    def _prolonged(self, lease: Lease) -> _Item:
-        return self._until(lease, int((self._now() + lease.seconds) * 1000))
-
-    def _until(self, lease: Lease, until: int) -> _Item:
-        return {
-            "TableName": self._table,
-            "Key": _key(lease.account_id, _LEASE),
-            "UpdateExpression": "SET #until = :until",
-            "ConditionExpression": "#epoch = :epoch",
-            "ExpressionAttributeNames": _NAMES,
-            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}, ":until": {"N": str(until)}},
-        }
-
-    def _move(self, account_id: str, folder_id: str, cursor: Cursor | None) -> _Item:
-        key = _key(account_id, _CURSOR_PREFIX + folder_id)
-        if cursor is None:
-            return {"Delete": {"TableName": self._table, "Key": key}}
-        return {"Put": {"TableName": self._table, "Item": {**key, "cursor": {"S": cursor}}}}
-
-    def _raise_unless_passing(self, error: ClientError, lease: Lease, last: bool) -> None:
-        codes = _reasons(error.response)
-        if _FAILED in codes:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(lease.account_id, _LEASE),
+                UpdateExpression="SET #until = :until",
+                ConditionExpression="#epoch = :epoch",
+                ExpressionAttributeNames=_NAMES,
+                ExpressionAttributeValues={
+                    ":epoch": {"N": str(lease.epoch)},
+                    ":until": {"N": str(int(until * 1000))},
+                },
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
             raise LeaseLost(lease.account_id) from error
-        if last or not codes & _PASSING:
-            raise error
 
 
 def _key(account_id: str, sk: str) -> _Item:
     return {"pk": {"S": account_pk(account_id)}, "sk": {"S": sk}}
-
-
-def _reasons(response: Mapping[str, Any]) -> set[str]:
-    return {reason["Code"] for reason in response.get("CancellationReasons", ()) if reason.get("Code")}
