@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import Deadline
@@ -23,12 +24,16 @@ from chalicelib.store import ports
 if TYPE_CHECKING:
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.sending.letter import Letter
+    from chalicelib.sending.send import Desk
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
     from chalicelib.sync.content import Contents
     from chalicelib.sync.engine import Outcome
     from chalicelib.sync.repair import Findings
     from chalicelib.sync.workspace import Workspace
+
+FINISH_SECONDS = 60
+"""A sent mail that was not filed at once is filed after so long."""
 
 
 @dataclass
@@ -164,15 +169,34 @@ class Services:
     def send(self, account: Account, letter: Letter) -> Message:
         """Send a mail through the account's own server. Raises SendFailed."""
         from chalicelib.sending import send
+
+        return send.send(self._desk(account), account, letter, random_id(), int(time.time()))
+
+    def finish_sending(self, account: Account, body: Mapping[str, Any]) -> None:
+        """Store and file a mail that was sent, unless that was done already."""
+        from chalicelib.sending import send
+
+        raw = self.blobs.get(str(body["sent"]), 0, int(body["length"]))
+        if raw is not None:
+            send.finish(self._desk(account), account, raw, int(body["at"]))
+
+    def _desk(self, account: Account) -> Desk:
+        from chalicelib.sending.send import Desk
         from chalicelib.sync.ingest import record_sent
 
-        desk = send.Desk(
+        return Desk(
             mail=self.mail,
+            remember=partial(self._remember, account),
             record=partial(record_sent, self.mail, self.blobs, account),
             transport=partial(self.transport, account),
             provider=partial(self.provider, account),
         )
-        return send.send(desk, account, letter, random_id(), int(time.time()))
+
+    def _remember(self, account: Account, raw: bytes, at: int) -> None:
+        key = f"raw/{account.id}/{sha256(raw).hexdigest()}"
+        self.blobs.put(key, raw)
+        job: dict[str, str | int] = {"account_id": account.id, "sent": key, "length": len(raw), "at": at}
+        self.queues.send("edits", [job], account.id, delay=FINISH_SECONDS)
 
     def sync(self, account: Account) -> Outcome:
         """Sync one account for as long as a worker may take."""

@@ -12,6 +12,7 @@ from chalicelib.domain.change import Flags
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
 from chalicelib.errors import InvalidRequest, ProviderError, SendFailed, TooLarge
+from chalicelib.formats.mime import parse
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import Letter
@@ -23,12 +24,14 @@ MAX_BYTES = 25_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What sending works with: the account's servers, and `record`, which stores what was sent.
+    """What sending works with: the account's servers, and two ways to keep what was sent.
 
-    `record` takes the raw mail, the folder it was filed in (None if nowhere) and the time.
+    `remember` takes the raw mail and the time and makes sure that `finish` is called for them, even if we
+    die here. `record` stores the mail as a message; it takes the folder it goes to, too (None: nowhere).
     """
 
     mail: Mail
+    remember: Callable[[bytes, int], None]
     record: Callable[[bytes, Folder | None, int], Message]
     transport: Callable[[], Transport]
     provider: Callable[[], Provider]
@@ -45,12 +48,12 @@ def send(desk: Desk, account: Account, letter: Letter, id: str, now: int) -> Mes
     if len(raw) > MAX_BYTES:
         raise TooLarge(f"The mail has {len(raw)} bytes; {MAX_BYTES} are allowed. Nothing was sent.")
     refused = desk.transport().send(account.email_address, letter.recipients, raw)
-    folders = desk.mail.folders(account.id)
-    sent = next((folder for folder in folders if folder.role == "sent"), None)
-    # Stored before it is filed: sync then recognises the copy in Sent, however soon it sees it.
-    message = desk.record(raw, sent, now)
-    if sent:
-        _file(desk, sent, stamp, raw)
+    desk.remember(raw, now)
+    message = desk.record(raw, _sent(desk, account), now)
+    try:
+        _file(desk, account, raw)
+    except ProviderError as error:  # the mail is out; `finish` tries again
+        log.warning("a sent mail could not be filed: %s", type(error).__name__)
     if refused:
         raise SendFailed(
             402,
@@ -79,11 +82,24 @@ def _parent(mail: Mail, account: Account, letter: Letter) -> Message | None:
     return mail.messages(account.id, [last]).get(last)
 
 
-def _file(desk: Desk, sent: Folder, stamp: Stamp, raw: bytes) -> None:
-    """Put a copy into Sent unless the server did so itself; the mail is out, so failing is no error."""
-    try:
-        with closing(desk.provider()) as provider:
-            if provider.find(sent.collection, stamp.message_id) is None:
-                provider.append(sent.collection, raw, Flags("s"))
-    except ProviderError as error:
-        log.warning("a sent mail could not be filed: %s", type(error).__name__)
+def finish(desk: Desk, account: Account, raw: bytes, at: int) -> None:
+    """Store and file a mail that was sent at that time; what is done already is left alone.
+
+    Stored before it is filed: sync then recognises the copy in Sent, however soon it sees it.
+    """
+    desk.record(raw, _sent(desk, account), at)
+    _file(desk, account, raw)
+
+
+def _sent(desk: Desk, account: Account) -> Folder | None:
+    return next((folder for folder in desk.mail.folders(account.id) if folder.role == "sent"), None)
+
+
+def _file(desk: Desk, account: Account, raw: bytes) -> None:
+    """Put a copy into Sent unless it is there: some servers file what they submit."""
+    sent, message_id = _sent(desk, account), parse(raw).message_id
+    if sent is None or message_id is None:
+        return
+    with closing(desk.provider()) as provider:
+        if provider.find(sent.collection, message_id) is None:
+            provider.append(sent.collection, raw, Flags("s"))

@@ -12,11 +12,17 @@ from chalicelib.workers import sync
 
 
 def run(body: Mapping[str, Any]) -> None:
-    """Make one change on the mail server, then have the account synced; failures are repeated."""
+    """Make one change on the mail server, then have the account synced; failures are repeated.
+
+    A job that names a sent mail makes sure that it is stored and filed.
+    """
     account = services().accounts.get(body["account_id"])
     if account is None or account.state in sync.RESTING:
         return
     try:
+        if "sent" in body:
+            services().finish_sending(account, body)
+            return
         services().apply_edit(account, body)
     except AuthRejected as error:
         # The change is given up: reconnecting has the account compared with its server.

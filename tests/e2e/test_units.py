@@ -48,7 +48,7 @@ def test_a_poll_that_finds_nothing_writes_nothing(written: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("name", "most"),
     [
-        ("first sync", 18),
+        ("first sync", 22),
         ("a new message", 42),
         ("a flag changed in the mailbox", 34),
         ("a flag changed by PUT", 34),

@@ -224,3 +224,6 @@ class MemoryServices:
         return Contents(mail=self.mail, blobs=self.blobs, provider=self.provider)
 
     send = Services.send
+    finish_sending = Services.finish_sending
+    _desk = Services._desk
+    _remember = Services._remember

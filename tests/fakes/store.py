@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,16 +23,25 @@ class Crash(BaseException):
 
 @dataclass
 class Fuse:
-    """Counts effects; blows before the one numbered `at` (from 1)."""
+    """Counts effects; blows before or after one of them: at the point numbered `at` (from 1)."""
 
     at: int | None = None
     count: int = 0
+    points: list[str] = field(default_factory=list)
 
-    def burn(self) -> None:
+    @contextmanager
+    def around(self, effect: str) -> Iterator[None]:
+        """Name an effect."""
+        self._pass(f"before {effect}")
         self.count += 1
-        if self.at is not None and self.count >= self.at:
+        yield
+        self._pass(f"after {effect}")
+
+    def _pass(self, point: str) -> None:
+        self.points.append(point)
+        if self.at is not None and len(self.points) >= self.at:
             self.at = None
-            raise Crash
+            raise Crash(point)
 
 
 @dataclass
@@ -79,8 +89,8 @@ class MemoryMail:
     def save(self, account_id: str, changes: MailChanges) -> None:
         self.all_bodies.update(changes.bodies)
         for key, found in changes.new_locations.items():
-            self.fuse.burn()
-            self.all_locations[key] = found
+            with self.fuse.around("location create"):
+                self.all_locations[key] = found
         for message in (change for change in changes.messages if change.new):
             self._put("message", self.all_messages, message)
         for thread in changes.threads:
@@ -88,14 +98,14 @@ class MemoryMail:
         for message in (change for change in changes.messages if not change.new):
             self._put("message", self.all_messages, message)
         for anchor in changes.anchors:
-            self.fuse.burn()
-            self.all_anchors[anchor.key] = anchor
+            with self.fuse.around("anchor put"):
+                self.all_anchors[anchor.key] = anchor
         for key, location in changes.locations.items():
-            self.fuse.burn()
-            if location is None:
-                self.all_locations.pop(key, None)
-            else:
-                self.all_locations[key] = location
+            with self.fuse.around("location change" if location else "location delete"):
+                if location is None:
+                    self.all_locations.pop(key, None)
+                else:
+                    self.all_locations[key] = location
 
     def newest_messages(
         self, account_id: str, before: int | None = None, after: int | None = None
@@ -123,19 +133,19 @@ class MemoryMail:
     def _put(self, kind: str, table: dict[str, Any], change: Revised[Any]) -> None:
         if change.old == change.new:
             return
-        self.fuse.burn()
         item: Any = change.new or change.old
         id = item.id
         stored = table.get(id)
-        if (stored.rev if stored else 0) != (change.old.rev if change.old else 0):
-            raise Stale
-        self.rev += 1
         event = Event.DELETE if change.new is None else Event.MODIFY if stored else Event.CREATE
-        self.changes.append(Change(account_id="a", kind=kind, id=id, event=event, rev=self.rev))
-        if change.new is None:
-            del table[id]
-        else:
-            table[id] = replace(change.new, rev=self.rev)
+        with self.fuse.around(f"{kind} {event.value}"):
+            if (stored.rev if stored else 0) != (change.old.rev if change.old else 0):
+                raise Stale
+            self.rev += 1
+            self.changes.append(Change(account_id="a", kind=kind, id=id, event=event, rev=self.rev))
+            if change.new is None:
+                del table[id]
+            else:
+                table[id] = replace(change.new, rev=self.rev)
 
 
 @dataclass
@@ -158,18 +168,18 @@ class MemoryCheckpoints:
         self.before_lease()
         if self.rival:
             return None
-        self.fuse.burn()
-        self.epoch += 1
+        with self.fuse.around("lease acquire"):
+            self.epoch += 1
         return Lease(account_id, self.epoch, seconds)
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
-        self.fuse.burn()
-        if lease.epoch != self.epoch:
-            raise LeaseLost
-        if cursor is None:
-            self.saved.pop(folder_id, None)
-        else:
-            self.saved[folder_id] = cursor
+        with self.fuse.around("cursor save" if cursor else "cursor forget"):
+            if lease.epoch != self.epoch:
+                raise LeaseLost
+            if cursor is None:
+                self.saved.pop(folder_id, None)
+            else:
+                self.saved[folder_id] = cursor
 
     def release(self, lease: Lease) -> None:
         pass
@@ -179,10 +189,12 @@ class MemoryCheckpoints:
 class MemoryBlobs:
     """Blobs port."""
 
+    fuse: Fuse = field(default_factory=Fuse)
     objects: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, key: str, data: bytes) -> None:
-        self.objects[key] = data
+        with self.fuse.around("blob put"):
+            self.objects[key] = data
 
     def get(self, key: str, offset: int, length: int) -> bytes | None:
         return self.objects[key][offset : offset + length] if key in self.objects else None
@@ -193,12 +205,14 @@ class MemoryAccounts:
     """The two calls of the Accounts port that syncing makes."""
 
     account: Account
+    fuse: Fuse = field(default_factory=Fuse)
 
     def get(self, account_id: str) -> Account | None:
         return self.account
 
     def transition(self, account: Account, state: SyncState) -> Account:
-        self.account = replace(account, state=state)
+        with self.fuse.around("account transition"):
+            self.account = replace(account, state=state)
         return self.account
 
     def settings(self, account_id: str) -> MailSettings:

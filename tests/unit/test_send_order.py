@@ -42,9 +42,10 @@ def test_a_mail_is_stored_before_it_is_filed_so_that_sync_knows_the_copy() -> No
 
     desk = Desk(
         mail=MemoryMail(all_folders={"f": SENT}),
+        remember=lambda raw, at: steps.append("remember"),
         record=record,
         transport=lambda: server,
         provider=lambda: server,
     )
     send(desk, ACCOUNT, load({"to": [{"email": "jonas@werft.example"}]}), "id", 5)
-    assert steps == ["send", "store", "file"]
+    assert steps == ["send", "remember", "store", "file"]

@@ -83,9 +83,9 @@ class SyncMachine(RuleBasedStateMachine):
         self.server.steps = []
         self.server.meanwhile = happen
 
-    @rule(at=st.integers(1, 80))
+    @rule(at=st.integers(1, 160))
     def sync_with_a_crash(self, at: int) -> None:
-        self.world.fuse.at = self.world.fuse.count + at
+        self.world.fuse.at = len(self.world.fuse.points) + at
         with contextlib.suppress(Crash):
             self.world.sync()
         self.world.fuse.at = None
