@@ -115,6 +115,13 @@ class Services:
         return PollTable(self.dynamodb, self.settings)
 
     @cached_property
+    def slots(self) -> ports.Slots:
+        """Limits of simultaneous requests."""
+        from chalicelib.store.tables.slots import SlotTable
+
+        return SlotTable(self.dynamodb, self.settings)
+
+    @cached_property
     def queues(self) -> ports.Queues:
         """The queues between the functions."""
         from chalicelib.store.queues import SqsQueues

@@ -17,6 +17,7 @@ from chalice.cli.factory import CLIFactory
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from chalicelib.domain.delta import KINDS
 from infra import build_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,6 +163,15 @@ def test_no_stream_loses_a_record_silently() -> None:
         assert failed == {"Fn::GetAtt": ["StreamFailures", "Arn"]}
         for item in mapping["FilterCriteria"]["Filters"]:
             assert json.loads(item["Pattern"])
+
+
+def test_changes_of_every_kind_of_object_are_recorded() -> None:
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for mapping in mappings("StartingPosition"):
+        for item in mapping["FilterCriteria"]["Filters"]:
+            for image, values in json.loads(item["Pattern"])["dynamodb"].items():
+                kinds[image] |= set(values.get("kind", {}).get("S", ()))
+    assert kinds["NewImage"] == kinds["OldImage"] == KINDS
 
 
 def test_no_function_may_touch_everything() -> None:
