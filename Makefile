@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test demo bench fix clean environment servers
+.PHONY: run test kill-test property-test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -29,6 +29,9 @@ test: environment servers ## what CI runs
 
 kill-test: environment servers ## twenty kills of the sync worker in a first sync of 2,000 messages
 	POSTERN_KILL_MESSAGES=2000 POSTERN_KILLS=20 $(BIN)/pytest -q tests/e2e/test_kill.py
+
+property-test: environment ## 20,000 stories of the delta log (2,000 in `make test`)
+	POSTERN_LOG_STORIES=20000 $(BIN)/pytest -q tests/integration/test_log_machine.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench
