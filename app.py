@@ -1,8 +1,11 @@
 """Table of contents: every route group and every Lambda function of the system."""
 
+from typing import Any
+
 from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
 
 from chalicelib import api
+from chalicelib.api import streaming
 from chalicelib.workers import announce as announcing
 from chalicelib.workers import deliveries, deltas, edits, sync
 from chalicelib.workers import tick as ticking
@@ -17,6 +20,12 @@ app.api.binary_types = ["message/rfc822", "application/octet-stream"]
 
 for blueprint in api.BLUEPRINTS:
     app.register_blueprint(blueprint)
+
+
+@app.lambda_function()
+def stream_deltas(event: dict[str, Any], context: Any) -> streaming.Answer:
+    """Answer /delta/streaming piece by piece; `chalicelib.workers.streams` sends the pieces on AWS."""
+    return streaming.answer(event)
 
 
 @app.on_sqs_message(queue_arn=_QUEUE + "sync", batch_size=1)

@@ -60,7 +60,7 @@ def longpoll() -> Any:
 
 @deltas.route("/delta/streaming", methods=["GET"])
 def stream() -> Any:
-    """Return what there is by now, in the form of a stream: for gateways that cannot hold one open."""
+    """Return what happened after a cursor line by line; all at once where nobody can stream."""
     request: Request = deltas.current_request
     lines = streaming.lines(request, most_seconds=0)
     return Response(b"".join(lines).decode(), headers=dict(streaming.HEADERS))

@@ -11,6 +11,9 @@ from chalicelib.services import services
 
 PER_ACCOUNT = 10
 _SLACK_SECONDS = 30
+_AGAIN_SECONDS = 10
+"""When a client may ask again; a slot may become free at any moment."""
+
 
 
 @contextmanager
@@ -30,5 +33,5 @@ def _take(stack: ExitStack, name: str, limit: int, seconds: float, whose: str) -
     slots = services().slots
     slot = slots.take(name, limit, seconds + _SLACK_SECONDS)
     if slot is None:
-        raise TooMany(f"Too many requests for {whose}: at most {limit} at once.", limit, int(seconds) + 1)
+        raise TooMany(f"Too many requests for {whose}: at most {limit} at once.", limit, _AGAIN_SECONDS)
     stack.callback(slots.give_back, slot)

@@ -42,17 +42,22 @@ class Routes(Blueprint):  # type: ignore[misc]  # Chalice has no types we follow
         return decorate
 
     def _answer(self, view: Callable[..., Any], params: dict[str, str]) -> Response:
-        try:
-            answer = view(**params)
-        except ApiError as error:
-            answer = failure(error)
-        except Exception as error:  # the edge: whatever broke, the client gets the error object
-            # Neither the message nor the locals: both may hold mail or credentials.
-            log.error("unhandled %s in %s at %s", type(error).__name__, view.__qualname__, _where(error))
-            answer = failure(ApiError())
+        answer = attempt(functools.partial(view, **params), view.__qualname__)
         response = answer if isinstance(answer, Response) else Response(answer)
         complete(self.current_request, response)
         return response
+
+
+def attempt(view: Callable[[], Any], name: str) -> Any:
+    """Return what a view returns, or the response that tells what went wrong."""
+    try:
+        return view()
+    except ApiError as error:
+        return failure(error)
+    except Exception as error:  # the edge: whatever broke, the client gets the error object
+        # Neither the message nor the locals: both may hold mail or credentials.
+        log.error("unhandled %s in %s at %s", type(error).__name__, name, _where(error))
+        return failure(ApiError())
 
 
 def complete(request: Request, response: Response) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,11 @@ from chalicelib.api import access, limits, routes, window
 from chalicelib.api.query import Query
 from chalicelib.clock import Deadline
 from chalicelib.deltas import follow
-from chalicelib.errors import ApiError
 from chalicelib.services import services
 
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _DEFAULT_SECONDS = 1800.0
+Body = Generator[bytes, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,21 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: Iterator[bytes]
+    body: Body
 
 
 def answer(event: dict[str, Any]) -> Answer:
     """Answer a request for the stream; what is wrong with it is told by status and error object."""
     request = Request(event)
-    try:
-        response, body = Response("", headers=dict(HEADERS)), lines(request)
-    except ApiError as error:
-        response = routes.failure(error)
-        body = iter([json.dumps(response.body).encode()])
+    body = routes.attempt(lambda: lines(request), "stream")
+    response = body if isinstance(body, Response) else Response("", headers=dict(HEADERS))
+    if body is response:
+        body = (piece for piece in [json.dumps(response.body).encode()])
     routes.complete(request, response)
     return Answer(response.status_code, response.headers, body)
 
 
-def lines(request: Request, most_seconds: float | None = None) -> Iterator[bytes]:
+def lines(request: Request, most_seconds: float | None = None) -> Body:
     """Return the body of the stream. Raises ApiErrors before it begins."""
     account = access.account(request)
     query = Query(request, window.PARAMETERS | {"timeout"})
@@ -58,6 +57,6 @@ def lines(request: Request, most_seconds: float | None = None) -> Iterator[bytes
     return _held(stack, follow.lines(wanted, place, patience, numbered))
 
 
-def _held(stack: ExitStack, body: Iterator[bytes]) -> Iterator[bytes]:
+def _held(stack: ExitStack, body: Iterator[bytes]) -> Body:
     with stack:
         yield from body
