@@ -73,6 +73,20 @@ class Services:
         return LogTable(self.dynamodb, self.settings)
 
     @cached_property
+    def objects(self) -> ports.Objects:
+        """Everything the log tells of."""
+        from chalicelib.store.tables.objects import ObjectTable
+
+        return ObjectTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def reconciliations(self) -> ports.Reconciliations:
+        """How far logs have been compared with their objects."""
+        from chalicelib.store.tables.reconciliations import ReconciliationTable
+
+        return ReconciliationTable(self.dynamodb, self.settings)
+
+    @cached_property
     def accounts(self) -> ports.Accounts:
         """Connected accounts."""
         from chalicelib.store.tables.accounts import AccountTable

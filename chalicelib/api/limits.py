@@ -15,7 +15,6 @@ _AGAIN_SECONDS = 10
 """When a client may ask again; a slot may become free at any moment."""
 
 
-
 @contextmanager
 def waiting(kind: str, account: Account, seconds: float) -> Iterator[None]:
     """Count as one waiting request of a kind for up to so many seconds. Raises TooMany."""

@@ -179,6 +179,29 @@ class DeltaLog(Protocol):
         """Return some heads behind a place ("" is the start) and the place behind them ("" at the end)."""
 
 
+class Objects(Protocol):
+    """Every public object of an account but the account itself (table `mail`)."""
+
+    def after(self, account_id: str, place: str) -> tuple[list[Change], str]:
+        """Return some objects behind a place ("" is the start) and the place behind them ("" at the end)."""
+
+    def existing(self, account_id: str, names: Iterable[Name]) -> set[Name]:
+        """Return those that are stored, strongly consistent; kinds that lie elsewhere count as stored."""
+
+
+class Reconciliations(Protocol):
+    """Accounts whose log is being compared with their objects, and how far (table `work`)."""
+
+    def begin(self, account_ids: Iterable[str]) -> None:
+        """Enter accounts; those under way go on where they are."""
+
+    def under_way(self) -> dict[str, str]:
+        """Return the place reached in each account."""
+
+    def save(self, account_id: str, place: str) -> None:
+        """Note the place reached; the empty one means that the account is done."""
+
+
 class Accounts(Protocol):
     """Connected accounts (table `core`)."""
 

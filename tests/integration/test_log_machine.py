@@ -3,7 +3,8 @@
 Writers change objects; each change is a record of the stream. Workers take a batch of records to the
 log: twice, in another order between objects, beside a rival, or dying before or after any request.
 Clients take a cursor, list the objects page by page, then follow the log. Time passes and the log
-forgets. `make property-test` plays 20,000 stories (POSTERN_LOG_STORIES).
+forgets. Records get lost for good, and the daily reconciliation repairs the log.
+`make property-test` plays 20,000 stories (POSTERN_LOG_STORIES).
 
 The promises are checked where a reader could see them broken:
 
@@ -17,7 +18,7 @@ misses nothing  cursor, list, deltas: in the end the client holds exactly what t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,12 +28,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from chalicelib.config import Settings
-from chalicelib.deltas import feed
-from chalicelib.domain.delta import Change, Delta, Event
+from chalicelib.deltas import feed, reconcile
+from chalicelib.domain.delta import Change, Delta, Event, Name
 from chalicelib.errors import CursorTooOld
 from chalicelib.store.connection import client
 from chalicelib.store.tables.log import KEPT_DAYS, LogTable
 from tests.fakes.dynamo import MemoryDynamo
+from tests.fakes.services import MemoryAccounts
 from tests.integration.aws import deployment
 
 ACCOUNT = "a"
@@ -90,6 +92,24 @@ class Reader:
     lost: bool = False
 
 
+@dataclass
+class Store:
+    """The objects as a reconciliation sees them."""
+
+    machine: LogMachine
+
+    def after(self, account_id: str, place: str) -> tuple[list[Change], str]:
+        page = sorted(id for id in self.machine.revisions if id > place)[:2]
+        revs = [(id, self.machine.revisions[id]) for id in page]
+        changes = [
+            Change(account_id=ACCOUNT, kind="message", id=id, event=Event.MODIFY, rev=rev) for id, rev in revs
+        ]
+        return changes, page[-1] if page else ""
+
+    def existing(self, account_id: str, names: Iterable[Name]) -> set[Name]:
+        return {name for name in names if name[1] in self.machine.revisions}
+
+
 class LogMachine(RuleBasedStateMachine):
     """One account and its log; `revisions` is the store: what exists, with its revision."""
 
@@ -108,6 +128,8 @@ class LogMachine(RuleBasedStateMachine):
         self.done: list[Change] = []
         self.readers: list[Reader] = []
         self.told: dict[int, Delta] = {}
+        self.damaged = False
+        self.born_unheard: set[str] = set()
 
     def _deployed(self) -> tuple[Settings, Any]:
         if not self.moto:
@@ -121,6 +143,7 @@ class LogMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         with self.stack:
             self._append(self.pending)
+            self._repair()
             self._finish()
 
     # --- what happens ---------------------------------------------------------------------------
@@ -137,7 +160,7 @@ class LogMachine(RuleBasedStateMachine):
         order = data.draw(st.permutations(IDS))
         self._append(sorted(batch, key=lambda change: order.index(change.id)))
         if again:
-            self._append(batch)
+            self._append(batch + batch[: len(batch) // 2 + 1])
         self._handled(batch)
 
     @rule(data=st.data())
@@ -174,10 +197,22 @@ class LogMachine(RuleBasedStateMachine):
         finally:
             self.fuse.die_after = self.fuse.die_before = 0
 
+    @rule()
+    @precondition(lambda self: self.pending)
+    def lose_what_is_under_way(self) -> None:
+        self.born_unheard |= {change.id for change in self.pending if change.event is Event.CREATE}
+        self.pending = []
+        self.damaged = True
+
+    @rule()
+    def reconcile(self) -> None:
+        self._reconcile()
+
     @rule(days=st.sampled_from([0.001, 1, 5, 9, 14.5]))
     def let_time_pass(self, days: float) -> None:
         if days >= 1:  # a stream keeps its records for a day: nothing is delivered later than that
             self._append(self.pending)
+            self._repair()
             self.everything_that_is_kept_reads_without_a_hole_and_stays()
             self.pending, self.done = [], []
         self.now += days * DAY
@@ -268,6 +303,23 @@ class LogMachine(RuleBasedStateMachine):
     def _append(self, changes: list[Change], log: LogTable | None = None) -> None:
         (log or self.log).append(ACCOUNT, changes, int(self.now))
 
+    def _reconcile(self) -> None:
+        desk = reconcile.Desk(log=self.log, objects=Store(self), accounts=MemoryAccounts())
+        place = reconcile.step(desk, ACCOUNT, "", self.now)
+        while place:
+            place = reconcile.step(desk, ACCOUNT, place, self.now)
+
+    def _repair(self) -> None:
+        """The daily reconciliation: the log is complete, and a second one finds nothing to do."""
+        if not self.damaged:
+            return
+        self.now += reconcile.STREAM_SECONDS + reconcile.MARGIN_SECONDS + 1
+        self._reconcile()
+        head = self.log.head(ACCOUNT)
+        self._reconcile()
+        assert self.log.head(ACCOUNT) == head, "idempotent: a second reconciliation logged again"
+        self.damaged = False
+
     def _expire(self, oldest_first: bool) -> None:
         if isinstance(self.fuse.real, MemoryDynamo):
             for _, rows in self.fuse.real.rows.items():
@@ -306,7 +358,14 @@ class LogMachine(RuleBasedStateMachine):
                 self._list(reader, 3)
             while self._follow(reader, 3):
                 pass
-            assert reader.lost or reader.cache == self.revisions, "misses nothing: a client is out of date"
+            held = {id: rev for id, rev in reader.cache.items() if id not in self._never_heard_of()}
+            assert reader.lost or held == self.revisions, "misses nothing: a client is out of date"
+
+    def _never_heard_of(self) -> set[str]:
+        """Objects whose creation and deletion were both lost for good: nothing is left to repair from."""
+        gone = self.born_unheard - set(self.revisions)
+        heads = self.log.heads(ACCOUNT, [("message", id) for id in gone])
+        return {id for id in gone if ("message", id) not in heads or _is_deletion(heads["message", id])}
 
     def _check(self, entries: list[Delta], start: int, end: int) -> None:
         assert [delta.seq for delta in entries] == list(range(start + 1, end + 1)), "gapless: a hole"
@@ -320,6 +379,10 @@ class LogMachine(RuleBasedStateMachine):
     def _may_be_forgotten(self, seq: int) -> bool:
         """Whether an entry is older than the log promises to keep."""
         return seq in self.told and self._forgotten(self.told[seq])
+
+
+def _is_deletion(change: Change) -> bool:
+    return change.event is Event.DELETE
 
 
 class LogMachineOnMoto(LogMachine):

@@ -77,7 +77,7 @@ def test_every_function_stands_in_the_table_of_contents() -> None:
     names = {source.name for source in (*app.app.event_sources, *app.app.pure_lambda_functions)}
     assert names == {
         "sync_account", "apply_edits", "deliver", "record_changes", "record_account_changes", "announce",
-        "stream_deltas", "tick",
+        "reconcile", "stream_deltas", "tick",
     }  # fmt: skip
 
 

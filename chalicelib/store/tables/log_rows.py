@@ -72,11 +72,16 @@ def head_key(account_id: str, name: Name) -> Key:
 
 
 def head_row(change: Change, seq: int, at: int) -> Item:
-    """Return the head of an object: the change of it that was logged last."""
+    """Return the head of an object: the change of it that was logged last.
+
+    It is kept for as long as the object and a little longer, or a deletion that the stream never told
+    could not be noticed.
+    """
     row = key(*head_key(change.account_id, change.name)) | {"ev": {"S": change.event.value}}
-    row |= numbers(rev=change.rev, seq=seq, ttl=at + TTL_DAYS * DAY)
-    if change.expires_at:
-        row |= numbers(gone=change.expires_at)
+    row |= numbers(rev=change.rev, seq=seq)
+    gone = at if change.event is Event.DELETE else change.expires_at
+    if gone:
+        row |= numbers(gone=gone, ttl=gone + TTL_DAYS * DAY)
     if change.attributes:
         row["facts"] = {"S": json.dumps(dict(change.attributes), ensure_ascii=False)}
     return row

@@ -35,6 +35,12 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     return _mail_change(kind, new, Event.MODIFY, int(new["rev"]["N"]))
 
 
+def change_to(row: Item) -> Change | None:
+    """Return the change that would tell of a row of `mail` as it is, None if it is no public object."""
+    kind = row.get("kind", {}).get("S")
+    return _mail_change(kind, row, Event.MODIFY, int(row["rev"]["N"])) if kind in _MAIL else None
+
+
 def logged(record: Mapping[str, Any]) -> tuple[str, int] | None:
     """Return the account and first sequence number of newly logged entries, None for other rows."""
     new = record["dynamodb"].get("NewImage")
