@@ -11,7 +11,7 @@ from chalicelib.api import filters
 from chalicelib.api.objects import BY_KIND, Objects
 from chalicelib.api.query import Query
 from chalicelib.api.views import Shown
-from chalicelib.deltas.follow import Feed, Line, Place
+from chalicelib.deltas.follow import MOST_BYTES, Feed, Line, Place
 from chalicelib.domain.account import Account
 from chalicelib.domain.delta import KINDS, Change, Delta, Event, Name
 from chalicelib.domain.folder import Folder
@@ -63,10 +63,15 @@ class Window:
     historical: bool
     filter: Filter | None
 
-    def feed(self, limit: int) -> Feed:
+    def feed(self, limit: int, most_bytes: int = MOST_BYTES) -> Feed:
         """Return the account's log as it is seen through here."""
         return Feed(
-            log=services().log, account_id=self.account.id, limit=limit, show=self.show, keep=self._wanted
+            log=services().log,
+            account_id=self.account.id,
+            limit=limit,
+            show=self.show,
+            keep=self._wanted,
+            most_bytes=most_bytes,
         )
 
     def show(self, deltas: Sequence[Delta]) -> list[Line]:

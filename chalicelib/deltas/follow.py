@@ -37,6 +37,11 @@ class Batch:
     shown: Sequence[Line]
     end: Place
 
+    @property
+    def size(self) -> int:
+        """Bytes of JSON."""
+        return sum(len(json.dumps(one)) for _, one in self.shown)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
@@ -47,6 +52,7 @@ class Feed:
     limit: int
     show: Callable[[Sequence[Delta]], list[Line]]
     keep: feed.Keep | None = None
+    most_bytes: int = MOST_BYTES
 
     def after(self, place: Place) -> Batch:
         """Return what happened after a place, going on while there is nothing to show.
@@ -55,7 +61,7 @@ class Feed:
         """
         limit = self.limit
         batch = self._page(place, limit)
-        while limit > 1 and _size(batch.shown) > MOST_BYTES:
+        while limit > 1 and batch.size > self.most_bytes:
             limit = max(1, limit // 4)
             batch = self._page(place, limit)
         return batch
@@ -142,7 +148,3 @@ def _await_news(wanted: Feed, seq: int, patience: Patience, latest: float) -> No
 
 def _line(one: dict[str, Any]) -> bytes:
     return json.dumps(one, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _size(shown: Sequence[Line]) -> int:
-    return sum(len(json.dumps(one)) for _, one in shown)

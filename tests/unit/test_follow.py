@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -63,13 +63,12 @@ def test_a_batch_of_vanished_objects_is_passed_over() -> None:
     assert (list(batch.shown), batch.end) == ([(6, {"id": "m"})], (6, 7))
 
 
-def test_a_batch_too_large_for_one_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "MOST_BYTES", 100)
+def test_a_batch_too_large_for_one_answer_is_cut() -> None:
     log = MemoryLog()
     log.append("a", [change(f"message-{n:03}") for n in range(64)], 7)
     place = (0, 0)
     found: list[str] = []
-    while (batch := feed(log).after(place)).end != place:
+    while (batch := replace(feed(log), most_bytes=100).after(place)).end != place:
         assert len(batch.shown) <= 6
         place, found = batch.end, found + [one["id"] for _, one in batch.shown]
     assert found == [f"message-{n:03}" for n in range(64)]
