@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test property-test demo bench fix clean environment servers
+.PHONY: run test kill-test property-test follow-test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -32,6 +32,9 @@ kill-test: environment servers ## twenty kills of the sync worker in a first syn
 
 property-test: environment ## 20,000 stories of the delta log (2,000 in `make test`)
 	POSTERN_LOG_STORIES=20000 $(BIN)/pytest -q tests/integration/test_log_machine.py
+
+follow-test: environment servers ## five minutes of changes followed by every kind of client
+	POSTERN_FOLLOW_SECONDS=300 $(BIN)/pytest -q -s tests/e2e/test_followers.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench
