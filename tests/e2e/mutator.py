@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from imapclient import FLAGGED, SEEN, IMAPClient
+from imapclient.exceptions import IMAPClientAbortError
 
 from infra.demo.dovecot import Dovecot
 from infra.demo.visitor import login
@@ -23,21 +24,31 @@ class Mutator:
         self._random = random.Random(seed)
         self._number = 0
         self._folders = list(_HOMES)
+        self._selected = ""
         self.done: Counter[str] = Counter()
 
     def run(self, seconds: float, per_second: float = 6) -> None:
         """Make changes for so long."""
         acts = [self._append] * 4 + [self._flag] * 5 + [self._move] * 3 + [self._expunge] * 2 + [self._rename]
         end = time.monotonic() + seconds
-        with login(self._server, self._user) as client:
-            for folder in self._folders:
-                if not client.folder_exists(folder):
-                    client.create_folder(folder)
-            while time.monotonic() < end:
-                act = self._random.choice(acts)
-                act(client)
-                self.done[act.__name__.strip("_")] += 1
-                time.sleep(self._random.uniform(0, 2 / per_second))
+        while time.monotonic() < end:
+            with login(self._server, self._user) as client:
+                self._make_folders(client)
+                self._selected = ""
+                try:
+                    while time.monotonic() < end:
+                        act = self._random.choice(acts)
+                        act(client)
+                        self.done[act.__name__.strip("_")] += 1
+                        time.sleep(self._random.uniform(0, 2 / per_second))
+                except IMAPClientAbortError:
+                    self.done["new session"] += 1  # Dovecot ended the last one
+                    client.shutdown()
+
+    def _make_folders(self, client: IMAPClient) -> None:
+        for folder in self._folders:
+            if not client.folder_exists(folder):
+                client.create_folder(folder)
 
     def _append(self, client: IMAPClient) -> None:
         self._number += 1
@@ -66,6 +77,9 @@ class Mutator:
     def _rename(self, client: IMAPClient) -> None:
         place = len(_HOMES) - 1
         self._number += 1
+        if self._selected:
+            client.unselect_folder()  # Dovecot ends a session whose folder is renamed
+            self._selected = ""
         renamed = f"Projects/Renamed {self._number}"
         client.rename_folder(self._folders[place], renamed)
         self._folders[place] = renamed

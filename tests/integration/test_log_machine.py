@@ -12,6 +12,7 @@ gapless         from any cursor one reads on without a hole, or is told that the
 commit order    what a reader was told stays, and later commits come behind it
 idempotent      a record that comes again changes nothing
 monotone        an object's revisions only rise
+complete        what a worker has handled is in the log
 misses nothing  cursor, list, deltas: in the end the client holds exactly what the store holds
 """
 
@@ -128,6 +129,7 @@ class LogMachine(RuleBasedStateMachine):
         self.done: list[Change] = []
         self.readers: list[Reader] = []
         self.told: dict[int, Delta] = {}
+        self.handled: dict[str, int] = {}
         self.damaged = False
         self.born_unheard: set[str] = set()
 
@@ -213,7 +215,7 @@ class LogMachine(RuleBasedStateMachine):
         if days >= 1:  # a stream keeps its records for a day: nothing is delivered later than that
             self._append(self.pending)
             self._repair()
-            self.everything_that_is_kept_reads_without_a_hole_and_stays()
+            self._read_everything()
             self.pending, self.done = [], []
         self.now += days * DAY
 
@@ -262,7 +264,12 @@ class LogMachine(RuleBasedStateMachine):
         assert all((delta.seq <= seq) == (delta.at <= moment) for delta in self.told.values())
 
     @invariant()
-    def everything_that_is_kept_reads_without_a_hole_and_stays(self) -> None:
+    def the_promises_hold(self) -> None:
+        self._read_everything()
+        self._compare_objects()
+
+    def _read_everything(self) -> None:
+        """Gapless, commit order: all that is kept reads on without a hole, and stays what it was."""
         head, _ = self.log.head(ACCOUNT)
         start = max((delta.seq for delta in self.told.values() if self._forgotten(delta)), default=0)
         try:
@@ -272,13 +279,15 @@ class LogMachine(RuleBasedStateMachine):
             return
         self._check(entries, start, head)
 
-    @invariant()
-    def every_object_only_moves_forward(self) -> None:
+    def _compare_objects(self) -> None:
+        """Monotone, complete: every object moves forward, up to what was handled."""
         last: dict[str, int] = {}
         for seq in sorted(self.told):
             change = self.told[seq].change
             assert change.rev > last.get(change.id, 0), "monotone: an object moved back"
             last[change.id] = change.rev
+        for id, rev in self.handled.items():
+            assert last.get(id, 0) >= rev, "complete: a change that was handled is not in the log"
 
     # --- the model -------------------------------------------------------------------------------
 
@@ -299,6 +308,7 @@ class LogMachine(RuleBasedStateMachine):
     def _handled(self, batch: list[Change]) -> None:
         self.pending = self.pending[len(batch) :]
         self.done += batch
+        self.handled |= {change.id: change.rev for change in batch}
 
     def _append(self, changes: list[Change], log: LogTable | None = None) -> None:
         (log or self.log).append(ACCOUNT, changes, int(self.now))
