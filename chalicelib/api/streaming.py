@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,28 @@ from chalicelib.services import services
 
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _DEFAULT_SECONDS = 1800.0
-Body = Generator[bytes, None, None]
+
+
+class Body:
+    """Pieces of an answer; what they hold is given back at their end, or by `close` if nobody reads on."""
+
+    def __init__(self, pieces: Iterable[bytes], held: ExitStack) -> None:
+        self._pieces = iter(pieces)
+        self._held = held
+
+    def __iter__(self) -> Body:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except BaseException:  # the end of the pieces is an exception, too
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give back what is held; twice is fine."""
+        self._held.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +58,7 @@ def answer(event: dict[str, Any]) -> Answer:
     body = routes.attempt(lambda: lines(request), "stream")
     response = body if isinstance(body, Response) else Response("", headers=dict(HEADERS))
     if body is response:
-        body = (piece for piece in [json.dumps(response.body).encode()])
+        body = Body([json.dumps(response.body).encode()], ExitStack())
     routes.complete(request, response)
     return Answer(response.status_code, response.headers, body)
 
@@ -54,9 +75,4 @@ def lines(request: Request, most_seconds: float | None = None) -> Body:
     stack = ExitStack()
     stack.enter_context(limits.waiting("streaming", account, seconds))
     patience = follow.Patience(Deadline.after(seconds), time.sleep)
-    return _held(stack, follow.lines(wanted, place, patience, numbered))
-
-
-def _held(stack: ExitStack, body: Iterator[bytes]) -> Body:
-    with stack:
-        yield from body
+    return Body(follow.lines(wanted, place, patience, numbered), stack)

@@ -25,6 +25,16 @@ _ERROR_TYPE, _ERROR_BODY = "Lambda-Runtime-Function-Error-Type", "Lambda-Runtime
 log = logging.getLogger(__name__)
 
 
+class Body(Protocol):
+    """Pieces of an answer."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield them as they come."""
+
+    def close(self) -> None:
+        """Give back what they hold."""
+
+
 class Answer(Protocol):
     """What a streaming function returns; see `chalicelib.api.streaming`."""
 
@@ -37,7 +47,7 @@ class Answer(Protocol):
         """Headers."""
 
     @property
-    def body(self) -> Iterator[bytes]:
+    def body(self) -> Body:
         """Body as it comes."""
 
 
@@ -83,8 +93,9 @@ def _sent(connection: http.client.HTTPConnection, function: Function, event: dic
         answer = function(event, None)
         prelude = {"statusCode": answer.status, "headers": dict(answer.headers)}
         connection.send(_chunk(json.dumps(prelude).encode() + bytes(8)))
-        for piece in answer.body:
-            connection.send(_chunk(piece))
+        with closing(answer.body):
+            for piece in answer.body:
+                connection.send(_chunk(piece))
     except Exception as error:  # the edge: Lambda is told, and the gateway cuts the connection
         log.error("the stream broke: %s", type(error).__name__)  # its message may hold mail
         return type(error).__name__

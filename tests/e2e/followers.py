@@ -66,7 +66,7 @@ class Follower(threading.Thread):
         """Take a cursor, list, follow."""
         try:
             cursor = self.begin()
-            self.objects = self.api.listed()
+            self.objects = self.expected()
             self.follow(cursor)
         except BaseException as failure:  # told by the test, in its own thread
             self.failure = failure
@@ -78,6 +78,10 @@ class Follower(threading.Thread):
     def follow(self, cursor: str) -> None:
         """Apply what happens from a cursor on until `stop` is set."""
         raise NotImplementedError
+
+    def expected(self) -> Objects:
+        """Return what `objects` are to be in the end."""
+        return self.api.listed()
 
     def apply(self, kind: str, event: str, id: str, attributes: dict[str, Any] | None) -> None:
         """Take one delta in; one that is already known changes nothing."""
@@ -160,3 +164,19 @@ class ApplicationPoller(Follower):
         return self.api.call(
             method, f"/a/{info['client_id']}/deltas{path}", user=info["client_secret"], **query
         )
+
+
+class InboxPoller(Follower):
+    """Only the messages of one folder, by a filter: what leaves the folder is told as deleted."""
+
+    def expected(self) -> Objects:
+        page = self.api.call("GET", "/messages", limit=1000, **{"in": "inbox"})
+        return {("message", one["id"]): one for one in page}
+
+    def follow(self, cursor: str) -> None:
+        while not self.stop.wait(0.5):
+            query = {"cursor": cursor, "in": "inbox", "include_types": "message"}
+            batch = self.api.call("GET", "/delta", **query)
+            for delta in batch["deltas"]:
+                self.apply_json(delta)
+            cursor = batch["cursor_end"]

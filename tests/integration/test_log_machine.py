@@ -160,9 +160,9 @@ class LogMachine(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject, again: bool) -> None:
         batch = self._batch(data)
         order = data.draw(st.permutations(IDS))
-        self._append(sorted(batch, key=lambda change: order.index(change.id)))
-        if again:
+        if again:  # a shard that is read again in the middle of a batch
             self._append(batch + batch[: len(batch) // 2 + 1])
+        self._append(sorted(batch, key=lambda change: order.index(change.id)))
         self._handled(batch)
 
     @rule(data=st.data())

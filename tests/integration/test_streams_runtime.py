@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,7 +21,7 @@ Trailers = dict[str, str]
 class Answer:
     status: int
     headers: dict[str, str]
-    body: Iterator[bytes]
+    body: Generator[bytes, None, None]
 
 
 @dataclass
@@ -80,7 +80,7 @@ def test_pieces_leave_as_they_come() -> None:
     def function(event: dict[str, Any], context: Any) -> Answer:
         assert event == {"path": "/delta/streaming"}
 
-        def body() -> Iterator[bytes]:
+        def body() -> Generator[bytes, None, None]:
             for piece in (b"\n", b'{"a":1}\n', b""):
                 # The piece before has arrived, or this would wait in vain: nothing is kept back.
                 assert api.arrived.acquire(timeout=20)
@@ -101,7 +101,7 @@ def test_pieces_leave_as_they_come() -> None:
 @pytest.mark.parametrize("early", [True, False])
 def test_a_stream_that_breaks_says_so_and_the_next_event_is_served(early: bool) -> None:
     def function(event: dict[str, Any], context: Any) -> Answer:
-        def body() -> Iterator[bytes]:
+        def body() -> Generator[bytes, None, None]:
             yield b"\n"
             raise LookupError("a secret")
 
