@@ -160,9 +160,10 @@ class LogMachine(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject, again: bool) -> None:
         batch = self._batch(data)
         order = data.draw(st.permutations(IDS))
-        if again:  # a shard that is read again in the middle of a batch
+        if again:  # older records come once more behind newer ones
             self._append(batch + batch[: len(batch) // 2 + 1])
-        self._append(sorted(batch, key=lambda change: order.index(change.id)))
+        else:
+            self._append(sorted(batch, key=lambda change: order.index(change.id)))
         self._handled(batch)
 
     @rule(data=st.data())
