@@ -104,7 +104,7 @@ class Window:
         def admits(name: Name) -> bool:
             one = messages.get(objects[name][1]) if name[0] == "file" else objects[name]
             if isinstance(one, Thread):
-                return wanted.in_time(one.last_at) and thread_test.admits(one, lambda _: ())
+                return thread_test.admits(one, lambda _: ())
             return message_test(one) if isinstance(one, Message) else name[0] != "file"
 
         in_time = [d for d in deltas if d.change.kind not in _DATED or wanted.in_time(_date(d.change.id))]

@@ -284,6 +284,29 @@ def test_mail_of_others_is_not_shown_to_who_follows_a_participant(call: Call) ->
     assert "create" in {event for event, _ in of(threads, "thread")}
 
 
+@pytest.mark.parametrize("path", ["messages", "threads"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"in": "inbox"}, {"in": "projects"}, {"any_email": "noor@werft.example"}, {"received_after": FIRST},
+        {"received_before": FIRST + 1}, {"received_before": FIRST, "in": "INBOX"},
+        {"received_after": FIRST, "received_before": FIRST + 1, "any_email": "noor@werft.example"},
+    ],
+)  # fmt: skip
+def test_a_filtered_feed_leads_to_what_the_filtered_list_shows(
+    call: Call, here: MemoryServices, path: str, query: dict[str, Any]
+) -> None:
+    kind = path.rstrip("s")
+    move(here, "Survey 2", "projects")
+    held: set[str] = set()
+    cursor = "0"
+    while (batch := call("GET", "/delta", cursor=cursor, limit=2, **query)[1])["cursor_end"] != cursor:
+        for event, id in of(batch, kind):
+            held = held - {id} if event == "delete" else held | {id}
+        cursor = batch["cursor_end"]
+    assert held == set(call("GET", f"/{path}", view="ids", **query)[1])
+
+
 def test_mail_out_of_the_dates_is_left_out(call: Call) -> None:
     later = call("GET", "/delta", cursor="0", received_after=FIRST, include_types="message,file,folder")[1]
     assert len(of(later, "message")) == len(of(later, "file")) == 2 and len(of(later, "folder")) == 3
