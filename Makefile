@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test large-test demo bench fix clean environment servers
+.PHONY: run test kill-test large-test property-test follow-test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -33,6 +33,12 @@ kill-test: environment servers ## twenty kills of the sync worker in a first syn
 large-test: environment servers ## 20,000 messages: complete, each once, then silence; and 20,000 random histories
 	POSTERN_LARGE_MESSAGES=20000 $(BIN)/pytest -q tests/e2e/test_large.py
 	POSTERN_SYNC_EXAMPLES=20000 $(BIN)/pytest -q tests/unit/test_sync_machine.py
+
+property-test: environment ## 20,000 stories of the delta log (2,000 in `make test`)
+	POSTERN_LOG_STORIES=20000 $(BIN)/pytest -q tests/integration/test_log_machine.py
+
+follow-test: environment servers ## five minutes of changes followed by every kind of client
+	POSTERN_FOLLOW_SECONDS=300 $(BIN)/pytest -q -s tests/e2e/test_followers.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench

@@ -1,22 +1,34 @@
 """Table of contents: every route group and every Lambda function of the system."""
 
+from typing import Any
+
 from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
 
 from chalicelib import api
+from chalicelib.api import streaming
+from chalicelib.clock import Deadline
 from chalicelib.workers import announce as announcing
 from chalicelib.workers import deliveries, deltas, edits, sync
+from chalicelib.workers import reconcile as reconciling
 from chalicelib.workers import tick as ticking
 from chalicelib.workers.batch import BatchFailures, each_group, each_record
 
 # The template replaces these by the ARNs of the deployment.
 _QUEUE = "arn:aws:sqs:us-east-1:000000000000:"
 _TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+_RECONCILE_SECONDS = 45
 
 app = Chalice(app_name="postern")
 app.api.binary_types = ["message/rfc822", "application/octet-stream"]
 
 for blueprint in api.BLUEPRINTS:
     app.register_blueprint(blueprint)
+
+
+@app.lambda_function()
+def stream_deltas(event: dict[str, Any], context: Any) -> streaming.Answer:
+    """Answer /delta/streaming piece by piece; `chalicelib.workers.streams` sends the pieces on AWS."""
+    return streaming.answer(event)
 
 
 @app.on_sqs_message(queue_arn=_QUEUE + "sync", batch_size=1)
@@ -59,3 +71,9 @@ def announce(event: DynamoDBEvent) -> BatchFailures:
 def tick(event: CloudWatchEvent) -> None:
     """Enqueue whatever is due."""
     ticking.run()
+
+
+@app.schedule("rate(5 minutes)")
+def reconcile(event: CloudWatchEvent) -> None:
+    """Repair the delta logs of the accounts whose turn it is."""
+    reconciling.run(Deadline.after(_RECONCILE_SECONDS))

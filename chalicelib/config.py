@@ -24,6 +24,9 @@ class Settings:
     raw_days: int = 7
     local: bool = False
     sync_seconds: float = 90.0
+    longpoll_seconds: float = 25.0
+    stream_seconds: float = 840.0
+    application_requests: int = 500
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -31,7 +34,10 @@ class Settings:
 
         POSTERN_TABLE_PREFIX, POSTERN_BUCKET, POSTERN_KEY_ID and POSTERN_PEPPER are required;
         POSTERN_QUEUE_<NAME> names the URL of the queue <name> in lower case;
-        POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything.
+        POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything. POSTERN_LONGPOLL_SECONDS and
+        POSTERN_STREAM_SECONDS bound /delta/longpoll and /delta/streaming: API Gateway ends a plain
+        request after 29 s and Lambda a streamed one after 15 minutes. POSTERN_APPLICATION_REQUESTS
+        bounds how many of each may be under way at once for one application.
         """
         env = os.environ if env is None else env
         prefix = "POSTERN_QUEUE_"
@@ -47,4 +53,7 @@ class Settings:
             raw_days=int(env.get("POSTERN_RAW_DAYS", "7")),
             local=env.get("POSTERN_LOCAL") == "1",
             sync_seconds=float(env.get("POSTERN_SYNC_SECONDS", "90")),
+            longpoll_seconds=float(env.get("POSTERN_LONGPOLL_SECONDS", "25")),
+            stream_seconds=float(env.get("POSTERN_STREAM_SECONDS", "840")),
+            application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "500")),
         )

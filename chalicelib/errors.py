@@ -8,6 +8,7 @@ ApiError                    500  api_error
 │   ├── Conflict            409
 │   ├── TooLarge            413
 │   └── CursorTooOld        400  delta_cursor_expired: take a new cursor and list again
+├── TooMany                 429  api_error: too many requests of a kind at once
 ├── ConnectFailed           400  auth_error: an account could not be connected
 ├── SendFailed              any  api_error: the provider's own answer is passed on
 └── ProviderError           503  api_error: the remote mail server failed
@@ -76,6 +77,17 @@ class CursorTooOld(InvalidRequest):
     """The delta log no longer reaches back to this cursor."""
 
     type = "delta_cursor_expired"
+
+
+class TooMany(ApiError):
+    """As many requests of this kind are under way as are allowed; `seconds` until it makes sense to ask."""
+
+    status = 429
+
+    def __init__(self, message: str, limit: int, seconds: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.seconds = seconds
 
 
 class ConnectFailed(ApiError):

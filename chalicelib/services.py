@@ -85,6 +85,20 @@ class Services:
         return LogTable(self.dynamodb, self.settings)
 
     @cached_property
+    def objects(self) -> ports.Objects:
+        """Everything the log tells of."""
+        from chalicelib.store.tables.objects import ObjectTable
+
+        return ObjectTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def reconciliations(self) -> ports.Reconciliations:
+        """How far logs have been compared with their objects."""
+        from chalicelib.store.tables.reconciliations import ReconciliationTable
+
+        return ReconciliationTable(self.dynamodb, self.settings)
+
+    @cached_property
     def accounts(self) -> ports.Accounts:
         """Connected accounts."""
         from chalicelib.store.tables.accounts import AccountTable
@@ -125,6 +139,13 @@ class Services:
         from chalicelib.store.tables.polls import PollTable
 
         return PollTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def slots(self) -> ports.Slots:
+        """Limits of simultaneous requests."""
+        from chalicelib.store.tables.slots import SlotTable
+
+        return SlotTable(self.dynamodb, self.settings)
 
     @cached_property
     def queues(self) -> ports.Queues:

@@ -115,7 +115,8 @@ def _furnish_functions(resources: Json, environment: Json) -> None:
         properties = function["Properties"]
         properties.pop("Tags", None)  # names the Chalice version, which changes nothing
         properties["Runtime"] = RUNTIME
-        properties["Environment"] = {"Variables": environment}
+        own = properties.get("Environment", {}).get("Variables", {})
+        properties["Environment"] = {"Variables": environment | own}
         properties["LoggingConfig"] = {"LogFormat": "JSON", "LogGroup": {"Ref": f"{name}Logs"}}
         properties["Role"] = {"Fn::GetAtt": [f"{name}Role", "Arn"]}
         resources[f"{name}Role"] = _role(name, properties.pop("Policies"))

@@ -30,6 +30,7 @@ def build(target: Path = TARGET) -> None:
     _install(target)
     _prune(target)
     shutil.copy2(ROOT / "app.py", target)
+    shutil.copy2(ROOT / "infra" / "lambda" / "stream_bootstrap", target)  # keeps its executable bit
     shutil.copytree(ROOT / "chalicelib", target / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
 
 

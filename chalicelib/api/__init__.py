@@ -1,6 +1,7 @@
 """The HTTP face: one blueprint per resource."""
 
 from chalicelib.api.accounts import accounts
+from chalicelib.api.application_deltas import application_deltas
 from chalicelib.api.connect import connect
 from chalicelib.api.deltas import deltas
 from chalicelib.api.files import files
@@ -11,5 +12,17 @@ from chalicelib.api.send import sending
 from chalicelib.api.threads import threads
 from chalicelib.api.webhooks import webhooks
 
-BLUEPRINTS = (accounts, connect, deltas, files, folders, management, messages, sending, threads, webhooks)
+BLUEPRINTS = (
+    accounts,
+    application_deltas,
+    connect,
+    deltas,
+    files,
+    folders,
+    management,
+    messages,
+    sending,
+    threads,
+    webhooks,
+)
 BINARY_TYPES = ["message/rfc822", "application/octet-stream"]

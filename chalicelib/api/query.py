@@ -24,6 +24,7 @@ _ALIASES = {
 }
 _REPEATABLE = frozenset({"metadata_pair", "metadata_key", "metadata_value"})
 _MAX_TEXT, _MAX_EMAILS = 255, 25
+_SPAN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _ADDRESS = re.compile(r"[^\s@,]+@[^\s@,]+")
 
 
@@ -98,6 +99,15 @@ class Query:
     def offset(self) -> int:
         """Return how many items are to be skipped."""
         return self._count("offset", 0)
+
+    def seconds(self, name: str, default: float, most: float) -> float:
+        """Return a time span, fractions allowed; more than `most` is `most`."""
+        value = self._values.get(name)
+        if value is None:
+            return min(default, most)
+        if not _SPAN.fullmatch(value):
+            raise InvalidRequest(f"{name} must be a number of seconds, zero or more")
+        return min(float(value), most)
 
     def view(self, *allowed: str) -> str | None:
         """Return the view asked for. Raises InvalidRequest if it is none of `allowed`."""

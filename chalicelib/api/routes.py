@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
 
 from chalicelib.config import DEFAULT_API_VERSION
-from chalicelib.errors import ApiError, Unauthorized
+from chalicelib.errors import ApiError, TooMany, Unauthorized
 
 log = logging.getLogger(__name__)
 V = TypeVar("V", bound=Callable[..., Any])
@@ -42,20 +42,26 @@ class Routes(Blueprint):  # type: ignore[misc]  # Chalice has no types we follow
         return decorate
 
     def _answer(self, view: Callable[..., Any], params: dict[str, str]) -> Response:
-        try:
-            answer = view(**params)
-        except ApiError as error:
-            answer = _failure(error)
-        except Exception as error:  # the edge: whatever broke, the client gets the error object
-            # Neither the message nor the locals: both may hold mail or credentials.
-            log.error("unhandled %s in %s at %s", type(error).__name__, view.__qualname__, _where(error))
-            answer = _failure(ApiError())
+        answer = attempt(functools.partial(view, **params), view.__qualname__)
         response = answer if isinstance(answer, Response) else Response(answer)
-        _complete(self.current_request, response)
+        complete(self.current_request, response)
         return response
 
 
-def _complete(request: Request, response: Response) -> None:
+def attempt(view: Callable[[], Any], name: str) -> Any:
+    """Return what a view returns, or the response that tells what went wrong."""
+    try:
+        return view()
+    except ApiError as error:
+        return failure(error)
+    except Exception as error:  # the edge: whatever broke, the client gets the error object
+        # Neither the message nor the locals: both may hold mail or credentials.
+        log.error("unhandled %s in %s at %s", type(error).__name__, name, _where(error))
+        return failure(ApiError())
+
+
+def complete(request: Request, response: Response) -> None:
+    """Add the headers that every answer bears."""
     asked = request.headers.get("nylas-api-version", "")
     version = asked if _VERSION.fullmatch(asked) else DEFAULT_API_VERSION
     response.headers.setdefault("Content-Type", "application/json")
@@ -66,10 +72,13 @@ def _complete(request: Request, response: Response) -> None:
         request.headers = CaseInsensitiveMapping(accept)
 
 
-def _failure(error: ApiError) -> Response:
+def failure(error: ApiError) -> Response:
+    """Return the error object of the v2 API."""
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Basic realm="API Access Token Required"'
+    if isinstance(error, TooMany):
+        headers |= {"X-RateLimit-Limit": str(error.limit), "X-RateLimit-Reset": str(error.seconds)}
     return Response(error.body(), headers=headers, status_code=error.status)
 
 

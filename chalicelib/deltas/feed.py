@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.domain.delta import Change, Delta, Event
+from chalicelib.domain.delta import Change, Delta, Event, Name
 from chalicelib.store.ports import DeltaLog
 
 # A filter may drop entry after entry; a request must end all the same. The cursor has moved by
@@ -46,11 +46,10 @@ def rolled_up(entries: Sequence[Delta]) -> tuple[Delta, ...]:
 
     A create with later modifies stays a create; a delete stays, and swallows what came before it.
     """
-    latest: dict[tuple[str, str], Delta] = {}
+    latest: dict[Name, Delta] = {}
     for entry in entries:
-        key = entry.change.kind, entry.change.id
-        before = latest.pop(key, None)
-        latest[key] = _merged(before, entry)
+        before = latest.pop(entry.change.name, None)
+        latest[entry.change.name] = _merged(before, entry)
     return tuple(latest.values())
 
 

@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+KINDS = frozenset(
+    {
+        "account", "calendar", "contact", "draft", "event", "file", "folder", "label", "message", "thread",
+    }
+)  # fmt: skip
+"""Every kind of object whose changes are logged."""
+
+Name = tuple[str, str]
+"""Kind and id of an object."""
+
 
 class Event(StrEnum):
     """What happened to the object."""
@@ -18,8 +28,8 @@ class Event(StrEnum):
 class Change:
     """A change before it has a place in the log. `rev` grows with every change of the object.
 
-    `kind` is message, thread, folder, file or account. `attributes` are the few facts webhooks
-    carry (thread_id, received_date; state for accounts).
+    `kind` is one of KINDS. `attributes` are the few facts webhooks carry (thread_id, received_date;
+    state for accounts). `expires_at` is when the object leaves the store by itself, 0 for never.
     """
 
     account_id: str
@@ -28,6 +38,12 @@ class Change:
     event: Event
     rev: int
     attributes: tuple[tuple[str, str | int], ...] = ()
+    expires_at: int = 0
+
+    @property
+    def name(self) -> Name:
+        """Kind and id of the object."""
+        return self.kind, self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,9 +113,9 @@ class Table:
         self.client = client
         self.name = name
 
-    def get(self, pk: str, sk: str) -> Item | None:
-        """Return a row, strongly consistent."""
-        answer = self.client.get_item(TableName=self.name, Key=key(pk, sk), ConsistentRead=True)
+    def get(self, pk: str, sk: str, consistent: bool = True) -> Item | None:
+        """Return a row, strongly consistent unless told otherwise."""
+        answer = self.client.get_item(TableName=self.name, Key=key(pk, sk), ConsistentRead=consistent)
         row: Item | None = answer.get("Item")
         return row
 

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from chalicelib.domain.account import Account, Application, MailSettings, SyncState
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Cursor, Flags, RemoteId
-from chalicelib.domain.delta import Change, Delta
+from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.thread import Thread
@@ -163,11 +163,52 @@ class DeltaLog(Protocol):
     def head(self, account_id: str) -> tuple[int, int]:
         """Return the newest sequence number and its time (0, 0 for an empty log), strongly consistent."""
 
+    def peek(self, account_id: str) -> int:
+        """Return the newest sequence number, perhaps a moment late: half a read unit."""
+
+    def places(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return `head` of several accounts; those with an empty log are absent."""
+
     def since(self, account_id: str, seq: int, limit: int) -> list[Delta]:
         """Return up to about `limit` entries after `seq`, in order, never past a hole.
 
-        Raises CursorTooOld if entry seq+1 has been dropped already.
+        Raises CursorTooOld if entry seq+1 has been dropped already, or if this log never had `seq`.
         """
+
+    def before(self, account_id: str, moment: int) -> tuple[int, int]:
+        """Return the last entry logged at or before a moment and its time, (0, 0) if there is none.
+
+        Raises CursorTooOld if what followed is no longer kept.
+        """
+
+    def heads(self, account_id: str, names: Iterable[Name]) -> dict[Name, Change]:
+        """Return the change of each object that was logged last, as far as it is kept."""
+
+    def heads_after(self, account_id: str, place: str) -> tuple[list[Change], str]:
+        """Return some heads behind a place ("" is the start) and the place behind them ("" at the end)."""
+
+
+class Objects(Protocol):
+    """Every public object of an account but the account itself (table `mail`)."""
+
+    def after(self, account_id: str, place: str) -> tuple[list[Change], str]:
+        """Return some objects behind a place ("" is the start) and the place behind them ("" at the end)."""
+
+    def existing(self, account_id: str, names: Iterable[Name]) -> set[Name]:
+        """Return those that are stored, strongly consistent; kinds that lie elsewhere count as stored."""
+
+
+class Reconciliations(Protocol):
+    """Accounts whose log is being compared with their objects, and how far (table `work`)."""
+
+    def begin(self, account_ids: Iterable[str]) -> None:
+        """Enter accounts; those under way go on where they are."""
+
+    def under_way(self) -> dict[str, str]:
+        """Return the place reached in each account."""
+
+    def save(self, account_id: str, place: str) -> None:
+        """Note the place reached; the empty one means that the account is done."""
 
 
 class Accounts(Protocol):
@@ -325,6 +366,25 @@ class Polls(Protocol):
 
     def all(self) -> Iterator[Poll]:
         """Yield every account to be polled, shard by shard, without a scan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One of a limited number of simultaneous requests; `rev` says whose it is."""
+
+    name: str
+    number: int
+    rev: int
+
+
+class Slots(Protocol):
+    """How many may do something at once (table `work`)."""
+
+    def take(self, name: str, most: int, seconds: float) -> Slot | None:
+        """Hold one of `most` slots for so long; None while all are held."""
+
+    def give_back(self, slot: Slot) -> None:
+        """Free a slot; one that somebody else holds meanwhile stays."""
 
 
 class Queues(Protocol):

@@ -57,3 +57,13 @@ def texts(body: Body, key: str) -> list[str] | None:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidRequest(f"{key} must be an array of strings")
     return value
+
+
+def past_second(body: Body, key: str, now: float) -> int:
+    """Return Unix seconds of a second that is over."""
+    value = body.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidRequest(f"{key} must be a whole number of Unix seconds")
+    if value >= int(now):
+        raise InvalidRequest(f"{key} must lie in the past and count seconds, not milliseconds")
+    return value

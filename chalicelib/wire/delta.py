@@ -19,3 +19,8 @@ def dump(account_id: str, delta: Delta, attributes: dict[str, Any] | None) -> di
     if delta.change.event is not Event.DELETE:
         shown["attributes"] = attributes
     return shown
+
+
+def dump_batch(start: str, end: str, deltas: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a batch of deltas between two cursors."""
+    return {"cursor_start": start, "cursor_end": end, "deltas": deltas}

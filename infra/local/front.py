@@ -7,7 +7,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,22 +19,29 @@ import app as application
 from infra.local import gateway, invocation
 from infra.local.state import Home
 
-THREADS = 16
-TIMEOUT = 29
+THREADS, WAITING_THREADS = 16, 200
+TIMEOUT, STREAM_TIMEOUT = 29, 900
+STREAM = "/delta/streaming"
+WAITING = frozenset({"/delta/longpoll"})
+"""Routes whose requests mostly wait; they have threads of their own, so that others need not."""
+
 HOST = "127.0.0.1"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Message], Coroutine[Any, Any, None]]
+Stream = Callable[[dict[str, Any], Any], Any]
 
 
 class Front:
     """The ASGI application: one API Gateway event per request, answered in a thread."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, stream: Stream) -> None:
         app.__class__ = LocalChalice  # keeps the current request per thread; Chalice does not
         self._app = app
+        self._stream = stream
         self._pool = ThreadPoolExecutor(THREADS, "api")
+        self._waiting = ThreadPoolExecutor(WAITING_THREADS, "waiting")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -41,21 +49,53 @@ class Front:
             return
         body = await _read(receive)
         if body is None:
-            answer = gateway.error(413, "The request is too large.")
-        else:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._pool, self.respond, _request(scope, body))
+            await _write(send, gateway.error(413, "The request is too large."), empty=False)
+            return
+        request = _request(scope, body)
+        route = gateway.match(self._app.routes, request.path)
+        if route and route.resource == STREAM and request.method == "GET":
+            await self._send_stream(self._event(request, route), receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        pool = self._waiting if route and route.resource in WAITING else self._pool
+        answer = await loop.run_in_executor(pool, self.respond, request, route)
         await _write(send, answer, empty=scope["method"] == "HEAD")
 
-    def respond(self, request: gateway.Request) -> gateway.Answer:
+    def respond(self, request: gateway.Request, route: gateway.Match | None) -> gateway.Answer:
         """Answer one request."""
-        route = gateway.match(self._app.routes, request.path)
         if route is None:
             return gateway.error(404, "No such path.")
         if ("GET" if request.method == "HEAD" else request.method) not in route.methods:
             return gateway.error(405, "This method is not allowed here.")
-        event = gateway.event(request, route, self._app.api.binary_types)
+        event = self._event(request, route)
         return gateway.answer(self._app(event, invocation.context("APIHandler", TIMEOUT)))
+
+    def _event(self, request: gateway.Request, route: gateway.Match) -> dict[str, Any]:
+        return gateway.event(request, route, self._app.api.binary_types)
+
+    async def _send_stream(self, event: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Send each piece when it comes, from a thread; stop when the client has gone."""
+        loop, gone = asyncio.get_running_loop(), threading.Event()
+        watcher = asyncio.create_task(_until_gone(receive, gone))
+
+        def pieces() -> None:
+            answer = self._stream(event, invocation.context("StreamDeltas", STREAM_TIMEOUT))
+            with contextlib.closing(answer.body):
+                for message in gateway.streamed(answer):
+                    asyncio.run_coroutine_threadsafe(send(message), loop).result()
+                    if gone.is_set():
+                        return
+
+        try:
+            await loop.run_in_executor(self._waiting, pieces)
+        finally:
+            watcher.cancel()
+
+
+async def _until_gone(receive: Receive, gone: threading.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
 
 
 def _request(scope: Message, body: bytes) -> gateway.Request:
@@ -101,7 +141,7 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
 
 async def serve(http_port: int, https_port: int, home: Home) -> None:
     """Serve on both ports until SIGTERM or SIGINT."""
-    front = Front(application.app)
+    front = Front(application.app, application.stream_deltas)
     certificate = str(home.certificate)
     servers = [
         _Server(_config(front, http_port)),

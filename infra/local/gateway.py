@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -111,6 +111,15 @@ def answer(response: Mapping[str, Any]) -> Answer:
     body = response.get("body") or ""
     raw = base64.b64decode(body) if response.get("isBase64Encoded") else _bytes(body)
     return Answer(int(response["statusCode"]), pairs, raw)
+
+
+def streamed(answer: Any) -> Iterator[dict[str, Any]]:
+    """Yield the ASGI messages of a streaming function's answer."""
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+    yield {"type": "http.response.start", "status": answer.status, "headers": headers}
+    for piece in answer.body:
+        yield {"type": "http.response.body", "body": piece, "more_body": True}
+    yield {"type": "http.response.body", "body": b""}
 
 
 def _bytes(body: str | bytes) -> bytes:

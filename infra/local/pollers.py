@@ -52,6 +52,8 @@ def schedule_event(now: datetime) -> dict[str, Any]:
 
 def _tick(schedule: Schedule, stop: threading.Event) -> None:
     seconds = float(os.environ.get("POSTERN_TICK_SECONDS", "5"))
+    if schedule.seconds > 60:  # only the minute is cut short: somebody waits for new mail
+        seconds = schedule.seconds
     while not stop.wait(seconds):
         try:
             invocation.invoke(schedule.function, schedule_event(datetime.now(UTC)), schedule.timeout)

@@ -24,6 +24,8 @@ from infra.local.template import Template
 STACK = "postern-local"
 REGION = "us-east-1"
 HTTP_PORT, HTTPS_PORT, EMULATOR_PORT = 8025, 8425, 8566
+LONGEST_WAIT = "1800"
+"""Seconds: what v2 allowed /delta/longpoll and /delta/streaming; no gateway is in the way here."""
 
 
 class CannotStart(Exception):
@@ -73,6 +75,8 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
         "POSTERN_PEPPER": home.secret("pepper"),
         "POSTERN_LOCAL": "1",
         "POSTERN_HISTORY_DAYS": os.environ.get("POSTERN_HISTORY_DAYS", "0"),
+        "POSTERN_LONGPOLL_SECONDS": os.environ.get("POSTERN_LONGPOLL_SECONDS", LONGEST_WAIT),
+        "POSTERN_STREAM_SECONDS": os.environ.get("POSTERN_STREAM_SECONDS", LONGEST_WAIT),
         "PYTHONUNBUFFERED": "1",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

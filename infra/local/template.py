@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 FUNCTION = "AWS::Serverless::Function"
+_RATE = re.compile(r"rate\(([0-9]+) (minute|hour|day)s?\)")
+_UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
@@ -33,6 +35,11 @@ def _tag(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+def _seconds(properties: Mapping[str, Any]) -> int:
+    found = _RATE.fullmatch(properties.get("Schedule") or properties.get("ScheduleExpression") or "")
+    return int(found[1]) * _UNITS[found[2]] if found else 60
 
 
 _Loader.add_multi_constructor("!", _tag)
@@ -64,10 +71,11 @@ class StreamSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A function called by the clock."""
+    """A function called by the clock, so many seconds apart."""
 
     function: str
     timeout: int
+    seconds: int = 60
 
 
 @dataclass
@@ -177,9 +185,9 @@ class Template:
     def schedules(self) -> list[Schedule]:
         """Return every function that the clock calls."""
         return [
-            Schedule(function=function, timeout=timeout)
+            Schedule(function=function, timeout=timeout, seconds=_seconds(properties))
             for kind in ("Schedule", "ScheduleV2")
-            for function, timeout, _ in self._events(kind)
+            for function, timeout, properties in self._events(kind)
         ]
 
     def _stream_source(self, function: str, timeout: int, properties: Mapping[str, Any]) -> StreamSource:

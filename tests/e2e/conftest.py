@@ -48,7 +48,8 @@ def smtp_server(imap_server: dovecot.Dovecot) -> Iterator[Submission]:
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
-    runtime = LocalRuntime(tmp_path_factory.mktemp("postern"))
+    # Streams end early, so that tests see clients take them up again.
+    runtime = LocalRuntime(tmp_path_factory.mktemp("postern"), POSTERN_STREAM_SECONDS="6")
     runtime.start()
     yield runtime
     runtime.stop()

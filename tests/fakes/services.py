@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
-from chalicelib.domain.delta import Change, Delta
+from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.webhook import Webhook
+from chalicelib.errors import CursorTooOld
 from chalicelib.services import Services
-from chalicelib.store.ports import Poll
+from chalicelib.store.ports import Poll, Slot
 from chalicelib.sync.content import Contents
 from tests.fakes.store import MemoryBlobs, MemoryMail
 
@@ -117,9 +118,11 @@ class MemoryWebhooks:
 
 @dataclass
 class MemoryLog:
-    """The port DeltaLog."""
+    """The port DeltaLog; keeps every entry, and counts looks at the counter."""
 
     entries: list[Delta] = field(default_factory=list)
+    first: int = 1
+    peeks: int = 0
 
     def append(self, account_id: str, changes: Sequence[Change], at: int) -> int:
         for change in changes:
@@ -129,8 +132,46 @@ class MemoryLog:
     def head(self, account_id: str) -> tuple[int, int]:
         return (self.entries[-1].seq, self.entries[-1].at) if self.entries else (0, 0)
 
+    def peek(self, account_id: str) -> int:
+        self.peeks += 1
+        return len(self.entries)
+
+    def places(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        return {id: self.head(id) for id in account_ids if self.entries}
+
     def since(self, account_id: str, seq: int, limit: int) -> list[Delta]:
+        if seq > len(self.entries) or self.first > seq + 1 <= len(self.entries):
+            raise CursorTooOld("too old")
         return self.entries[seq : seq + limit]
+
+    def before(self, account_id: str, moment: int) -> tuple[int, int]:
+        earlier = [(entry.seq, entry.at) for entry in self.entries if entry.at <= moment]
+        return earlier[-1] if earlier else (0, 0)
+
+    def heads(self, account_id: str, names: Iterable[Name]) -> dict[Name, Change]:
+        latest = {entry.change.name: entry.change for entry in self.entries}
+        return {name: latest[name] for name in names if name in latest}
+
+    def heads_after(self, account_id: str, place: str) -> tuple[list[Change], str]:
+        return list({entry.change.name: entry.change for entry in self.entries}.values()), ""
+
+
+@dataclass
+class MemorySlots:
+    """The port Slots; time does not pass."""
+
+    held: dict[str, set[int]] = field(default_factory=dict)
+
+    def take(self, name: str, most: int, seconds: float) -> Slot | None:
+        held = self.held.setdefault(name, set())
+        free = set(range(most)) - held
+        if not free:
+            return None
+        held.add(min(free))
+        return Slot(name=name, number=max(held), rev=1)
+
+    def give_back(self, slot: Slot) -> None:
+        self.held[slot.name].discard(slot.number)
 
 
 @dataclass
@@ -211,6 +252,7 @@ class MemoryServices:
     webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
     polls: MemoryPolls = field(default_factory=MemoryPolls)
     queues: MemoryQueues = field(default_factory=MemoryQueues)
+    slots: MemorySlots = field(default_factory=MemorySlots)
     server: MemoryServer = field(default_factory=MemoryServer)
 
     def provider(self, account: Account) -> Any:

@@ -81,10 +81,10 @@ def on_stream(**facts: Any) -> dict[str, Any]:
 
 
 def test_every_function_stands_in_the_table_of_contents() -> None:
-    names = {source.name for source in app.app.event_sources}
+    names = {source.name for source in (*app.app.event_sources, *app.app.pure_lambda_functions)}
     assert names == {
         "sync_account", "apply_edits", "deliver", "record_changes", "record_account_changes", "announce",
-        "tick",
+        "reconcile", "stream_deltas", "tick",
     }  # fmt: skip
 
 

@@ -17,10 +17,13 @@ from chalice.cli.factory import CLIFactory
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from chalicelib.config import Settings
+from chalicelib.domain.delta import KINDS
 from infra import build_template
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
+NAMES: dict[str, Any] = {"table_prefix": "t", "bucket": "b", "key_id": "k", "pepper": "p", "queue_urls": {}}
 Json = dict[str, Any]
 
 
@@ -88,7 +91,7 @@ def test_nothing_in_it_names_this_machine() -> None:
 
 def test_every_function_of_the_app_is_deployed_and_no_other() -> None:
     app = chalice_app()
-    declared = {"app.app"} | {source.handler_string for source in app.event_sources}
+    declared = {"app.app"} | {f.handler_string for f in (*app.event_sources, *app.pure_lambda_functions)}
     handlers = [item["Handler"] for item in of_type(deployed(), "AWS::Lambda::Function").values()]
     assert sorted(handlers) == sorted(declared)
 
@@ -164,6 +167,15 @@ def test_no_stream_loses_a_record_silently() -> None:
             assert json.loads(item["Pattern"])
 
 
+def test_changes_of_every_kind_of_object_are_recorded() -> None:
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for mapping in mappings("StartingPosition"):
+        for item in mapping["FilterCriteria"]["Filters"]:
+            for image, values in json.loads(item["Pattern"])["dynamodb"].items():
+                kinds[image] |= set(values.get("kind", {}).get("S", ()))
+    assert kinds["NewImage"] == kinds["OldImage"] == KINDS
+
+
 def test_no_function_may_touch_everything() -> None:
     for name in build_template.functions(resources()):
         for statement in statements(name):
@@ -179,8 +191,31 @@ def test_each_function_has_a_role_of_its_own_without_managed_policies() -> None:
 
 
 def test_only_those_who_need_credentials_can_unseal_them() -> None:
-    able = {name for name in build_template.functions(resources()) if "kms:Decrypt" in actions(name)}
+    def unseals(statement: Json) -> bool:
+        only_by_way_of_s3 = "kms:ViaService" in statement.get("Condition", {}).get("StringEquals", {})
+        return "kms:Decrypt" in statement["Action"] and not only_by_way_of_s3
+
+    able = {name for name in build_template.functions(resources()) if any(map(unseals, statements(name)))}
     assert able == {"APIHandler", "SyncAccount", "ApplyEdits", "Deliver"}
+
+
+def test_the_stream_is_answered_piece_by_piece_by_a_function_of_its_own() -> None:
+    paths = resources()["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
+    integrations = {
+        path: method["x-amazon-apigateway-integration"] for path in paths for method in paths[path].values()
+    }
+    streamed = {path for path, one in integrations.items() if one.get("responseTransferMode") == "STREAM"}
+    assert streamed == {"/delta/streaming"}
+    stream = integrations["/delta/streaming"]
+    uri = "2021-11-15/functions/${StreamDeltas.Arn}/response-streaming-invocations"
+    assert stream["uri"]["Fn::Sub"].endswith(uri) and stream["timeoutInMillis"] == 900_000
+    function = resources()["StreamDeltas"]["Properties"]
+    assert Settings(**NAMES).stream_seconds < function["Timeout"] == 900
+    wrapper = Path(function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"])
+    script = ROOT / "infra" / "lambda" / wrapper.name
+    assert wrapper.parent == Path("/var/task") and script.stat().st_mode & 0o111
+    allowed = resources()["StreamDeltasInvokePermission"]["Properties"]
+    assert allowed["SourceArn"]["Fn::Sub"].endswith("/*/GET/delta/streaming")
 
 
 def test_the_gateway_speaks_the_language_of_the_api() -> None:

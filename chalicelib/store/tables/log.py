@@ -7,27 +7,26 @@ or below an object's head is in the log already.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.delta import Change, Delta, Event
+from chalicelib.domain.delta import Change, Delta, Event, Name
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.dynamo import ATTEMPTS, Cancelled, Item, Overloaded, Table, key, pause, transact
-from chalicelib.store.ports import Stale
+from chalicelib.store.dynamo import ATTEMPTS, Cancelled, Item, Overloaded, Table, pause, transact
+from chalicelib.store.tables import log_rows as rows
 
 LARGEST_BATCH = 90
 """Objects in one append; a transaction holds a hundred actions."""
 
-KEPT_DAYS, TTL_DAYS = 14, 16
-_DAY = 86400
-_TOO_OLD = "This cursor is too old: take a new cursor and list the objects again."
+KEPT_DAYS = 14
+_TOO_OLD = "The log no longer reaches back to this cursor: take a new cursor, then list the objects again."
+_NOT_KEPT = f"The log reaches back {KEPT_DAYS} days: take the latest cursor, then list the objects again."
 _FAILED = "ConditionalCheckFailed"
-Name = tuple[str, str]
+_HEADS_PER_PAGE = 200
 
 
 class LogTable:
@@ -45,8 +44,7 @@ class LogTable:
 
         Returns the newest sequence number. Safe under duplicate, reordered and concurrent calls.
         """
-        born = _born(changes)
-        left = [c for c in coalesced(changes) if not (_name(c) in born and self._unheard(c, at))]
+        left = coalesced(changes)
         size, attempt = LARGEST_BATCH, 0
         while left:
             try:
@@ -63,58 +61,101 @@ class LogTable:
 
     def head(self, account_id: str) -> tuple[int, int]:
         """Return the newest sequence number and its time (0, 0 for an empty log), strongly consistent."""
-        row = self._table.get(_pk(account_id), "SEQ")
-        return (int(row["seq"]["N"]), int(row["at"]["N"])) if row else (0, 0)
+        return rows.place_of(self._table.get(rows.partition(account_id), rows.COUNTER))
+
+    def peek(self, account_id: str) -> int:
+        """Return the newest sequence number, perhaps a moment late: half a read unit."""
+        row = self._table.get(rows.partition(account_id), rows.COUNTER, consistent=False)
+        return rows.place_of(row)[0]
+
+    def places(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return `head` of several accounts; those with an empty log are absent."""
+        found = self._table.get_many((rows.partition(id), rows.COUNTER) for id in account_ids)
+        return {rows.account_of(row): rows.place_of(row) for row in found}
 
     def since(self, account_id: str, seq: int, limit: int) -> list[Delta]:
         """Return up to about `limit` entries after `seq`, in order, never past a hole.
 
-        Raises CursorTooOld if entry seq+1 has been dropped already.
+        Raises CursorTooOld if entry seq+1 has been dropped already, or if this log never had `seq`.
         """
         newest, _ = self.head(account_id)
-        if seq >= newest:
+        if seq == newest:
             return []
         found: list[Delta] = []
         for row in self._batches(account_id, seq, newest, limit):
             following = found[-1].seq if found else seq
-            if int(row["first"]["N"]) > following + 1 or len(found) >= limit:
+            if rows.span_of(row)[0] > following + 1 or len(found) >= limit:
                 break
-            found += [delta for delta in _deltas(account_id, row) if delta.seq > following]
+            found += [delta for delta in rows.deltas_of(row) if delta.seq > following]
         if not found:
             raise CursorTooOld(_TOO_OLD)
         return found[:limit]
 
+    def before(self, account_id: str, moment: int) -> tuple[int, int]:
+        """Return the last entry logged at or before a moment and its time, (0, 0) if there is none.
+
+        Raises CursorTooOld if what followed is no longer kept.
+        """
+        newest, found = self.head(account_id), (0, 0)
+        if newest[1] <= moment:
+            return newest
+        low, high = 1, newest[0]
+        while low <= high:
+            middle = (low + high) // 2
+            first, last, at = self._batch_at(account_id, middle, newest[0])
+            if at <= moment:
+                found, low = (last, at), last + 1
+            else:
+                high = min(first, middle) - 1
+        first, _, at = self._batch_at(account_id, found[0] + 1, newest[0])
+        if first > found[0] + 1 or at < self._oldest():
+            raise CursorTooOld(_NOT_KEPT)
+        return found
+
+    def heads(self, account_id: str, names: Iterable[Name]) -> dict[Name, Change]:
+        """Return the change of each object that was logged last, as far as it is kept."""
+        found = self._table.get_many(rows.head_key(account_id, name) for name in names)
+        return {head.name: head for head in map(rows.head_of, found)}
+
+    def heads_after(self, account_id: str, place: str) -> tuple[list[Change], str]:
+        """Return some heads behind a place ("" is the start) and the place behind them ("" at the end)."""
+        low, high = rows.HEADS
+        pages = self._table.pages(rows.partition(account_id), place or low, high, limits=[_HEADS_PER_PAGE])
+        page = [row for row in next(pages, []) if row["sk"]["S"] != place]
+        return [rows.head_of(row) for row in page], page[-1]["sk"]["S"] if page else ""
+
     def _batches(self, account_id: str, seq: int, newest: int, limit: int) -> Iterator[Item]:
         """Rows that end behind `seq` and are still kept."""
-        low, high = f"D#{seq + 1:016d}", f"D#{newest:016d}"
-        oldest = self._now() - KEPT_DAYS * _DAY
-        for page in self._table.pages(_pk(account_id), low, high, limits=[max(1, min(limit, 50))]):
-            yield from (row for row in page if int(row["at"]["N"]) >= oldest)
+        if seq > newest:
+            return
+        low, high = rows.entries_key(seq + 1), rows.entries_key(newest)
+        oldest, sizes = self._oldest(), [max(1, min(limit, 50))]
+        for page in self._table.pages(rows.partition(account_id), low, high, limits=sizes):
+            yield from (row for row in page if rows.span_of(row)[2] >= oldest)
+
+    def _batch_at(self, account_id: str, seq: int, newest: int) -> tuple[int, int, int]:
+        """Return first, last and time of the batch with entry `seq`, or of the next one that is kept."""
+        low, high = rows.entries_key(seq), rows.entries_key(newest)
+        for page in self._table.pages(rows.partition(account_id), low, high, limits=[1]):
+            if page:
+                return rows.span_of(page[0])
+        raise CursorTooOld(_NOT_KEPT)
+
+    def _oldest(self) -> float:
+        return self._now() - KEPT_DAYS * rows.DAY
 
     def _commit(self, account_id: str, changes: Sequence[Change], at: int) -> None:
         seq, before = self.head(account_id)
         at = max(at, before)
-        counter = key(_pk(account_id), "SEQ") | _numbers(seq=seq + len(changes), at=at)
         actions = [
-            self._put(counter, *_unchanged(seq)),
-            self._put(_batch_row(account_id, changes, seq + 1, at), "attribute_not_exists(pk)"),
+            self._put(rows.counter_row(account_id, seq + len(changes), at), *_unchanged(seq)),
+            self._put(rows.entries_row(account_id, changes, seq + 1, at), "attribute_not_exists(pk)"),
         ]
         for number, change in enumerate(changes, seq + 1):
-            condition = "attribute_not_exists(pk) OR rev < :r"
-            actions.append(
-                self._put(_head_row(change, number, at), condition, _numbers(**{":r": change.rev}))
-            )
+            newer = rows.numbers(**{":r": change.rev})
+            row = rows.head_row(change, number, at)
+            actions.append(self._put(row, "attribute_not_exists(pk) OR rev < :r", newer))
         transact(self._table.client, actions)
-
-    def _unheard(self, change: Change, at: int) -> bool:
-        """Whether an object born here is gone before anybody heard of it; its new head keeps it so."""
-        if change.event is not Event.DELETE:
-            return False
-        try:
-            self._table.put_if(_head_row(change, 0, at), "attribute_not_exists(pk)")
-        except Stale:
-            return False
-        return True
 
     def _put(self, item: Item, condition: str, values: Item | None = None) -> Item:
         put: Item = {"TableName": self._table.name, "Item": item, "ConditionExpression": condition}
@@ -130,14 +171,15 @@ class LogTable:
 def coalesced(changes: Sequence[Change]) -> list[Change]:
     """Return one change per object, the latest, in the order of the latest ones.
 
-    Created and then modified is created.
+    Created and then modified is created. Created and then deleted is deleted: whoever listed the
+    objects in between has to hear of it, though the log never told of the creation.
     """
     kept: dict[Name, Change] = {}
     for change in changes:
-        earlier = kept.get(_name(change))
+        earlier = kept.get(change.name)
         if earlier is None or change.rev > earlier.rev:
-            kept.pop(_name(change), None)
-            kept[_name(change)] = _merged(earlier, change)
+            kept.pop(change.name, None)
+            kept[change.name] = _merged(earlier, change)
     return list(kept.values())
 
 
@@ -147,62 +189,10 @@ def _merged(earlier: Change | None, later: Change) -> Change:
     return later
 
 
-def _born(changes: Sequence[Change]) -> set[Name]:
-    """Objects that begin with their creation here."""
-    first: dict[Name, Change] = {}
-    for change in changes:
-        first.setdefault(_name(change), change)
-    return {name for name, change in first.items() if change.event is Event.CREATE}
-
-
-def _name(change: Change) -> Name:
-    return change.kind, change.id
-
-
 def _already_logged(codes: Sequence[str]) -> set[int]:
     """Positions of the changes whose head has got this revision or a later one."""
     return {n for n, code in enumerate(codes[2:]) if code == _FAILED}
 
 
-def _pk(account_id: str) -> str:
-    return f"A#{account_id}"
-
-
 def _unchanged(seq: int) -> tuple[str, Item | None]:
-    return ("seq = :c", _numbers(**{":c": seq})) if seq else ("attribute_not_exists(pk)", None)
-
-
-def _head_row(change: Change, seq: int, at: int) -> Item:
-    where = key(_pk(change.account_id), f"H#{change.kind}#{change.id}")
-    return where | _numbers(rev=change.rev, seq=seq, ttl=at + TTL_DAYS * _DAY)
-
-
-def _batch_row(account_id: str, changes: Sequence[Change], first: int, at: int) -> Item:
-    last = first + len(changes) - 1
-    entries = [[c.kind, c.id, c.event.value, c.rev, dict(c.attributes)] for c in changes]
-    where = key(_pk(account_id), f"D#{last:016d}")
-    facts = {"entries": {"S": json.dumps(entries, ensure_ascii=False, separators=(",", ":"))}}
-    return where | facts | _numbers(first=first, n=len(changes), at=at, ttl=at + TTL_DAYS * _DAY)
-
-
-def _deltas(account_id: str, row: Item) -> list[Delta]:
-    first, at = int(row["first"]["N"]), int(row["at"]["N"])
-    entries = enumerate(json.loads(row["entries"]["S"]), first)
-    return [Delta(seq=seq, at=at, change=_change(account_id, *entry)) for seq, entry in entries]
-
-
-def _change(
-    account_id: str, kind: str, id: str, event: str, rev: int, attributes: dict[str, str | int]
-) -> Change:
-    return Change(
-        account_id=account_id,
-        kind=kind,
-        id=id,
-        event=Event(event),
-        rev=rev,
-        attributes=tuple(attributes.items()),
-    )
-
-
-def _numbers(**values: int) -> Item:
-    return {name: {"N": str(value)} for name, value in values.items()}
+    return ("seq = :c", rows.numbers(**{":c": seq})) if seq else ("attribute_not_exists(pk)", None)

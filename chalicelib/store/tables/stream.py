@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.delta import Change, Event
+from chalicelib.domain.delta import KINDS, Change, Event
 from chalicelib.store.dynamo import Item
 from chalicelib.store.tables.rows import INTERNAL
 
 _TTL_SERVICE = "dynamodb.amazonaws.com"
-_MAIL = frozenset({"message", "thread", "folder", "file"})
+_MAIL = KINDS - {"account"}
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
@@ -35,6 +35,12 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     return _mail_change(kind, new, Event.MODIFY, int(new["rev"]["N"]))
 
 
+def change_to(row: Item) -> Change | None:
+    """Return the change that would tell of a row of `mail` as it is, None if it is no public object."""
+    kind = row.get("kind", {}).get("S")
+    return _mail_change(kind, row, Event.MODIFY, int(row["rev"]["N"])) if kind in _MAIL else None
+
+
 def logged(record: Mapping[str, Any]) -> tuple[str, int] | None:
     """Return the account and first sequence number of newly logged entries, None for other rows."""
     new = record["dynamodb"].get("NewImage")
@@ -48,12 +54,21 @@ def _removal(kind: str, old: Item) -> Change:
 
 
 def _mail_change(kind: str, row: Item, event: Event, rev: int) -> Change:
-    attributes: tuple[tuple[str, str | int], ...] = ()
-    if kind == "message":
-        attributes = (("thread_id", row["t"]["S"]), ("received_date", int(row["d"]["N"])))
     return Change(
-        account_id=row["acct"]["S"], kind=kind, id=row["id"]["S"], event=event, rev=rev, attributes=attributes
+        account_id=row["acct"]["S"],
+        kind=kind,
+        id=row["id"]["S"],
+        event=event,
+        rev=rev,
+        attributes=_facts(kind, row),
+        expires_at=int(row["ttl"]["N"]) if "ttl" in row else 0,
     )
+
+
+def _facts(kind: str, row: Item) -> tuple[tuple[str, str | int], ...]:
+    if kind != "message":
+        return ()
+    return ("thread_id", row["t"]["S"]), ("received_date", int(row["d"]["N"]))
 
 
 def _account_change(old: Item | None, new: Item | None) -> Change | None:

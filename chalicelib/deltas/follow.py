@@ -1,0 +1,150 @@
+"""Following an account's log: a batch at once, a batch as soon as there is one, or line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.clock import Deadline
+from chalicelib.deltas import feed
+from chalicelib.domain.delta import Delta
+from chalicelib.store.ports import DeltaLog
+
+POLL_SECONDS = 1.0
+"""Between two looks at the counter while nothing happens; one look is half a read unit."""
+
+BEAT_SECONDS = 4.0
+"""After so long without a line a stream sends an empty one: clients give up after 15 s, v2 promised 5."""
+
+MOST_BYTES = 3_000_000
+"""Of JSON in one batch: Lambda answers with at most 6 MB, and quoting the body may double it."""
+
+BEAT = b"\n"
+
+Line = tuple[int, dict[str, Any]]
+"""A delta as JSON with its sequence number."""
+
+Place = tuple[int, int]
+"""Sequence number and time of the last entry a client has been told of; time 0 if it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is shown of the entries up to `end`."""
+
+    shown: Sequence[Line]
+    end: Place
+
+    @property
+    def size(self) -> int:
+        """Bytes of JSON."""
+        return sum(len(json.dumps(one)) for _, one in self.shown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One account's log as one client wants to see it; `show` may leave deltas out."""
+
+    log: DeltaLog
+    account_id: str
+    limit: int
+    show: Callable[[Sequence[Delta]], list[Line]]
+    keep: feed.Keep | None = None
+    most_bytes: int = MOST_BYTES
+
+    def after(self, place: Place) -> Batch:
+        """Return what happened after a place, going on while there is nothing to show.
+
+        A batch that would be too large for one answer is cut. Raises CursorTooOld.
+        """
+        limit = self.limit
+        batch = self._page(place, limit)
+        while limit > 1 and batch.size > self.most_bytes:
+            limit = max(1, limit // 4)
+            batch = self._page(place, limit)
+        return batch
+
+    def _page(self, place: Place, limit: int) -> Batch:
+        for _ in range(feed.MAX_READS):
+            page = feed.page(self.log, self.account_id, place[0], limit, self.keep)
+            if page.end_seq == place[0]:
+                break
+            place = (page.end_seq, page.end_at)
+            shown = self.show(page.deltas)
+            if shown or not page.deltas:
+                return Batch(shown, place)
+        return Batch((), place)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for news, and how to wait: `pause` sleeps for so many seconds."""
+
+    until: Deadline
+    pause: Callable[[float], None]
+
+    def rest(self) -> None:
+        """Sleep until the next look at the counter, or until the end."""
+        self.pause(min(POLL_SECONDS, self.until.left()))
+
+
+def longpoll(wanted: Feed, place: Place, patience: Patience) -> Batch:
+    """Return the first batch that has something to show, or an empty one when the time is over.
+
+    Waiting costs one cheap read of the counter per POLL_SECONDS. Raises CursorTooOld.
+    """
+    batch = wanted.after(place)
+    while not batch.shown and not patience.until.passed():
+        patience.rest()
+        if wanted.log.peek(wanted.account_id) > batch.end[0]:
+            batch = wanted.after(batch.end)
+    return batch
+
+
+def lines(wanted: Feed, place: Place, patience: Patience, numbered: bool = False) -> Iterator[bytes]:
+    """Yield a line per delta as they happen, and an empty one before more than 5 s of silence.
+
+    Ends soon after the time is over; whoever has read a line goes on after its cursor. Waiting costs
+    what it costs in `longpoll`. Raises CursorTooOld.
+    """
+    yield BEAT
+    told, spoken = place[0], patience.until.now()
+    over = False
+    while not over:
+        over = patience.until.passed()
+        batch = wanted.after(place)
+        for one in in_order(batch.shown, told) if numbered else [one for _, one in batch.shown]:
+            yield _line(one)
+        if batch.shown:
+            told, spoken = batch.shown[-1][0], patience.until.now()
+        if batch.end != place:
+            place = batch.end
+        elif not over:
+            patience.rest()
+            _await_news(wanted, place[0], patience, spoken + BEAT_SECONDS)
+        if patience.until.now() >= spoken + BEAT_SECONDS:
+            yield BEAT
+            spoken = patience.until.now()
+
+
+def in_order(shown: Sequence[Line], after: int) -> list[dict[str, Any]]:
+    """Return the deltas with numbers a client can check: each covers the entries seq_after+1 to seq."""
+    befores = [after, *(seq for seq, _ in shown)]
+    return [
+        {**one, "seq": seq, "seq_after": before}
+        for (seq, one), before in zip(shown, befores[: len(shown)], strict=True)
+    ]
+
+
+def _await_news(wanted: Feed, seq: int, patience: Patience, latest: float) -> None:
+    """Wait until the log has moved on, the time is over or `latest` has come."""
+    while wanted.log.peek(wanted.account_id) <= seq:
+        if patience.until.passed() or patience.until.now() >= latest:
+            return
+        patience.rest()
+
+
+def _line(one: dict[str, Any]) -> bytes:
+    return json.dumps(one, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
