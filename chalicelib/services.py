@@ -78,7 +78,7 @@ class Services:
         return S3Blobs(self.settings)
 
     @cached_property
-    def log(self) -> ports.DeltaLog:
+    def log(self) -> ports.ChangeLog:
         """The delta log."""
         from chalicelib.store.tables.log import LogTable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +13,14 @@ from chalice.app import Request, Response
 
 from chalicelib.api import access, limits, routes, window
 from chalicelib.api.query import Query
-from chalicelib.clock import Deadline
+from chalicelib.clock import Clock, Deadline
 from chalicelib.deltas import follow
+from chalicelib.errors import ApiError
 from chalicelib.services import services
 
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _DEFAULT_SECONDS = 1800.0
+_LOOK_SECONDS = 60.0
 
 
 class Body:
@@ -75,4 +77,18 @@ def lines(request: Request, most_seconds: float | None = None) -> Body:
     stack = ExitStack()
     stack.enter_context(limits.waiting("streaming", account, seconds))
     patience = follow.Patience(Deadline.after(seconds), time.sleep)
-    return Body(follow.lines(wanted, place, patience, numbered), stack)
+    pieces = follow.lines(wanted, place, patience, numbered)
+    return Body(while_allowed(request, pieces, time.monotonic), stack)
+
+
+def while_allowed(request: Request, pieces: Iterable[bytes], now: Clock) -> Iterator[bytes]:
+    """Yield pieces until the request's credential is no longer good; it is looked at every minute."""
+    looked = now()
+    for piece in pieces:
+        if now() - looked >= _LOOK_SECONDS:
+            looked = now()
+            try:
+                access.account(request)
+            except ApiError:
+                return
+        yield piece

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.clock import Deadline
 from chalicelib.deltas import feed
 from chalicelib.domain.delta import Delta
-from chalicelib.store.ports import DeltaLog
+from chalicelib.store.ports import ChangeLog
 
 POLL_SECONDS = 1.0
 """Between two looks at the counter while nothing happens; one look is half a read unit."""
@@ -47,7 +47,7 @@ class Batch:
 class Feed:
     """One account's log as one client wants to see it; `show` may leave deltas out."""
 
-    log: DeltaLog
+    log: ChangeLog
     account_id: str
     limit: int
     show: Callable[[Sequence[Delta]], list[Line]]

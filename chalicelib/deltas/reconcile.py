@@ -15,7 +15,7 @@ from zlib import crc32
 
 from chalicelib.domain.account import Account
 from chalicelib.domain.delta import Change, Event
-from chalicelib.store.ports import Accounts, DeltaLog, Objects
+from chalicelib.store.ports import Accounts, ChangeLog, Objects
 
 STREAM_SECONDS = 600
 """What changed so recently is left to the stream."""
@@ -32,7 +32,7 @@ _ACCOUNT, _OBJECTS, _HEADS = "account", "objects ", "heads "
 class Desk:
     """What a reconciliation works with."""
 
-    log: DeltaLog
+    log: ChangeLog
     objects: Objects
     accounts: Accounts
 

@@ -163,17 +163,21 @@ class DeltaLog(Protocol):
     def head(self, account_id: str) -> tuple[int, int]:
         """Return the newest sequence number and its time (0, 0 for an empty log), strongly consistent."""
 
-    def peek(self, account_id: str) -> int:
-        """Return the newest sequence number, perhaps a moment late: half a read unit."""
-
-    def places(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Return `head` of several accounts; those with an empty log are absent."""
-
     def since(self, account_id: str, seq: int, limit: int) -> list[Delta]:
         """Return up to about `limit` entries after `seq`, in order, never past a hole.
 
         Raises CursorTooOld if entry seq+1 has been dropped already, or if this log never had `seq`.
         """
+
+
+class ChangeLog(DeltaLog, Protocol):
+    """The same log for those who wait for it, look back in it or repair it."""
+
+    def peek(self, account_id: str) -> int:
+        """Return the newest sequence number, perhaps a moment late: half a read unit."""
+
+    def places(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return `head` of several accounts; those with an empty log are absent."""
 
     def before(self, account_id: str, moment: int) -> tuple[int, int]:
         """Return the last entry logged at or before a moment and its time, (0, 0) if there is none.

@@ -118,7 +118,7 @@ class MemoryWebhooks:
 
 @dataclass
 class MemoryLog:
-    """The port DeltaLog; keeps every entry, and counts looks at the counter."""
+    """The port ChangeLog; keeps every entry, and counts looks at the counter."""
 
     entries: list[Delta] = field(default_factory=list)
     first: int = 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count, islice, repeat
 from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
+from chalice.app import Request
 from chalice.test import Client
 
 from app import app as APP
@@ -263,6 +265,15 @@ def test_a_stream_nobody_reads_on_gives_its_slot_back(here: MemoryServices, piec
     assert here.slots.held["streaming#acc"]
     body.close()
     assert not any(here.slots.held.values())
+
+
+def test_a_stream_ends_within_a_minute_when_its_token_is_revoked(here: MemoryServices) -> None:
+    seconds = count(0, 20)
+    request = Request(event(cursor=0))
+    pieces = streaming.while_allowed(request, repeat(b"\n"), lambda: float(next(seconds)))
+    assert len(list(islice(pieces, 10))) == 10
+    here.tokens.tokens.clear()
+    assert len(list(islice(pieces, 10))) < 4
 
 
 def test_mail_that_left_a_folder_is_deleted_for_who_follows_it(call: Call, here: MemoryServices) -> None:

@@ -14,7 +14,7 @@ from chalicelib.config import Settings
 from chalicelib.deltas import follow
 from chalicelib.deltas.follow import Feed, Line, Patience
 from chalicelib.domain.delta import Change, Delta, Event
-from chalicelib.store.ports import DeltaLog
+from chalicelib.store.ports import ChangeLog
 from chalicelib.store.tables.log import LogTable
 from tests.fakes.dynamo import MemoryDynamo
 from tests.fakes.services import MemoryLog
@@ -48,7 +48,7 @@ def shown(deltas: Sequence[Delta]) -> list[Line]:
     return [(d.seq, {"id": d.change.id}) for d in deltas if d.change.id != "vanished"]
 
 
-def feed(log: DeltaLog, limit: int = 100) -> Feed:
+def feed(log: ChangeLog, limit: int = 100) -> Feed:
     return Feed(log=log, account_id="a", limit=limit, show=shown, keep=lambda c: c.kind == "message")
 
 
