@@ -31,7 +31,7 @@ def apply_edits(event: SQSEvent) -> BatchFailures:
     return each_record(event.to_dict(), edits.run)
 
 
-@app.on_sqs_message(queue_arn=_QUEUE + "deliveries", batch_size=10)
+@app.on_sqs_message(queue_arn=_QUEUE + "deliveries", batch_size=1)
 def deliver(event: SQSEvent) -> BatchFailures:
     """Tell customers' endpoints."""
     return each_record(event.to_dict(), deliveries.run)

@@ -15,13 +15,18 @@ from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account
 from chalicelib.domain.delta import Change
+from chalicelib.domain.webhook import Webhook
 from chalicelib.store import ports
 
 if TYPE_CHECKING:
     from chalicelib.providers.base import Provider, Transport
+    from chalicelib.providers.http import Client
+    from chalicelib.providers.reach import Reach
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
     from chalicelib.sync.engine import Outcome, Workspace
+    from chalicelib.webhooks.deliver import Desk, Send
+    from chalicelib.webhooks.office import Office
 
 
 @dataclass
@@ -102,10 +107,17 @@ class Services:
 
     @cached_property
     def deliveries(self) -> ports.Deliveries:
-        """Notifications under way."""
+        """Lanes, notifications, wake-ups."""
         from chalicelib.store.tables.deliveries import DeliveryTable
 
         return DeliveryTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def circuits(self) -> ports.Circuits:
+        """How endpoints answer."""
+        from chalicelib.store.tables.circuits import CircuitTable
+
+        return CircuitTable(self.dynamodb, self.settings)
 
     @cached_property
     def polls(self) -> ports.Polls:
@@ -120,6 +132,75 @@ class Services:
         from chalicelib.store.queues import SqsQueues
 
         return SqsQueues(self.settings)
+
+    @cached_property
+    def web(self) -> Client:
+        """HTTP with hosts that customers name."""
+        from chalicelib.providers.http import Client
+
+        return Client(reach=self.reach)
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Which of the hosts that users name may be connected to."""
+        from chalicelib.providers.reach import Reach
+
+        return Reach(local=self.settings.local)
+
+    @cached_property
+    def send(self) -> Send:
+        """The way to endpoints."""
+        return self.web.post
+
+    @cached_property
+    def delivering(self) -> Desk:
+        """What delivering of notifications works with."""
+        import random
+        import time
+
+        from chalicelib.webhooks.deliver import Desk
+
+        return Desk(
+            webhooks=self.webhooks,
+            applications=self.applications,
+            deliveries=self.deliveries,
+            circuits=self.circuits,
+            log=self.log,
+            send=self.send,
+            jitter=random.SystemRandom().uniform,
+            now=time.time,
+        )
+
+    @cached_property
+    def office(self) -> Office:
+        """What an owner may ask about and do to endpoints."""
+        from chalicelib.webhooks.office import Office
+
+        return Office(desk=self.delivering, accounts=self.accounts, get=self.web.get)
+
+    def announce(self, account: Account, first_seq: int) -> None:
+        """Have every webhook of an account's application told of its log from there on."""
+        from chalicelib.webhooks import fanout
+
+        desk = fanout.Desk(
+            log=self.log, deliveries=self.deliveries, circuits=self.circuits, queues=self.queues
+        )
+        for webhook in self.webhooks.of_application(account.application_id):
+            fanout.tell(desk, webhook, account.id, first_seq=first_seq, now=int(self.delivering.now()))
+
+    def deliver(self, webhook: Webhook, lane_key: str, deadline: Deadline) -> None:
+        """Tell an endpoint what is left of a lane, or with no key look at all its lanes."""
+        from chalicelib.ids import random_id
+        from chalicelib.webhooks import deliver, rounds
+
+        if not lane_key:
+            rounds.go(
+                rounds.Desk(inner=self.delivering, queues=self.queues, start=random_id()), webhook, deadline
+            )
+            return
+        lane = self.deliveries.lane(webhook.id, lane_key)
+        if lane and (lane.replay or lane.epoch == webhook.activated_at):
+            deliver.work(self.delivering, webhook, lane, deadline)
 
     def provider(self, account: Account) -> Provider:
         """Connect to the account's mail server."""

@@ -2,6 +2,7 @@
 
 from chalicelib.api.accounts import accounts
 from chalicelib.api.connect import connect
+from chalicelib.api.deliveries import deliveries
 from chalicelib.api.deltas import deltas
 from chalicelib.api.files import files
 from chalicelib.api.folders import folders
@@ -11,5 +12,17 @@ from chalicelib.api.send import sending
 from chalicelib.api.threads import threads
 from chalicelib.api.webhooks import webhooks
 
-BLUEPRINTS = (accounts, connect, deltas, files, folders, management, messages, sending, threads, webhooks)
+BLUEPRINTS = (
+    accounts,
+    connect,
+    deliveries,
+    deltas,
+    files,
+    folders,
+    management,
+    messages,
+    sending,
+    threads,
+    webhooks,
+)
 BINARY_TYPES = ["message/rfc822", "application/octet-stream"]

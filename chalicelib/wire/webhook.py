@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.domain.webhook import TRIGGERS, Webhook
+from chalicelib.domain.webhook import ALIASES, TRIGGERS, Webhook
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
+
+DEFAULT_OVERLAP, LONGEST_OVERLAP = 86400, 7 * 86400
 
 
 def dump(webhook: Webhook) -> dict[str, Any]:
@@ -41,11 +43,19 @@ def state(body: read.Body, default: str | None = None) -> str:
     return value
 
 
+def overlap(body: read.Body) -> int:
+    """Read for how many seconds the secret before stays valid, a day by default. Raises InvalidRequest."""
+    value = body.get("overlap_seconds", DEFAULT_OVERLAP)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LONGEST_OVERLAP:
+        raise InvalidRequest(f"overlap_seconds must be a whole number up to {LONGEST_OVERLAP}")
+    return value
+
+
 def _triggers(body: read.Body) -> frozenset[str]:
     names = read.texts(body, "triggers")
     if not names:
         raise InvalidRequest("triggers must be a non-empty array of trigger names")
-    unknown = sorted(set(names) - TRIGGERS)
+    unknown = sorted(set(names) - TRIGGERS - ALIASES.keys())
     if unknown:
         known = ", ".join(sorted(TRIGGERS))
         raise InvalidRequest(f"Unknown triggers: {', '.join(unknown)[:200]}. Known are: {known}")
