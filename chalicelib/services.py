@@ -148,8 +148,8 @@ class Services:
         return Reach(local=self.settings.local)
 
     @cached_property
-    def send(self) -> Send:
-        """The way to endpoints."""
+    def post(self) -> Send:
+        """The way to webhook endpoints."""
         return self.web.post
 
     @cached_property
@@ -166,7 +166,7 @@ class Services:
             deliveries=self.deliveries,
             circuits=self.circuits,
             log=self.log,
-            send=self.send,
+            send=self.post,
             jitter=random.SystemRandom().uniform,
             now=time.time,
         )
@@ -206,13 +206,13 @@ class Services:
         """Connect to the account's mail server."""
         from chalicelib.providers import registry
 
-        return registry.provider(account.provider, self.accounts.settings(account.id))
+        return registry.provider(account.provider, self.accounts.settings(account.id), self.reach)
 
     def transport(self, account: Account) -> Transport:
         """Return the account's way to send."""
         from chalicelib.providers import registry
 
-        return registry.transport(account.provider, self.accounts.settings(account.id))
+        return registry.transport(account.provider, self.accounts.settings(account.id), self.reach)
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chalicelib.clock import Deadline
 from chalicelib.errors import ProviderError
 
 Resolve = Callable[[str, int], list[str]]
@@ -84,6 +85,22 @@ class Reach:
         if not all(is_public(ip) for ip in ips):
             raise Refused(f"The host {host} has an address that is not public.", step="tcp")
         return found[:_MOST_ADDRESSES]
+
+    def connect(self, host: str, port: int, ports: frozenset[int], seconds: float) -> socket.socket:
+        """Return a connection to the first checked address that answers in time.
+
+        Raises Refused, or ProviderError with the step that failed (dns, tcp).
+        """
+        deadline = Deadline.after(seconds)
+        failure: OSError = TimeoutError("timed out")
+        for address in self.addresses(host, port, ports):
+            if deadline.passed():
+                break
+            try:
+                return socket.create_connection((address, port), timeout=deadline.left())
+            except OSError as error:
+                failure = error
+        raise ProviderError(f"{host}:{port}: {failure}", step="tcp") from failure
 
     def _resolved(self, host: str, port: int) -> list[str]:
         """Resolve with a time limit of our own: the system's may be far longer."""

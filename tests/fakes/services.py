@@ -238,7 +238,8 @@ class MemoryServices:
     office = Services.office
     announce = Services.announce
     deliver = Services.deliver
-    send = Services.send
+    post = Services.post
+    reach = Services.reach
 
     def provider(self, account: Account) -> Any:
         return self.server
