@@ -310,6 +310,15 @@ class Deliveries(Protocol):
     def queued(self, wakes: Sequence[tuple[int, Wake]]) -> None:
         """Forget wake-ups that are in the queue."""
 
+    def wait(self, wake: Wake) -> None:
+        """Note that a lane found no slot."""
+
+    def next_waiting(self, webhook_id: str) -> str | None:
+        """Return the key of a lane that waits for a slot, and have it wait no longer."""
+
+    def stop_waiting(self, webhook_id: str) -> None:
+        """Have no lane of an endpoint wait any longer."""
+
     def forget(self, webhook_id: str) -> None:
         """Remove every lane of an endpoint; its ledger expires by itself."""
 

@@ -73,24 +73,52 @@ class Call:
 
 
 def work(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> None:
-    """Tell an endpoint what is left of a lane, as far as it may be called and takes it."""
+    """Tell an endpoint what is left of a lane, as far as it may be called and takes it.
+
+    Then lanes are worked that found no slot meanwhile.
+    """
+    following: Lane | None = lane
+    while following and _work_one(desk, webhook, following, deadline):
+        key = None if deadline.passed() else desk.deliveries.next_waiting(webhook.id)
+        following = desk.deliveries.lane(webhook.id, key) if key else None
+
+
+def _work_one(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> bool:
+    """Work a lane; tell whether the endpoint is well and others may follow."""
     now = int(desk.now())
     circuit = desk.circuits.get(webhook.id)
     if webhook.state not in TOLD_STATES or circuit.resting(now):
-        return
-    slot = desk.circuits.enter(webhook.id, circuit, now, now + HELD_SECONDS)
-    if slot is None:  # rounded up, so that all who wait share one wake-up of the endpoint
-        wake_endpoint(desk.deliveries, webhook, now - now % BUSY_SECONDS + BUSY_SECONDS)
-        return
-    call: Call | None = Call(slot, circuit)
+        return False
+    slot = _slot(desk, webhook, lane, circuit, now)
+    if slot is None:
+        return False
     going: Lane | None = lane
+    call = Call(slot, circuit)
     try:
-        while going and call and not deadline.passed():
+        while going and not deadline.passed():
             going, call = _step(desk, webhook, going, call)
     finally:
         desk.circuits.leave(webhook.id, slot)
-    if going and call:
+    if going:
         desk.deliveries.schedule(_wake(going), int(desk.now()))
+    return not call.circuit.streak
+
+
+def _slot(desk: Desk, webhook: Webhook, lane: Lane, circuit: Circuit, now: int) -> int | None:
+    """Take a slot, or have the lane wait for one.
+
+    Whoever leaves a slot looks for waiting lanes afterwards, so after entering the wait we must look
+    for a slot once more. The endpoint's wake-up is the safety net; its time is rounded up, so that
+    all who wait share one.
+    """
+    slot = desk.circuits.enter(webhook.id, circuit, now, now + HELD_SECONDS)
+    if slot is not None:
+        return slot
+    wake_endpoint(desk.deliveries, webhook, now - now % BUSY_SECONDS + BUSY_SECONDS)
+    if circuit.streak:  # out of order: whoever it accepts something from makes the round
+        return None
+    desk.deliveries.wait(_wake(lane))
+    return desk.circuits.enter(webhook.id, desk.circuits.get(webhook.id), now, now + HELD_SECONDS)
 
 
 def wake_endpoint(deliveries: Deliveries, webhook: Webhook, at: int) -> None:
@@ -117,25 +145,24 @@ def post(desk: Desk, webhook: Webhook, body: bytes, id: str) -> Reply:
     return Reply(attempt, answer.retry_after)
 
 
-def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call | None]:
-    """Send one notification; return the lane and the call to go on with, None to stop."""
+def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call]:
+    """Send one notification; return the lane to go on with (None to stop) and the call as it is now."""
     lane, delivery, entries = _next(desk, webhook, lane)
     if delivery is None:
-        return None, None
+        return None, call
     if not entries:  # dropped by the log, or asked for by nobody any more
         return _settled(desk, lane, replace(delivery, state="failed")), call
     reply = post(desk, webhook, payload.build(entries), delivery.notification_id)
-    circuit = _note(desk, webhook, call, reply)
+    call = Call(call.slot, _note(desk, webhook, call, reply))
     attempts = (*delivery.attempts, reply.attempt)[-KEPT_ATTEMPTS:]
     delivery = replace(delivery, attempts=attempts)
     if reply.refused:
         _switch(desk, webhook, "failed", f"The address is not called: {reply.attempt.error}")
         _settled(desk, lane, replace(delivery, state="failed"))
-        return None, None
-    followed = _follow(desk, webhook, lane, delivery, reply, circuit)
-    if _judged(desk, webhook, circuit) not in TOLD_STATES:
-        return None, None
-    return followed, Call(call.slot, circuit)
+        return None, call
+    followed = _follow(desk, webhook, lane, delivery, reply, call.circuit)
+    told = _judged(desk, webhook, call.circuit) in TOLD_STATES
+    return (followed if told else None), call
 
 
 def _next(desk: Desk, webhook: Webhook, lane: Lane) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
@@ -191,6 +218,7 @@ def _note(desk: Desk, webhook: Webhook, call: Call, reply: Reply) -> Circuit:
     if not accepted and call.circuit.streak + 1 >= TROUBLED:
         rest = now + retry.wait(retry.PROBE_SECONDS, reply.retry_after, desk.jitter)
         wake_endpoint(desk.deliveries, webhook, rest)  # first: a rest that nobody ends would last
+        desk.deliveries.stop_waiting(webhook.id)  # the round after a recovery takes all lanes
     elif accepted and call.circuit.broken:
         wake_endpoint(desk.deliveries, webhook, now)
     return desk.circuits.note(webhook.id, call.slot, accepted, now, rest, now + HELD_SECONDS)

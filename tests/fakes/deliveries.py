@@ -21,6 +21,7 @@ class MemoryDeliveries:
     all_lanes: dict[tuple[str, str], Lane] = field(default_factory=dict)
     rows: dict[tuple[str, str], Delivery] = field(default_factory=dict)
     wakes: dict[tuple[int, Wake], None] = field(default_factory=dict)
+    waits: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def lane(self, webhook_id: str, key: str) -> Lane | None:
         return self.all_lanes.get((webhook_id, key))
@@ -81,6 +82,19 @@ class MemoryDeliveries:
     def queued(self, wakes: Sequence[tuple[int, Wake]]) -> None:
         for pair in wakes:
             self.wakes.pop(pair, None)
+
+    def wait(self, wake: Wake) -> None:
+        self.waits[wake.webhook_id, wake.lane] = None
+
+    def next_waiting(self, webhook_id: str) -> str | None:
+        found = next((key for key in self.waits if key[0] == webhook_id), None)
+        if found:
+            del self.waits[found]
+        return found[1] if found else None
+
+    def stop_waiting(self, webhook_id: str) -> None:
+        while self.next_waiting(webhook_id):
+            pass
 
     def forget(self, webhook_id: str) -> None:
         for key in [key for key in self.all_lanes if key[0] == webhook_id]:

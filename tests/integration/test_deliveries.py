@@ -146,6 +146,17 @@ def test_wake_ups_come_at_their_time_and_the_same_one_once(table: Deliveries) ->
     assert len(table.due(NOW + 19)) == 10
 
 
+def test_lanes_that_wait_are_taken_one_by_one(table: Deliveries) -> None:
+    for lane in ("acc1", "acc2", "acc1", "acc1#r"):
+        table.wait(Wake(webhook_id="w", application_id="p", lane=lane))
+    assert sorted(str(table.next_waiting("w")) for _ in range(2)) in (["acc1", "acc1#r"], ["acc1", "acc2"])
+    table.stop_waiting("other")
+    assert table.next_waiting("w") and table.next_waiting("w") is None
+    table.wait(Wake(webhook_id="w", application_id="p", lane="acc1"))
+    table.stop_waiting("w")
+    assert table.next_waiting("w") is None
+
+
 def test_the_ledger_ends_after_14_days_and_ids_of_others_are_unknown() -> None:
     with deployment() as settings:
         clock = [float(NOW)]

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - tables of cases
+# ruff: noqa: E501, RUF001 - tables of cases
 """No address of our own network is ever connected to, whoever names it and however it is written.
 
 Python reports every `connect` to an audit hook before it is made; here each is written down and

@@ -10,6 +10,7 @@ from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import outages
 from chalicelib.errors import ProviderError
 from chalicelib.providers.http import Answer, Refused
+from chalicelib.store.ports import Wake
 from chalicelib.webhooks import deliver, endpoint, health
 from tests.fakes.world import START, World, answers, dead, down_until, hook, message
 
@@ -209,6 +210,35 @@ def test_lanes_that_found_no_slot_are_worked_later(world: World) -> None:
     assert len(world.deliveries.wakes) == 1
     world.run(30)
     assert sorted(world.ids("w")) == sorted(many(30))
+
+
+def test_lanes_that_found_no_slot_are_worked_by_whoever_leaves_one(world: World) -> None:
+    nested: list[str] = []
+
+    def busy(now: int) -> Answer:
+        if not nested:  # while this call is under way, the other lanes' messages are handled
+            nested.append("once")
+            for slot in range(1, 4):
+                world.circuits.enter("w", Circuit(slots=dict.fromkeys(range(slot), now + 9)), now, now + 9)
+            world.work()
+        return Answer(200, b"")
+
+    world.add(hook("w"), busy)
+    for n in range(12):
+        logged(world, [f"m{n}"], account=f"a{n:02d}")
+    world.handle(world.queues.sent.pop(0)[1])
+    assert sorted(world.ids("w")) == sorted(many(12))
+    assert world.deliveries.waits == {}
+
+
+def test_nobody_waits_for_an_endpoint_that_is_out_of_order(world: World) -> None:
+    world.add(hook("w"), dead)
+    for n in range(12):
+        logged(world, [f"m{n}"], account=f"a{n:02d}")
+        world.deliveries.wait(Wake(webhook_id="w", application_id="app", lane=f"a{n:02d}"))
+    world.run()
+    assert world.circuits.get("w").broken
+    assert world.deliveries.waits == {} and len(world.deliveries.rows) == 5
 
 
 def test_a_round_asks_for_a_hundred_lanes_and_comes_again(world: World) -> None:

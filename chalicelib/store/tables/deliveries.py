@@ -128,6 +128,27 @@ class DeliveryTable:
         """Forget wake-ups that are in the queue."""
         self._table.write_many(deletes=[_due_key(at, wake) for at, wake in wakes])
 
+    def wait(self, wake: Wake) -> None:
+        """Note that a lane found no slot."""
+        ttl = {"ttl": {"N": str(int(self._now()) + _DAY)}}
+        self._table.write_many([key(_waiting_pk(wake.webhook_id), wake.lane) | ttl])
+
+    def next_waiting(self, webhook_id: str) -> str | None:
+        """Return the key of a lane that waits for a slot, and have it wait no longer."""
+        pk = _waiting_pk(webhook_id)
+        found = next(self._table.pages(pk, limits=[1]))
+        if not found:
+            return None
+        lane: str = found[0]["sk"]["S"]
+        self._table.write_many(deletes=[(pk, lane)])
+        return lane
+
+    def stop_waiting(self, webhook_id: str) -> None:
+        """Have no lane of an endpoint wait any longer."""
+        pk = _waiting_pk(webhook_id)
+        for page in self._table.pages(pk, limits=[_PAGE]):
+            self._table.write_many(deletes=[(pk, row["sk"]["S"]) for row in page])
+
     def forget(self, webhook_id: str) -> None:
         """Remove every lane of an endpoint; its ledger expires by itself."""
         self._table.write_many(deletes=[(_lanes_pk(webhook_id), lane.key) for lane in self.lanes(webhook_id)])
@@ -181,6 +202,10 @@ def _lanes_pk(webhook_id: str) -> str:
 
 def _ledger_pk(webhook_id: str, day: int) -> str:
     return f"WH#{webhook_id}#{day}"
+
+
+def _waiting_pk(webhook_id: str) -> str:
+    return f"WAIT#{webhook_id}"
 
 
 def _due_pk(shard: int) -> str:
