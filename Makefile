@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test demo bench fix clean environment servers
+.PHONY: run test kill-test sdk-test storm-test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -29,6 +29,13 @@ test: environment servers ## what CI runs
 
 kill-test: environment servers ## twenty kills of the sync worker in a first sync of 2,000 messages
 	POSTERN_KILL_MESSAGES=2000 POSTERN_KILLS=20 $(BIN)/pytest -q tests/e2e/test_kill.py
+
+sdk-test: environment ## signatures verified by Node's official SDK too (needs npm)
+	npm install --silent --no-audit --no-fund --prefix .local/sdk nylas@6.11.1
+	$(BIN)/pytest -q -rs tests/unit/test_sdk_signatures.py
+
+storm-test: environment ## 20,000 changes with one endpoint hanging and one dead
+	POSTERN_STORM_CHANGES=20000 $(BIN)/pytest -q -s tests/e2e/test_storm.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench
