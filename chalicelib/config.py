@@ -24,6 +24,7 @@ class Settings:
     raw_days: int = 7
     local: bool = False
     sync_seconds: float = 90.0
+    webhook_destinations: frozenset[str] = frozenset()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -31,7 +32,8 @@ class Settings:
 
         POSTERN_TABLE_PREFIX, POSTERN_BUCKET, POSTERN_KEY_ID and POSTERN_PEPPER are required;
         POSTERN_QUEUE_<NAME> names the URL of the queue <name> in lower case;
-        POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything.
+        POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything;
+        POSTERN_WEBHOOK_DESTINATIONS lists the ARNs of queues and event buses webhooks may write to.
         """
         env = os.environ if env is None else env
         prefix = "POSTERN_QUEUE_"
@@ -47,4 +49,9 @@ class Settings:
             raw_days=int(env.get("POSTERN_RAW_DAYS", "7")),
             local=env.get("POSTERN_LOCAL") == "1",
             sync_seconds=float(env.get("POSTERN_SYNC_SECONDS", "90")),
+            webhook_destinations=_listed(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
         )
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())

@@ -19,9 +19,11 @@ from chalicelib.domain.webhook import Webhook
 from chalicelib.store import ports
 
 if TYPE_CHECKING:
+    from chalicelib.domain.answer import Answer
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.providers.http import Client
     from chalicelib.providers.reach import Reach
+    from chalicelib.store.destinations import AwsDestinations
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
     from chalicelib.sync.engine import Outcome, Workspace
@@ -149,8 +151,21 @@ class Services:
 
     @cached_property
     def post(self) -> Send:
-        """The way to webhook endpoints."""
-        return self.web.post
+        """The way to webhook endpoints: HTTP, and by the scheme of their URL queues and event buses."""
+        from chalicelib.domain.destination import SCHEMES
+
+        def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+            aws = url.partition(":")[0] in SCHEMES
+            return (self.destinations if aws else self.web).post(url, body, headers)
+
+        return send
+
+    @cached_property
+    def destinations(self) -> AwsDestinations:
+        """Queues and event buses of customers."""
+        from chalicelib.store.destinations import AwsDestinations
+
+        return AwsDestinations(self.settings)
 
     @cached_property
     def delivering(self) -> Desk:

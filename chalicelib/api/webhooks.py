@@ -32,7 +32,10 @@ def create_webhook(client_id: str) -> Any:
     """Create a webhook; an active one must answer the challenge first."""
     application = access.application(webhooks.current_request, client_id)
     body = read.parse(webhooks.current_request.raw_body)
-    wanted = wire.load(body, random_id(), application.id, plain_http=services().settings.local)
+    settings = services().settings
+    wanted = wire.load(
+        body, random_id(), application.id, settings.local, destinations=settings.webhook_destinations
+    )
     return wire.dump(services().office.create(wanted))
 
 

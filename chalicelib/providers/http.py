@@ -10,21 +10,12 @@ from importlib import import_module
 from urllib.parse import SplitResult, urlsplit
 
 from chalicelib.clock import Deadline
-from chalicelib.providers.reach import PUBLIC, WEB_PORTS, Reach, Refused, host_name
-
-__all__ = ["Answer", "Client", "Refused", "Target", "retry_after"]
+from chalicelib.domain.answer import Answer
+from chalicelib.errors import Refused
+from chalicelib.providers.reach import PUBLIC, WEB_PORTS, Reach, host_name
 
 TIMEOUT = 10.0
 _LONGEST_URL = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the other side said; `body` holds its first 64 KB, `retry_after` seconds if it named any."""
-
-    status: int
-    body: bytes
-    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

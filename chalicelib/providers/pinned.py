@@ -13,8 +13,9 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from chalicelib.clock import Deadline
+from chalicelib.domain.answer import Answer
 from chalicelib.errors import ProviderError
-from chalicelib.providers.http import Answer, Target, retry_after
+from chalicelib.providers.http import Target, retry_after
 
 MAX_ANSWER = 64 * 1024
 CONNECT_SECONDS = 3.0

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.clock import Deadline
-from chalicelib.errors import ProviderError
+from chalicelib.errors import ProviderError, Refused
 
 Resolve = Callable[[str, int], list[str]]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -46,10 +46,6 @@ _ISATAP = (0x00005EFE, 0x02005EFE)
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
-
-
-class Refused(ProviderError):
-    """The address is not one we talk to; trying again will not help."""
 
 
 def resolve(host: str, port: int) -> list[str]:

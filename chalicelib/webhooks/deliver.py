@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from chalicelib.clock import Clock, Deadline
+from chalicelib.domain.answer import Answer
 from chalicelib.domain.circuit import TROUBLED, Circuit
 from chalicelib.domain.delivery import Attempt, Delivery
 from chalicelib.domain.delta import Delta
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import TOLD_STATES, Webhook, in_state
-from chalicelib.errors import CursorTooOld, ProviderError
-from chalicelib.providers.http import Answer, Refused
+from chalicelib.errors import CursorTooOld, ProviderError, Refused
 from chalicelib.store.ports import Applications, Circuits, Deliveries, DeltaLog, Wake, Webhooks
 from chalicelib.webhooks import health, payload, planning, retry, signature
 from chalicelib.webhooks.retry import Step

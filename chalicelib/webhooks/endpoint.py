@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from chalicelib.domain.answer import Answer
 from chalicelib.domain.webhook import TOLD_STATES, Webhook, in_state
 from chalicelib.errors import Conflict, InvalidRequest, ProviderError
-from chalicelib.providers.http import Answer
 from chalicelib.store.ports import Circuits, Deliveries, Webhooks
 from chalicelib.webhooks import deliver
 

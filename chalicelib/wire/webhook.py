@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
+from chalicelib.domain.destination import SCHEMES, allowed, of_url
 from chalicelib.domain.webhook import ALIASES, TRIGGERS, Webhook
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
@@ -24,12 +26,18 @@ def dump(webhook: Webhook) -> dict[str, Any]:
     }
 
 
-def load(body: read.Body, id: str, application_id: str, plain_http: bool) -> Webhook:
-    """Read a new webhook. Raises InvalidRequest; http is taken only where `plain_http` says so."""
+def load(
+    body: read.Body, id: str, application_id: str, plain_http: bool, destinations: Collection[str] = ()
+) -> Webhook:
+    """Read a new webhook. Raises InvalidRequest.
+
+    http is taken only where `plain_http` says so, queues and event buses only if `destinations` lists
+    their ARNs.
+    """
     return Webhook(
         id=id,
         application_id=application_id,
-        callback_url=_url(read.required(body, "callback_url"), plain_http),
+        callback_url=_callback(read.required(body, "callback_url"), plain_http, destinations),
         triggers=_triggers(body),
         state=state(body, default="active"),
     )
@@ -60,6 +68,19 @@ def _triggers(body: read.Body) -> frozenset[str]:
         known = ", ".join(sorted(TRIGGERS))
         raise InvalidRequest(f"Unknown triggers: {', '.join(unknown)[:200]}. Known are: {known}")
     return frozenset(names)
+
+
+def _callback(url: str, plain_http: bool, destinations: Collection[str]) -> str:
+    if not url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
+        return _url(url, plain_http)
+    destination = of_url(url)
+    if destination is None:
+        raise InvalidRequest(
+            "callback_url must be sqs://<region>/<account>/<queue> or events://<region>/<account>/<bus>"
+        )
+    if not allowed(destination, destinations):
+        raise InvalidRequest("callback_url is not among the destinations this deployment may write to")
+    return url
 
 
 def _url(url: str, plain_http: bool) -> str:

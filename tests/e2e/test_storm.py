@@ -47,7 +47,6 @@ class Endpoint:
 
     hangs: bool = False
     received: dict[str, float] = field(default_factory=dict)
-    posts: int = 0
     released: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -59,8 +58,8 @@ class Endpoint:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                endpoint.take(body)
-                self._answer(b"")
+                if endpoint.take(body):
+                    self._answer(b"")
 
             def _answer(self, body: bytes) -> None:
                 self.send_response(200)
@@ -76,14 +75,15 @@ class Endpoint:
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def take(self, body: bytes) -> None:
-        self.posts += 1
+    def take(self, body: bytes) -> bool:
+        """Keep a notification; tell whether to answer."""
         if self.hangs:
             self.released.wait(60)
-            return
+            return False
         now = time.monotonic()
         for delta in json.loads(body)["deltas"]:
             self.received.setdefault(delta["object_data"]["id"], now)
+        return True
 
     def close(self) -> None:
         self.released.set()

@@ -239,6 +239,7 @@ class MemoryServices:
     announce = Services.announce
     deliver = Services.deliver
     post = Services.post
+    destinations = Services.destinations
     reach = Services.reach
 
     def provider(self, account: Account) -> Any:

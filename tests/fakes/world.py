@@ -9,10 +9,10 @@ from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Application
+from chalicelib.domain.answer import Answer
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import ProviderError
-from chalicelib.providers.http import Answer
 from chalicelib.webhooks import deliver, endpoint, fanout, rounds
 from tests.fakes.deliveries import AccountLogs, MemoryCircuits, MemoryDeliveries
 from tests.fakes.services import MemoryApplications, MemoryQueues, MemoryWebhooks

@@ -21,11 +21,11 @@ import pytest
 import trustme
 
 from chalicelib.domain.account import MailSettings, Server
-from chalicelib.errors import ProviderError, SendFailed
+from chalicelib.errors import ProviderError, Refused, SendFailed
 from chalicelib.providers import http
 from chalicelib.providers.http import retry_after
 from chalicelib.providers.imap.session import open_session
-from chalicelib.providers.reach import MAIL_PORTS, Reach, Refused
+from chalicelib.providers.reach import MAIL_PORTS, Reach
 from chalicelib.providers.smtp import SmtpTransport
 
 PUBLIC_V4, PUBLIC_V6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"

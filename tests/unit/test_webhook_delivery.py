@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.answer import Answer
 from chalicelib.domain.circuit import Circuit
 from chalicelib.domain.delta import Event
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import outages
-from chalicelib.errors import ProviderError
-from chalicelib.providers.http import Answer, Refused
+from chalicelib.errors import ProviderError, Refused
 from chalicelib.store.ports import Wake
 from chalicelib.webhooks import deliver, endpoint, health
 from tests.fakes.world import START, World, answers, dead, down_until, hook, message

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.answer import Answer
 from chalicelib.domain.delta import Change, Delta, Event
 from chalicelib.domain.webhook import TRIGGERS, trigger_of
 from chalicelib.providers import http
-from chalicelib.providers.http import Answer
 from chalicelib.providers.reach import Reach
 from chalicelib.webhooks import endpoint, payload, planning, signature
 from tests.fakes.world import hook
