@@ -18,14 +18,16 @@ class Circuit:
     """Statistics of one endpoint.
 
     `minutes` maps a minute (Unix time / 60) to attempts and failures; `streak` counts failures since
-    the last success, the first of them at `failing_since`; nothing is sent before `open_until`;
-    `slots` maps the numbers of calls under way to the Unix time at which each is given up.
+    the last success, the first of them at `failing_since`, the last on the lane `probe`; nothing is
+    sent before `open_until`; `slots` maps the numbers of calls under way to the Unix time at which
+    each is given up.
     """
 
     minutes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     streak: int = 0
     failing_since: int = 0
     open_until: int = 0
+    probe: str = ""
     slots: Mapping[int, int] = field(default_factory=dict)
 
     @property

@@ -332,8 +332,11 @@ class Circuits(Protocol):
     def enter(self, webhook_id: str, seen: Circuit, now: int, until: int) -> int | None:
         """Take a slot until a time; None if the endpoint has enough calls under way."""
 
-    def note(self, webhook_id: str, slot: int, accepted: bool, now: int, rest: int, until: int) -> Circuit:
-        """Count an attempt and prolong the slot; `rest` (0: none) is when the next one may be made."""
+    def accepted(self, webhook_id: str, slot: int, now: int, until: int) -> Circuit:
+        """Count a success and prolong the slot."""
+
+    def refused(self, webhook_id: str, slot: int, now: int, until: int, rest: int, lane: str) -> Circuit:
+        """Count a failure and prolong the slot; `rest` (0: none) is when the next call may be made."""
 
     def leave(self, webhook_id: str, slot: int) -> None:
         """Give a slot back."""

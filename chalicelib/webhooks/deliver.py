@@ -87,7 +87,7 @@ def _work_one(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> b
     """Work a lane; tell whether the endpoint is well and others may follow."""
     now = int(desk.now())
     circuit = desk.circuits.get(webhook.id)
-    if webhook.state not in TOLD_STATES or circuit.resting(now):
+    if webhook.state not in TOLD_STATES or circuit.resting(now) or _probed_by_another(desk, lane, circuit):
         return False
     slot = _slot(desk, webhook, lane, circuit, now)
     if slot is None:
@@ -102,6 +102,17 @@ def _work_one(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> b
     if going:
         desk.deliveries.schedule(_wake(going), int(desk.now()))
     return not call.circuit.streak
+
+
+def _probed_by_another(desk: Desk, lane: Lane, circuit: Circuit) -> bool:
+    """Tell whether the endpoint is out of order and another lane has a delivery to find out with.
+
+    So an endpoint that is down has as many deliveries begun as it had when it went down.
+    """
+    if not circuit.broken or lane.key == circuit.probe:
+        return False
+    probe = desk.deliveries.lane(lane.webhook_id, circuit.probe)
+    return probe is not None and bool(probe.open)
 
 
 def _slot(desk: Desk, webhook: Webhook, lane: Lane, circuit: Circuit, now: int) -> int | None:
@@ -153,7 +164,7 @@ def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | 
     if not entries:  # dropped by the log, or asked for by nobody any more
         return _settled(desk, lane, replace(delivery, state="failed")), call
     reply = post(desk, webhook, payload.build(entries), delivery.notification_id)
-    call = Call(call.slot, _note(desk, webhook, call, reply))
+    call = Call(call.slot, _note(desk, webhook, lane, call, reply))
     attempts = (*delivery.attempts, reply.attempt)[-KEPT_ATTEMPTS:]
     delivery = replace(delivery, attempts=attempts)
     if reply.refused:
@@ -210,18 +221,20 @@ def _begin(
     return lane, None, ()
 
 
-def _note(desk: Desk, webhook: Webhook, call: Call, reply: Reply) -> Circuit:
-    """Count an attempt; after too many failures in a row the endpoint rests until its next probe."""
+def _note(desk: Desk, webhook: Webhook, lane: Lane, call: Call, reply: Reply) -> Circuit:
+    """Count an attempt; after too many failures in a row the endpoint rests until this lane's next probe."""
     now = int(desk.now())
-    accepted = reply.attempt.accepted
+    until = now + HELD_SECONDS
+    if reply.attempt.accepted:
+        if call.circuit.broken:
+            wake_endpoint(desk.deliveries, webhook, now)
+        return desk.circuits.accepted(webhook.id, call.slot, now, until)
     rest = 0
-    if not accepted and call.circuit.streak + 1 >= TROUBLED:
+    if call.circuit.streak + 1 >= TROUBLED:
         rest = now + retry.wait(retry.PROBE_SECONDS, reply.retry_after, desk.jitter)
-        wake_endpoint(desk.deliveries, webhook, rest)  # first: a rest that nobody ends would last
+        desk.deliveries.schedule(_wake(lane), rest)  # first: a rest that nobody ends would last
         desk.deliveries.stop_waiting(webhook.id)  # the round after a recovery takes all lanes
-    elif accepted and call.circuit.broken:
-        wake_endpoint(desk.deliveries, webhook, now)
-    return desk.circuits.note(webhook.id, call.slot, accepted, now, rest, now + HELD_SECONDS)
+    return desk.circuits.refused(webhook.id, call.slot, now, until, rest, lane.key)
 
 
 def _follow(

@@ -6,13 +6,15 @@ at a random lane, so that none waits behind the same others every time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import TOLD_STATES, Webhook
 from chalicelib.store.ports import Queues, Wake
-from chalicelib.webhooks import deliver, fanout
+from chalicelib.webhooks import deliver, fanout, planning
 
 MOST_LANES = 100
 
@@ -27,26 +29,40 @@ class Desk:
 
 
 def go(desk: Desk, webhook: Webhook, deadline: Deadline) -> None:
-    """Ask for every lane that is behind; an endpoint out of order gets one probe from the first."""
-    inner, now = desk.inner, int(desk.inner.now())
-    circuit = inner.circuits.get(webhook.id)
-    if webhook.state not in TOLD_STATES or circuit.resting(now):
+    """Ask for every lane that is behind; an endpoint out of order must take one notification first."""
+    inner = desk.inner
+    if webhook.state not in TOLD_STATES or not _is_well(desk, webhook, deadline):
         return
-    behind: list[Lane] = []
-    for stored in inner.deliveries.lanes(webhook.id, desk.start):
-        lane = _current(inner, webhook, stored)
-        if not _is_behind(inner, lane):
-            continue
-        if circuit.broken:
-            deliver.work(inner, webhook, lane, deadline)
-            circuit = inner.circuits.get(webhook.id)
-        else:
-            behind.append(lane)
-        if circuit.resting(now) or len(behind) == MOST_LANES or deadline.passed():
-            break
-    _ask(desk, webhook, behind)
-    if len(behind) == MOST_LANES or deadline.passed():
-        deliver.wake_endpoint(inner.deliveries, webhook, now + deliver.BUSY_SECONDS)
+    lanes = list(islice(_behind(desk, webhook, deadline), MOST_LANES))
+    _ask(desk, webhook, lanes)
+    if len(lanes) == MOST_LANES or deadline.passed():
+        deliver.wake_endpoint(inner.deliveries, webhook, int(inner.now()) + deliver.BUSY_SECONDS)
+
+
+def _is_well(desk: Desk, webhook: Webhook, deadline: Deadline) -> bool:
+    """Tell whether the endpoint takes anything; if it was out of order, find out unless it still rests."""
+    inner = desk.inner
+    circuit = inner.circuits.get(webhook.id)
+    if not circuit.broken:
+        return True
+    probe = inner.deliveries.lane(webhook.id, circuit.probe)
+    for lane in chain([probe] if probe else [], _behind(desk, webhook, deadline)):
+        if circuit.resting(int(inner.now())):
+            return False
+        deliver.work(inner, webhook, lane, deadline)
+        circuit = inner.circuits.get(webhook.id)
+        if not circuit.broken:
+            return True
+    return False
+
+
+def _behind(desk: Desk, webhook: Webhook, deadline: Deadline) -> Iterator[Lane]:
+    for stored in desk.inner.deliveries.lanes(webhook.id, desk.start):
+        if deadline.passed():
+            return
+        lane = _current(desk.inner, webhook, stored)
+        if _is_behind(desk.inner, lane):
+            yield lane
 
 
 def _ask(desk: Desk, webhook: Webhook, lanes: list[Lane]) -> None:
@@ -58,11 +74,11 @@ def _ask(desk: Desk, webhook: Webhook, lanes: list[Lane]) -> None:
 
 
 def _current(desk: deliver.Desk, webhook: Webhook, lane: Lane) -> Lane:
-    """Begin a lane of an earlier activation anew: at the end of the log as it is now."""
+    """Begin a lane of an earlier activation anew: with what was logged since the latest one."""
     if lane.epoch == webhook.activated_at or lane.replay:
         return lane
-    newest, _ = desk.log.head(lane.account_id)
-    begun = replace(lane, told=newest, open="", epoch=webhook.activated_at)
+    told = planning.before(desk.log, lane.account_id, webhook.activated_at)
+    begun = replace(lane, told=told, open="", epoch=webhook.activated_at)
     if desk.deliveries.change_lane(lane, begun):
         fanout.abandon(desk.deliveries, lane)
         return begun

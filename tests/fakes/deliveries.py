@@ -123,20 +123,21 @@ class MemoryCircuits:
             self.rows[webhook_id] = replace(circuit, slots={**circuit.slots, slot: until})
         return slot
 
-    def note(self, webhook_id: str, slot: int, accepted: bool, now: int, rest: int, until: int) -> Circuit:
-        was = self.get(webhook_id)
-        attempts, failures = was.minutes.get(now // 60, (0, 0))
-        counted = {**was.minutes, now // 60: (attempts + 1, failures + (not accepted))}
-        noted = replace(was, minutes=counted, slots={**was.slots, slot: until})
-        if accepted:
-            noted = replace(noted, streak=0, failing_since=0, open_until=0)
-        else:
-            since = was.failing_since or now
-            noted = replace(
-                noted, streak=was.streak + 1, failing_since=since, open_until=rest or was.open_until
-            )
-        self.rows[webhook_id] = noted
-        return noted
+    def accepted(self, webhook_id: str, slot: int, now: int, until: int) -> Circuit:
+        noted = self._counted(webhook_id, slot, now, until, 0)
+        self.rows[webhook_id] = replace(noted, streak=0, failing_since=0, open_until=0, probe="")
+        return self.rows[webhook_id]
+
+    def refused(self, webhook_id: str, slot: int, now: int, until: int, rest: int, lane: str) -> Circuit:
+        noted = self._counted(webhook_id, slot, now, until, 1)
+        self.rows[webhook_id] = replace(
+            noted,
+            streak=noted.streak + 1,
+            failing_since=noted.failing_since or now,
+            open_until=rest or noted.open_until,
+            probe=lane,
+        )
+        return self.rows[webhook_id]
 
     def leave(self, webhook_id: str, slot: int) -> None:
         circuit = self.get(webhook_id)
@@ -145,6 +146,12 @@ class MemoryCircuits:
 
     def reset(self, webhook_id: str) -> None:
         self.rows.pop(webhook_id, None)
+
+    def _counted(self, webhook_id: str, slot: int, now: int, until: int, failed: int) -> Circuit:
+        was = self.get(webhook_id)
+        attempts, failures = was.minutes.get(now // 60, (0, 0))
+        counted = {**was.minutes, now // 60: (attempts + 1, failures + failed)}
+        return replace(was, minutes=counted, slots={**was.slots, slot: until})
 
 
 @dataclass

@@ -177,7 +177,7 @@ def test_an_endpoint_has_four_slots_and_after_a_failure_one(circuits: Circuits) 
     assert [enter(NOW) for _ in range(5)] == [0, 1, 2, 3, None]
     circuits.leave("w", 2)
     assert enter(NOW) == 2
-    circuits.note("w", 2, False, NOW, 0, NOW + 30)
+    circuits.refused("w", 2, NOW, NOW + 30, 0, "acc")
     for slot in (0, 1, 3):
         circuits.leave("w", slot)
     assert enter(NOW + 1) is None
@@ -190,22 +190,23 @@ def test_a_slot_seen_free_but_taken_meanwhile_is_not_taken_twice(circuits: Circu
 
 
 def test_answers_are_counted_by_the_minute(circuits: Circuits) -> None:
-    for n, accepted in enumerate([True, False, False]):
-        noted = circuits.note("w", 0, accepted, NOW + 60 * n, 0, NOW + 90)
+    circuits.accepted("w", 0, NOW, NOW + 90)
+    circuits.refused("w", 0, NOW + 60, NOW + 90, 0, "acc1")
+    noted = circuits.refused("w", 0, NOW + 120, NOW + 90, 0, "acc2")
     assert noted.recent(NOW + 120) == (3, 2)
-    assert (noted.streak, noted.failing_since, noted.broken) == (2, NOW + 60, False)
+    assert (noted.streak, noted.failing_since, noted.broken, noted.probe) == (2, NOW + 60, False, "acc2")
     assert noted.recent(NOW + 60 * 16) == (1, 1)
-    well = circuits.note("w", 0, True, NOW + 130, 0, NOW + 160)
-    assert (well.streak, well.failing_since) == (0, 0)
+    well = circuits.accepted("w", 0, NOW + 130, NOW + 160)
+    assert (well.streak, well.failing_since, well.probe) == (0, 0, "")
     assert circuits.get("w") == well
 
 
 def test_an_endpoint_rests_until_its_probe_and_a_success_ends_the_rest(circuits: Circuits) -> None:
-    noted = circuits.note("w", 0, False, NOW, NOW + 60, NOW + 30)
+    noted = circuits.refused("w", 0, NOW, NOW + 30, NOW + 60, "acc")
     assert noted.resting(NOW + 59) and not noted.resting(NOW + 60)
     circuits.leave("w", 0)
     assert circuits.enter("w", noted, NOW + 1, NOW + 31) is None
-    assert not circuits.note("w", 0, True, NOW + 61, 0, NOW + 90).resting(NOW + 61)
+    assert not circuits.accepted("w", 0, NOW + 61, NOW + 90).resting(NOW + 61)
     circuits.reset("w")
     assert circuits.get("w") == Circuit()
 
@@ -214,7 +215,8 @@ def test_minutes_that_nobody_counts_any_more_are_removed() -> None:
     with deployment() as settings:
         table = CircuitTable(client(settings, "dynamodb"), settings)
         for n in range(40):
-            table.note("w", 0, n % 2 == 0, NOW + 60 * n, 0, 0)
+            table.accepted("w", 0, NOW + 60 * n, 0)
+            table.refused("w", 0, NOW + 60 * n, 0, 0, "acc")
         table.enter("w", table.get("w"), NOW + 3600 * 5, NOW + 3600 * 6)
         [row] = rows(settings, "work")
         assert [name for name in row if name[0] in "af" and name[1:].isdecimal()] == []

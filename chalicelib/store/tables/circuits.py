@@ -7,6 +7,7 @@ Attempts and failures of a minute are the numbers `a<minute>` and `f<minute>`, a
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -42,22 +43,23 @@ class CircuitTable:
             seen = self.get(webhook_id)  # somebody else was faster
         return None
 
-    def note(self, webhook_id: str, slot: int, accepted: bool, now: int, rest: int, until: int) -> Circuit:
-        """Count an attempt and prolong the slot; `rest` (0: none) is when the next one may be made."""
-        minute = now // 60
-        sets = [f"s{slot} = :until", "#ttl = :ttl"]
-        adds, removes = [f"a{minute} :one"], ""
+    def accepted(self, webhook_id: str, slot: int, now: int, until: int) -> Circuit:
+        """Count a success and prolong the slot."""
+        update = f"SET s{slot} = :until, #ttl = :ttl ADD a{now // 60} :one"
+        update += " REMOVE streak, failing_since, open_until, probe"
         values = {":until": until, ":ttl": now + _KEPT_DAYS * _DAY, ":one": 1}
-        if accepted:
-            removes = "REMOVE streak, failing_since, open_until"
-        else:
-            adds += [f"f{minute} :one", "streak :one"]
-            sets.append("failing_since = if_not_exists(failing_since, :now)")
-            values[":now"] = now
-            if rest:
-                sets.append("open_until = :rest")
-                values[":rest"] = rest
-        update = f"SET {', '.join(sets)} ADD {', '.join(adds)} {removes}"
+        return _circuit(self._update(webhook_id, update, values, {"#ttl": "ttl"}))
+
+    def refused(self, webhook_id: str, slot: int, now: int, until: int, rest: int, lane: str) -> Circuit:
+        """Count a failure and prolong the slot; `rest` (0: none) is when the next call may be made."""
+        values: dict[str, int | str] = {":until": until, ":ttl": now + _KEPT_DAYS * _DAY, ":one": 1}
+        values |= {":now": now, ":lane": lane}
+        sets = f"SET s{slot} = :until, #ttl = :ttl, probe = :lane"
+        sets += ", failing_since = if_not_exists(failing_since, :now)"
+        if rest:
+            sets += ", open_until = :rest"
+            values[":rest"] = rest
+        update = f"{sets} ADD a{now // 60} :one, f{now // 60} :one, streak :one"
         return _circuit(self._update(webhook_id, update, values, {"#ttl": "ttl"}))
 
     def leave(self, webhook_id: str, slot: int) -> None:
@@ -88,7 +90,7 @@ class CircuitTable:
         self,
         webhook_id: str,
         update: str,
-        values: dict[str, int],
+        values: Mapping[str, int | str],
         names: dict[str, str] | None = None,
         condition: str | None = None,
     ) -> Item:
@@ -99,7 +101,7 @@ class CircuitTable:
             "ReturnValues": "ALL_NEW",
         }
         if values:
-            request["ExpressionAttributeValues"] = {name: {"N": str(n)} for name, n in values.items()}
+            request["ExpressionAttributeValues"] = {n: _value(v) for n, v in values.items()}
         if names:
             request["ExpressionAttributeNames"] = names
         if condition:
@@ -112,6 +114,10 @@ def _key(webhook_id: str) -> tuple[str, str]:
     return f"CIRCUIT#{webhook_id}", "-"
 
 
+def _value(value: int | str) -> Item:
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
 def _circuit(row: Item) -> Circuit:
     numbers = {name: int(value["N"]) for name, value in row.items() if "N" in value}
     minutes = {int(found[1]) for name in numbers if (found := _MINUTE.fullmatch(name))}
@@ -120,5 +126,6 @@ def _circuit(row: Item) -> Circuit:
         streak=numbers.get("streak", 0),
         failing_since=numbers.get("failing_since", 0),
         open_until=numbers.get("open_until", 0),
+        probe=row["probe"]["S"] if "probe" in row else "",
         slots={n: numbers[f"s{n}"] for n in range(SLOTS) if f"s{n}" in numbers},
     )
