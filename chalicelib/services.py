@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
     from chalicelib.sync.engine import Outcome, Workspace
-    from chalicelib.webhooks.deliver import Desk, Send
+    from chalicelib.webhooks.deliver import Desk
     from chalicelib.webhooks.office import Office
+    from chalicelib.webhooks.posting import Send
 
 
 @dataclass

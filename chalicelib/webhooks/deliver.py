@@ -9,21 +9,19 @@ so a worker that dies leaves at worst one notification that is sent twice.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from chalicelib.clock import Clock, Deadline
-from chalicelib.domain.answer import Answer
 from chalicelib.domain.circuit import TROUBLED, Circuit
-from chalicelib.domain.delivery import Attempt, Delivery
+from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.delta import Delta
 from chalicelib.domain.lane import Lane
-from chalicelib.domain.webhook import TOLD_STATES, Webhook, in_state
-from chalicelib.errors import CursorTooOld, ProviderError, Refused
+from chalicelib.domain.webhook import TOLD_STATES, Webhook
+from chalicelib.errors import CursorTooOld
 from chalicelib.store.ports import Applications, Circuits, Deliveries, DeltaLog, Wake, Webhooks
-from chalicelib.webhooks import health, payload, planning, retry, signature
+from chalicelib.webhooks import payload, planning, posting, retry, signature, standing
+from chalicelib.webhooks.posting import Reply, Send
 from chalicelib.webhooks.retry import Step
 
 log = logging.getLogger(__name__)
@@ -31,14 +29,6 @@ log = logging.getLogger(__name__)
 HELD_SECONDS = 30
 BUSY_SECONDS = 10
 KEPT_ATTEMPTS = 20
-EXCERPT = 200
-USER_AGENT = "postern-webhooks"
-
-
-class Send(Protocol):
-    """Hands a body to a destination. Raises ProviderError if there is no answer in time."""
-
-    def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +43,6 @@ class Desk:
     send: Send
     jitter: retry.Jitter
     now: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An attempt, how long the endpoint asked us to wait, and whether we may not call it at all."""
-
-    attempt: Attempt
-    retry_after: int | None = None
-    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +122,7 @@ def post(desk: Desk, webhook: Webhook, body: bytes, id: str) -> Reply:
     """Make one signed request to an endpoint; whatever goes wrong is in the reply."""
     now = int(desk.now())
     secrets = desk.applications.secrets(webhook.application_id, now)
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": USER_AGENT,
-        **signature.headers(secrets, body, id, now),
-    }
-    began = time.monotonic()
-    try:
-        answer = desk.send(webhook.callback_url, body, headers)
-    except ProviderError as error:
-        attempt = Attempt(at=now, status=0, ms=_ms(began), error=error.message[:EXCERPT])
-        return Reply(attempt, refused=isinstance(error, Refused))
-    attempt = Attempt(at=now, status=answer.status, ms=_ms(began), excerpt=_excerpt(answer.body))
-    return Reply(attempt, answer.retry_after)
+    return posting.post(desk.send, webhook.callback_url, body, signature.headers(secrets, body, id, now), now)
 
 
 def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call]:
@@ -168,11 +137,12 @@ def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | 
     attempts = (*delivery.attempts, reply.attempt)[-KEPT_ATTEMPTS:]
     delivery = replace(delivery, attempts=attempts)
     if reply.refused:
-        _switch(desk, webhook, "failed", f"The address is not called: {reply.attempt.error}")
+        reason = f"The address is not called: {reply.attempt.error}"
+        standing.switch(desk.webhooks, webhook, "failed", reason, int(desk.now()))
         _settled(desk, lane, replace(delivery, state="failed"))
         return None, call
     followed = _follow(desk, webhook, lane, delivery, reply, call.circuit)
-    told = _judged(desk, webhook, call.circuit) in TOLD_STATES
+    told = standing.judged(desk.webhooks, webhook, call.circuit, int(desk.now())) in TOLD_STATES
     return (followed if told else None), call
 
 
@@ -254,7 +224,7 @@ def _follow(
         desk.deliveries.record(replace(delivery, due_at=now))
         return None
     if following.step is Step.SWITCH_OFF:
-        _switch(desk, webhook, "inactive", "It answered 410 Gone.")
+        standing.switch(desk.webhooks, webhook, "inactive", "It answered 410 Gone.", now)
     log.warning("delivery %s to webhook %s is given up", delivery.id, webhook.id)
     going = _settled(desk, lane, replace(delivery, state="failed"))
     return None if circuit.resting(now) else going
@@ -266,44 +236,5 @@ def _settled(desk: Desk, lane: Lane, delivery: Delivery) -> Lane:
     return moved
 
 
-def _judged(desk: Desk, webhook: Webhook, circuit: Circuit) -> str:
-    """Move the endpoint to the state its answers put it in and return the one it is in."""
-    fresh = desk.webhooks.get(webhook.application_id, webhook.id)
-    if fresh is None:
-        return "deleted"
-    now = int(desk.now())
-    state = health.verdict(fresh, circuit, now)
-    if state == fresh.state:
-        return state
-    since = circuit.failing_since if state == "failing" else None
-    if state == "failed":
-        since = fresh.history[-1].since
-    return _change(desk, fresh, in_state(fresh, state, health.reason(state, circuit, now), now, since))
-
-
-def _switch(desk: Desk, webhook: Webhook, state: str, reason: str) -> None:
-    fresh = desk.webhooks.get(webhook.application_id, webhook.id)
-    if fresh and fresh.state in TOLD_STATES:
-        _change(desk, fresh, in_state(fresh, state, reason, int(desk.now())))
-
-
-def _change(desk: Desk, old: Webhook, new: Webhook) -> str:
-    """Store a new state unless the owner was faster; who reads the log or its alarm is notified."""
-    if not desk.webhooks.change(old, new):
-        return old.state
-    level = logging.INFO if new.state == "active" else logging.ERROR
-    log.log(level, "webhook %s is %s: %s", new.id, new.state, new.history[-1].reason)
-    return new.state
-
-
 def _wake(lane: Lane) -> Wake:
     return Wake(webhook_id=lane.webhook_id, application_id=lane.application_id, lane=lane.key)
-
-
-def _ms(began: float) -> int:
-    return round(1000 * (time.monotonic() - began))
-
-
-def _excerpt(body: bytes) -> str:
-    text = body[: 4 * EXCERPT].decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else " " for char in text)[:EXCERPT].strip()

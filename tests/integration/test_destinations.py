@@ -156,3 +156,10 @@ def test_no_pattern_in_the_list_stands_for_many() -> None:
         queue, [f"arn:aws:sqs:{REGION}:{ACCOUNT}:*", f"arn:aws:sqs:*:{ACCOUNT}:theirs", "*", ""]
     )
     assert allowed(queue, ["", f"arn:aws-us-gov:sqs:{REGION}:{ACCOUNT}:theirs"])
+
+
+def test_the_list_comes_from_the_environment() -> None:
+    needed = {f"POSTERN_{name}": "x" for name in ("TABLE_PREFIX", "BUCKET", "KEY_ID", "PEPPER")}
+    listed = Settings.from_env({**needed, "POSTERN_WEBHOOK_DESTINATIONS": f"{QUEUE}, {BUS},"})
+    assert listed.webhook_destinations == {QUEUE, BUS}
+    assert Settings.from_env(needed).webhook_destinations == frozenset()
