@@ -301,6 +301,9 @@ class Deliveries(Protocol):
     def ledger(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
         """Yield deliveries begun in a span of Unix time, newest first, at most 14 days back."""
 
+    def failed(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
+        """Yield those of them that failed, newest first, without reading the others."""
+
     def schedule(self, wake: Wake, at: int) -> None:
         """Have a wake-up queued at a time (Unix seconds); the same one twice is one."""
 

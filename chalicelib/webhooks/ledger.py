@@ -18,6 +18,8 @@ from chalicelib.webhooks.replay import KEPT_SECONDS
 
 def select(deliveries: Deliveries, webhook: Webhook, wanted: Selection) -> Iterator[Delivery]:
     """Yield entries of the ledger, newest first."""
+    if wanted.state == "failed":
+        return deliveries.failed(webhook.id, wanted.since, wanted.until)
     found = deliveries.ledger(webhook.id, wanted.since, wanted.until)
     return (delivery for delivery in found if wanted.state in (None, delivery.state))
 

@@ -47,8 +47,8 @@ def span(desk: Desk, webhook: Webhook, asked: Replay, id: str, now: int) -> dict
     if not now - KEPT_SECONDS <= asked.since <= asked.until:
         raise InvalidRequest("since must be at most 14 days ago and not after until")
     if asked.failed_only:
-        found = desk.deliveries.ledger(webhook.id, asked.since, asked.until)
-        failed = [one for one in found if one.state == "failed" and asked.takes(one.account_id)]
+        found = desk.deliveries.failed(webhook.id, asked.since, asked.until)
+        failed = [one for one in found if asked.takes(one.account_id)]
         return {"deliveries": again(desk.deliveries, webhook, failed, id, now)}
     accounts = [one.id for one in desk.accounts.of_application(webhook.application_id) if asked.takes(one.id)]
     lanes = [

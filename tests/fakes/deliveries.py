@@ -73,6 +73,9 @@ class MemoryDeliveries:
         chosen = [d for d in mine if since <= d.created_at <= until]
         yield from sorted(chosen, key=lambda delivery: delivery.id, reverse=True)
 
+    def failed(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
+        return (one for one in self.ledger(webhook_id, since, until) if one.state == "failed")
+
     def schedule(self, wake: Wake, at: int) -> None:
         self.wakes[at, wake] = None
 

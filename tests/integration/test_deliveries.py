@@ -134,6 +134,20 @@ def test_the_ledger_shows_a_span_newest_first_over_days(table: Deliveries) -> No
     assert list(table.ledger("other", 0, NOW)) == []
 
 
+def test_what_failed_is_found_without_the_others(table: Deliveries) -> None:
+    every = [
+        delivery(n, NOW - n * DAY // 2, state="failed" if n % 3 == 0 else "delivered") for n in range(12)
+    ]
+    table.change_lane(None, LANE)
+    table.begin(LANE, replace(LANE, open=every[0].id), replace(every[0], state="pending"))
+    table.settle(replace(LANE, open=every[0].id), LANE, every[0])
+    for one in every[1:]:
+        table.record(one)
+    assert list(table.failed("w", 0, NOW)) == every[::3]
+    assert list(table.failed("w", NOW - 2 * DAY, NOW - DAY)) == [every[3]]
+    assert list(table.failed("other", 0, NOW)) == []
+
+
 def test_wake_ups_come_at_their_time_and_the_same_one_once(table: Deliveries) -> None:
     wakes = [Wake(webhook_id=f"w{n}", application_id="p", lane="acc1#r" if n else "") for n in range(20)]
     for n, wake in enumerate(wakes):

@@ -1,6 +1,7 @@
 """Lanes, the ledger of notifications and the wake-ups to come (table `work`).
 
-An endpoint's lanes are one partition, its ledger one partition per day. A wake-up is a row in one of
+An endpoint's lanes are one partition, its ledger one partition per day; what failed stands in an
+index of its own. A wake-up is a row in one of
 eight partitions, sorted by its time; it carries no data, so a doubled one is harmless.
 """
 
@@ -82,6 +83,7 @@ class DeliveryTable:
 
     def record(self, delivery: Delivery) -> None:
         """Store a delivery as it is now; nothing happens if somebody else has claimed it meanwhile."""
+        self._index(delivery)
         try:
             self._table.put_if(self._delivery_row(delivery), *_ours(delivery))
         except Stale:
@@ -92,6 +94,7 @@ class DeliveryTable:
 
         A lane that was begun anew or removed meanwhile stays as it is.
         """
+        self._index(delivery)
         lane = self._put(self._lane_row(new), *_unchanged(old))
         if not self._done([lane, self._put(self._delivery_row(delivery), *_ours(delivery))]):
             self.record(delivery)
@@ -113,6 +116,15 @@ class DeliveryTable:
                 _ledger_pk(webhook_id, day), low, high, newest=True, limits=[_PAGE]
             ):
                 yield from (delivery_of(row) for row in live(page, now))
+
+    def failed(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
+        """Yield those of them that failed, newest first, without reading the others."""
+        low, high = date_prefix(since), date_prefix(until) + AFTER_ALL
+        for page in self._table.pages(_failed_pk(webhook_id), low, high, newest=True, limits=[_PAGE]):
+            ids = [row["sk"]["S"] for row in page]
+            found = self._table.get_many((_ledger_pk(webhook_id, date_of(id) // _DAY), id) for id in ids)
+            deliveries = {one.id: one for one in map(delivery_of, live(found, self._now()))}
+            yield from (deliveries[id] for id in ids if id in deliveries and deliveries[id].state == "failed")
 
     def schedule(self, wake: Wake, at: int) -> None:
         """Have a wake-up queued at a time (Unix seconds); the same one twice is one."""
@@ -152,6 +164,12 @@ class DeliveryTable:
     def forget(self, webhook_id: str) -> None:
         """Remove every lane of an endpoint; its ledger expires by itself."""
         self._table.write_many(deletes=[(_lanes_pk(webhook_id), lane.key) for lane in self.lanes(webhook_id)])
+
+    def _index(self, delivery: Delivery) -> None:
+        """Enter a failure into its index, before it is stored: an entry too many does no harm."""
+        if delivery.state == "failed":
+            ttl = {"ttl": {"N": str(delivery.created_at + KEPT_DAYS * _DAY)}}
+            self._table.write_many([key(_failed_pk(delivery.webhook_id), delivery.id) | ttl])
 
     def _due_rows(self, shard: int, now: int) -> list[Item]:
         found: list[Item] = []
@@ -202,6 +220,10 @@ def _lanes_pk(webhook_id: str) -> str:
 
 def _ledger_pk(webhook_id: str, day: int) -> str:
     return f"WH#{webhook_id}#{day}"
+
+
+def _failed_pk(webhook_id: str) -> str:
+    return f"FAILED#{webhook_id}"
 
 
 def _waiting_pk(webhook_id: str) -> str:
