@@ -72,10 +72,10 @@ def test_a_replay_has_a_lane_of_its_own_with_all_its_bounds(table: Deliveries) -
 
 
 def test_a_round_may_begin_anywhere_and_sees_every_lane_once(table: Deliveries) -> None:
-    lanes = [replace(LANE, account_id=f"{n:03d}") for n in range(450)]
+    lanes = [replace(LANE, account_id=f"{n:03d}") for n in range(220)]
     table.add_lanes([*lanes, replace(LANE, webhook_id="other")])
-    seen = [lane.account_id for lane in table.lanes("w", "3z")]
-    assert seen[0] == "400" and seen[-1] == "399"
+    seen = [lane.account_id for lane in table.lanes("w", "1z")]
+    assert seen[0] == "200" and seen[-1] == "199"
     assert sorted(seen) == [lane.account_id for lane in lanes]
     table.forget("w")
     assert list(table.lanes("w")) == [] and table.lane("other", "acc1") is not None
@@ -228,7 +228,7 @@ def test_an_endpoint_rests_until_its_probe_and_a_success_ends_the_rest(circuits:
 def test_minutes_that_nobody_counts_any_more_are_removed() -> None:
     with deployment() as settings:
         table = CircuitTable(client(settings, "dynamodb"), settings)
-        for n in range(40):
+        for n in range(0, 20, 2):
             table.accepted("w", 0, NOW + 60 * n, 0)
             table.refused("w", 0, NOW + 60 * n, 0, 0, "acc")
         table.enter("w", table.get("w"), NOW + 3600 * 5, NOW + 3600 * 6)
