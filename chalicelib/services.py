@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
     from chalicelib.sync.engine import Outcome, Workspace
-    from chalicelib.webhooks.deliver import Desk
+    from chalicelib.webhooks.deliver import Desk as Delivering
     from chalicelib.webhooks.office import Office
     from chalicelib.webhooks.posting import Send
 
@@ -169,7 +169,7 @@ class Services:
         return AwsDestinations(self.settings)
 
     @cached_property
-    def delivering(self) -> Desk:
+    def delivering(self) -> Delivering:
         """What delivering of notifications works with."""
         import random
         import time

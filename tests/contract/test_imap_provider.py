@@ -102,7 +102,7 @@ class TestWithoutExtensions(ProviderContract):
 
     @pytest.fixture
     def provider(self, settings: MailSettings) -> Iterator[ImapProvider]:
-        session = open_session(settings, HERE)
+        session = open_session(settings, reach=HERE)
         session.capabilities = _BASIC
         opened = ImapProvider(session)
         yield opened

@@ -37,7 +37,7 @@ _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"
 
 def connect(settings: MailSettings, reach: Reach = PUBLIC) -> ImapProvider:
     """Connect and log in; errors carry the step that failed in `details["step"]`."""
-    return ImapProvider(open_session(settings, reach))
+    return ImapProvider(open_session(settings, reach=reach))
 
 
 class ImapProvider:

@@ -65,7 +65,7 @@ def tls_context(required: bool) -> ssl.SSLContext:
     return context
 
 
-def open_session(settings: MailSettings, reach: Reach = PUBLIC) -> Session:
+def open_session(settings: MailSettings, *, reach: Reach = PUBLIC) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed."""
     client = _connect(settings, reach)
     try:
@@ -107,12 +107,12 @@ class _Client(IMAPClient):  # type: ignore[misc]  # the library has no types
 
 def _connect(settings: MailSettings, reach: Reach) -> Any:
     server = settings.imap
-    tls = server.port in TLS_PORTS
+    at_once = server.port in TLS_PORTS
     sock = reach.connect(server.host, server.port, MAIL_PORTS, TIMEOUT)
     try:
-        if tls:
+        if at_once:
             sock = tls_context(settings.tls_required).wrap_socket(sock, server_hostname=server.host)
-        client = _Client(sock, server, tls)
+        client = _Client(sock, server, at_once)
     except ssl.SSLError as error:
         sock.close()
         raise ProviderError(f"No TLS connection to {server.host}: {error}", step="tls") from error
