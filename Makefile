@@ -3,7 +3,8 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test large-test property-test follow-test demo bench fix clean environment servers
+.PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test demo bench fix clean
+.PHONY: environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -39,6 +40,12 @@ property-test: environment ## 20,000 stories of the delta log (2,000 in `make te
 
 follow-test: environment servers ## five minutes of changes followed by every kind of client
 	POSTERN_FOLLOW_SECONDS=300 $(BIN)/pytest -q -s tests/e2e/test_followers.py
+sdk-test: environment ## signatures verified by Node's official SDK too (needs npm)
+	npm install --silent --no-audit --no-fund --prefix .local/sdk nylas@6.11.1
+	$(BIN)/pytest -q -rs tests/unit/test_sdk_signatures.py
+
+storm-test: environment ## 20,000 changes with one endpoint hanging and one dead
+	POSTERN_STORM_CHANGES=20000 $(BIN)/pytest -q -s tests/e2e/test_storm.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench

@@ -43,7 +43,7 @@ def apply_edits(event: SQSEvent) -> BatchFailures:
     return each_record(event.to_dict(), edits.run, edits.give_up)
 
 
-@app.on_sqs_message(queue_arn=_QUEUE + "deliveries", batch_size=10)
+@app.on_sqs_message(queue_arn=_QUEUE + "deliveries", batch_size=1)
 def deliver(event: SQSEvent) -> BatchFailures:
     """Tell customers' endpoints."""
     return each_record(event.to_dict(), deliveries.run)

@@ -27,6 +27,7 @@ class Settings:
     longpoll_seconds: float = 25.0
     stream_seconds: float = 840.0
     application_requests: int = 500
+    webhook_destinations: frozenset[str] = frozenset()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -38,6 +39,7 @@ class Settings:
         POSTERN_STREAM_SECONDS bound /delta/longpoll and /delta/streaming: API Gateway ends a plain
         request after 29 s and Lambda a streamed one after 15 minutes. POSTERN_APPLICATION_REQUESTS
         bounds how many of each may be under way at once for one application.
+        POSTERN_WEBHOOK_DESTINATIONS lists the ARNs of queues and event buses webhooks may write to.
         """
         env = os.environ if env is None else env
         prefix = "POSTERN_QUEUE_"
@@ -56,4 +58,9 @@ class Settings:
             longpoll_seconds=float(env.get("POSTERN_LONGPOLL_SECONDS", "25")),
             stream_seconds=float(env.get("POSTERN_STREAM_SECONDS", "840")),
             application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "500")),
+            webhook_destinations=_listed(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
         )
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())

@@ -14,6 +14,7 @@ ApiError                    500  api_error
 └── ProviderError           503  api_error: the remote mail server failed
     ├── AuthRejected        403  credentials must be renewed
     ├── Throttled           429  try again later
+    ├── Refused             503  an address we do not talk to; trying again will not help
     ├── Gone                404  the item is no longer on the server
     └── CursorExpired            never leaves sync: forget the cursor and list again
 """
@@ -120,6 +121,10 @@ class Throttled(ProviderError):
     """The mail server asks for patience."""
 
     status = 429
+
+
+class Refused(ProviderError):
+    """The address is not one we talk to; trying again will not help."""
 
 
 class Gone(ProviderError):

@@ -18,19 +18,27 @@ from chalicelib.config import Settings
 from chalicelib.domain.account import Account
 from chalicelib.domain.delta import Change
 from chalicelib.domain.message import Message
+from chalicelib.domain.webhook import Webhook
 from chalicelib.ids import random_id
 from chalicelib.store import ports
 
 if TYPE_CHECKING:
+    from chalicelib.domain.answer import Answer
     from chalicelib.providers.base import Provider, Transport
+    from chalicelib.providers.http import Client
+    from chalicelib.providers.reach import Reach
     from chalicelib.sending.letter import Letter
     from chalicelib.sending.send import Desk
+    from chalicelib.store.destinations import AwsDestinations
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
     from chalicelib.sync.content import Contents
     from chalicelib.sync.engine import Outcome
     from chalicelib.sync.repair import Findings
     from chalicelib.sync.workspace import Workspace
+    from chalicelib.webhooks.deliver import Desk as Delivering
+    from chalicelib.webhooks.office import Office
+    from chalicelib.webhooks.posting import Send
 
 FINISH_SECONDS = 60
 """A sent mail that was not filed at once is filed after so long."""
@@ -128,10 +136,17 @@ class Services:
 
     @cached_property
     def deliveries(self) -> ports.Deliveries:
-        """Notifications under way."""
+        """Lanes, notifications, wake-ups."""
         from chalicelib.store.tables.deliveries import DeliveryTable
 
         return DeliveryTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def circuits(self) -> ports.Circuits:
+        """How endpoints answer."""
+        from chalicelib.store.tables.circuits import CircuitTable
+
+        return CircuitTable(self.dynamodb, self.settings)
 
     @cached_property
     def polls(self) -> ports.Polls:
@@ -154,17 +169,98 @@ class Services:
 
         return SqsQueues(self.settings)
 
+    @cached_property
+    def web(self) -> Client:
+        """HTTP with hosts that customers name."""
+        from chalicelib.providers.http import Client
+
+        return Client(reach=self.reach)
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Which of the hosts that users name may be connected to."""
+        from chalicelib.providers.reach import Reach
+
+        return Reach(local=self.settings.local)
+
+    @cached_property
+    def post(self) -> Send:
+        """The way to webhook endpoints: HTTP, and by the scheme of their URL queues and event buses."""
+        from chalicelib.domain.destination import SCHEMES
+
+        def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+            aws = url.partition(":")[0] in SCHEMES
+            return (self.destinations if aws else self.web).post(url, body, headers)
+
+        return send
+
+    @cached_property
+    def destinations(self) -> AwsDestinations:
+        """Queues and event buses of customers."""
+        from chalicelib.store.destinations import AwsDestinations
+
+        return AwsDestinations(self.settings)
+
+    @cached_property
+    def delivering(self) -> Delivering:
+        """What delivering of notifications works with."""
+        import random
+
+        from chalicelib.webhooks.deliver import Desk
+
+        return Desk(
+            webhooks=self.webhooks,
+            applications=self.applications,
+            deliveries=self.deliveries,
+            circuits=self.circuits,
+            log=self.log,
+            send=self.post,
+            jitter=random.SystemRandom().uniform,
+            now=time.time,
+        )
+
+    @cached_property
+    def office(self) -> Office:
+        """What an owner may ask about and do to endpoints."""
+        from chalicelib.webhooks.office import Office
+
+        return Office(desk=self.delivering, accounts=self.accounts, get=self.web.get)
+
+    def announce(self, account: Account, first_seq: int) -> None:
+        """Have every webhook of an account's application told of its log from there on."""
+        from chalicelib.webhooks import fanout
+
+        desk = fanout.Desk(
+            log=self.log, deliveries=self.deliveries, circuits=self.circuits, queues=self.queues
+        )
+        for webhook in self.webhooks.of_application(account.application_id):
+            fanout.tell(desk, webhook, account.id, first_seq=first_seq, now=int(time.time()))
+
+    def deliver(self, webhook: Webhook, lane_key: str, deadline: Deadline) -> None:
+        """Tell an endpoint what is left of a lane, or with no key look at all its lanes."""
+        from chalicelib.ids import random_id
+        from chalicelib.webhooks import deliver, rounds
+
+        if not lane_key:
+            rounds.go(
+                rounds.Desk(inner=self.delivering, queues=self.queues, start=random_id()), webhook, deadline
+            )
+            return
+        lane = self.deliveries.lane(webhook.id, lane_key)
+        if lane and (lane.replay or lane.epoch == webhook.activated_at):
+            deliver.work(self.delivering, webhook, lane, deadline)
+
     def provider(self, account: Account) -> Provider:
         """Connect to the account's mail server."""
         from chalicelib.providers import registry
 
-        return registry.provider(account.provider, self.accounts.settings(account.id))
+        return registry.provider(account.provider, self.accounts.settings(account.id), self.reach)
 
     def transport(self, account: Account) -> Transport:
         """Return the account's way to send."""
         from chalicelib.providers import registry
 
-        return registry.transport(account.provider, self.accounts.settings(account.id))
+        return registry.transport(account.provider, self.accounts.settings(account.id), self.reach)
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -3,6 +3,7 @@
 from chalicelib.api.accounts import accounts
 from chalicelib.api.application_deltas import application_deltas
 from chalicelib.api.connect import connect
+from chalicelib.api.deliveries import deliveries
 from chalicelib.api.deltas import deltas
 from chalicelib.api.files import files
 from chalicelib.api.folders import folders
@@ -16,6 +17,7 @@ BLUEPRINTS = (
     accounts,
     application_deltas,
     connect,
+    deliveries,
     deltas,
     files,
     folders,

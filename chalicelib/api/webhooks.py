@@ -1,9 +1,8 @@
-"""/a/{client_id}/webhooks."""
+"""/a/{client_id}/webhooks, and the client secret that signs."""
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import replace
+import time
 from typing import Any
 
 from chalicelib.api import access
@@ -11,12 +10,10 @@ from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
 from chalicelib.domain.account import Application
 from chalicelib.domain.webhook import Webhook
-from chalicelib.errors import InvalidRequest
-from chalicelib.ids import base36, random_id
-from chalicelib.providers import http
+from chalicelib.ids import random_id
 from chalicelib.services import services
-from chalicelib.webhooks import endpoint
 from chalicelib.wire import body as read
+from chalicelib.wire import delivery as ledger
 from chalicelib.wire import webhook as wire
 
 webhooks = Routes(__name__)
@@ -35,12 +32,11 @@ def create_webhook(client_id: str) -> Any:
     """Create a webhook; an active one must answer the challenge first."""
     application = access.application(webhooks.current_request, client_id)
     body = read.parse(webhooks.current_request.raw_body)
-    webhook = wire.load(body, random_id(), application.id, plain_http=services().settings.local)
-    if any(
-        w.callback_url == webhook.callback_url for w in services().webhooks.of_application(application.id)
-    ):
-        raise InvalidRequest("This application has a webhook with this callback_url already.")
-    return _saved(webhook)
+    settings = services().settings
+    wanted = wire.load(
+        body, random_id(), application.id, settings.local, destinations=settings.webhook_destinations
+    )
+    return wire.dump(services().office.create(wanted))
 
 
 @webhooks.route("/a/{client_id}/webhooks/{id}", methods=["GET"])
@@ -54,23 +50,29 @@ def update_webhook(client_id: str, id: str) -> Any:
     """Set the state; becoming active runs the challenge again."""
     webhook = _one(access.application(webhooks.current_request, client_id), id)
     state = wire.state(read.parse(webhooks.current_request.raw_body))
-    return _saved(replace(webhook, state=state))
+    return wire.dump(services().office.switch(webhook, state))
 
 
 @webhooks.route("/a/{client_id}/webhooks/{id}", methods=["DELETE"])
 def delete_webhook(client_id: str, id: str) -> None:
     """Remove a webhook."""
+    services().office.remove(_one(access.application(webhooks.current_request, client_id), id))
+
+
+@webhooks.route("/a/{client_id}/webhooks/{id}/health", methods=["GET"])
+def show_health(client_id: str, id: str) -> Any:
+    """Return how the endpoint has answered lately and how it came to its state."""
     webhook = _one(access.application(webhooks.current_request, client_id), id)
-    services().webhooks.delete(webhook.application_id, webhook.id)
+    return ledger.dump_health(webhook, services().office.circuit(webhook), int(time.time()))
 
 
-def _saved(webhook: Webhook) -> dict[str, Any]:
-    if webhook.state == "active":
-        get = http.Client(allow_local=services().settings.local).get
-        if not endpoint.challenge(webhook.callback_url, base36(secrets.randbits(82), 16), get):
-            raise InvalidRequest("The callback_url did not answer 200 with the challenge as its body.")
-    services().webhooks.put(webhook)
-    return wire.dump(webhook)
+@webhooks.route("/a/{client_id}/rotate_secret", methods=["POST"])
+def rotate_secret(client_id: str) -> Any:
+    """Replace the client secret; the one before stays valid for a while."""
+    application = access.application(webhooks.current_request, client_id)
+    body = read.parse(webhooks.current_request.raw_body)
+    secret, until = services().office.rotate(application.id, wire.overlap(body))
+    return {"client_secret": secret, "previous_valid_until": until}
 
 
 def _one(application: Application, id: str) -> Webhook:

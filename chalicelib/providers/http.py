@@ -1,41 +1,28 @@
-"""Requests to addresses that customers name, kept away from our own network.
-
-The name is resolved once, every address it has must be a public one, and the connection is made to
-the address that was checked (a second look-up could answer differently: DNS rebinding). TLS still
-verifies the name, no redirect is followed, and little of the answer is read.
-"""
+"""Requests to addresses that customers name: https, to public hosts, little of the answer is read."""
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from urllib.parse import SplitResult, urlsplit
 
-from chalicelib.errors import ProviderError
+from chalicelib.clock import Deadline
+from chalicelib.domain.answer import Answer
+from chalicelib.errors import Refused
+from chalicelib.providers.reach import PUBLIC, WEB_PORTS, Reach, host_name
 
 TIMEOUT = 10.0
-
-Resolve = Callable[[str, int], list[str]]
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the other side said; `body` holds its first 64 KB."""
-
-    status: int
-    body: bytes
+_LONGEST_URL = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An address that was checked, and the name it was found under; `netloc` goes into Host."""
+    """Addresses that were checked, and the name they were found under; `netloc` goes into Host."""
 
-    address: str
+    addresses: tuple[str, ...]
     port: int
     host: str
     netloc: str
@@ -43,47 +30,37 @@ class Target:
     secure: bool
 
 
-class Refused(ProviderError):
-    """The address is not one we talk to."""
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Return every IP address of a host. Raises ProviderError if it has none."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ProviderError(f"The host {host} cannot be resolved.") from error
-    return [str(entry[4][0]) for entry in found]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Speaks HTTP with the outside; `allow_local` adds loopback and plain http."""
+    """Speaks HTTP with the outside; a `reach` with the loopback takes plain http as well.
 
-    allow_local: bool = False
+    `timeout` is for all of a request, in seconds. No redirect is followed, no proxy is asked.
+    """
+
+    reach: Reach = field(default=PUBLIC)
     timeout: float = TIMEOUT
-    resolve: Resolve = resolve
 
     def get(self, url: str) -> Answer:
-        """Ask for a page. Raises ProviderError if there is no answer in time."""
+        """Ask for a page. Raises Refused, or ProviderError if there is no answer in time."""
         return self._request("GET", url, b"", {})
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post a body. Raises ProviderError if there is no answer in time."""
+        """Post a body. Raises Refused, or ProviderError if there is no answer in time."""
         return self._request("POST", url, body, headers)
 
     def _request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        deadline = Deadline.after(self.timeout)
         target = self._target(self._parts(url))
         # Loaded on first use: urllib3 would cost every cold start 30 ms.
         pinned = import_module("chalicelib.providers.pinned")
-        answer: Answer = pinned.request(method, target, body, headers, self.timeout)
+        answer: Answer = pinned.request(method, target, body, headers, deadline)
         return answer
 
     def _target(self, parts: SplitResult) -> Target:
-        host, secure = str(parts.hostname), parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
+        secure = parts.scheme == "https"
+        host, port = host_name(str(parts.hostname)), parts.port or (443 if secure else 80)
         return Target(
-            address=self._checked(host, port),
+            addresses=tuple(self.reach.addresses(host, port, WEB_PORTS)),
             port=port,
             host=host,
             netloc=parts.netloc,
@@ -93,38 +70,27 @@ class Client:
 
     def _parts(self, url: str) -> SplitResult:
         try:
+            # urlsplit would drop tabs and line ends silently; a backslash is a slash to others.
+            valid = len(url) <= _LONGEST_URL and all("!" <= char <= "~" and char != "\\" for char in url)
             parts = urlsplit(url)
-            valid = bool(parts.hostname) and parts.port != 0 and url.isascii()
-        except ValueError:
-            valid = False
-        if not valid or parts.scheme not in (("http", "https") if self.allow_local else ("https",)):
+            valid = valid and bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise Refused("This is no URL.") from error
+        if not valid or parts.scheme not in (("http", "https") if self.reach.local else ("https",)):
             raise Refused("Only https addresses are called.")
         if parts.username is not None or parts.password is not None:
             raise Refused("An address with credentials is not called.")
         return parts
 
-    def _checked(self, host: str, port: int) -> str:
-        addresses = self.resolve(host, port)
-        for address in addresses:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-            if not (is_public(ip) or (self.allow_local and ip.is_loopback)):
-                raise Refused(f"The host {host} has an address that is not public.")
-        if not addresses:
-            raise Refused(f"The host {host} has no address.")
-        return addresses[0]
 
-
-def is_public(ip: IPAddress) -> bool:
-    """Tell whether an address is reachable for everyone, looking inside IPv6 wrappings of IPv4."""
-    inner = _wrapped(ip)
-    if inner is not None:
-        return is_public(inner)
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def _wrapped(ip: IPAddress) -> IPAddress | None:
-    if isinstance(ip, ipaddress.IPv4Address):
+def retry_after(value: str | None, now: float) -> int | None:
+    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), None if there are none."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return int(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, IndexError, TypeError):
         return None
-    if ip in _NAT64:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0, round(aware.timestamp() - now))

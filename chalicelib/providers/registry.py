@@ -5,19 +5,20 @@ from typing import cast
 
 from chalicelib.domain.account import MailSettings
 from chalicelib.providers.base import Provider, Transport
+from chalicelib.providers.reach import Reach
 
 PROVIDERS = {"imap": "chalicelib.providers.imap.adapter:connect"}
 TRANSPORTS = {"imap": "chalicelib.providers.smtp:SmtpTransport"}
 
 
-def provider(kind: str, settings: MailSettings) -> Provider:
-    """Connect to an account's mail server."""
-    return cast(Provider, _load(PROVIDERS[kind])(settings))
+def provider(kind: str, settings: MailSettings, reach: Reach) -> Provider:
+    """Connect to an account's mail server, as far as `reach` goes."""
+    return cast(Provider, _load(PROVIDERS[kind])(settings, reach))
 
 
-def transport(kind: str, settings: MailSettings) -> Transport:
-    """Return the account's way to send."""
-    return cast(Transport, _load(TRANSPORTS[kind])(settings))
+def transport(kind: str, settings: MailSettings, reach: Reach) -> Transport:
+    """Return the account's way to send, as far as `reach` goes."""
+    return cast(Transport, _load(TRANSPORTS[kind])(settings, reach))
 
 
 def _load(path: str) -> type:

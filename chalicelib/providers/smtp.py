@@ -12,7 +12,8 @@ from typing import TypeVar
 import aiosmtplib
 
 from chalicelib.domain.account import MailSettings
-from chalicelib.errors import SendFailed
+from chalicelib.errors import ProviderError, SendFailed
+from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
 
 TIMEOUT = 45.0
 TLS_PORTS = frozenset({465})
@@ -73,7 +74,8 @@ class SmtpTransport:
     TLS follows the same rule as IMAP: required and verified unless `tls_required` is off.
     """
 
-    def __init__(self, settings: MailSettings) -> None:
+    def __init__(self, settings: MailSettings, reach: Reach = PUBLIC) -> None:
+        self._reach = reach
         self._server = settings.smtp
         self._tls_required = settings.tls_required
 
@@ -95,8 +97,7 @@ class SmtpTransport:
         return asyncio.run(self._connected(submit))
 
     async def _connected(self, work: Callable[[aiosmtplib.SMTP], Awaitable[T]]) -> T:
-        await self._resolve()
-        client = self._client()
+        client = self._client(self._socket())
         try:
             await self._open(client)
             await self._log_in(client)
@@ -107,14 +108,14 @@ class SmtpTransport:
         finally:
             await _quit(client)
 
-    def _client(self) -> aiosmtplib.SMTP:
+    def _client(self, sock: socket.socket) -> aiosmtplib.SMTP:
         context = ssl.create_default_context()
         if not self._tls_required:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return aiosmtplib.SMTP(
             hostname=self._server.host,
-            port=self._server.port,
+            sock=sock,
             timeout=TIMEOUT,
             use_tls=self._server.port in TLS_PORTS,
             start_tls=False,
@@ -122,13 +123,14 @@ class SmtpTransport:
             local_hostname="localhost",  # our own name is nobody's business
         )
 
-    async def _resolve(self) -> None:
+    def _socket(self) -> socket.socket:
+        """Connect to an address that was checked; each call has an event loop of its own to itself."""
         try:
-            await asyncio.get_running_loop().getaddrinfo(
-                self._server.host, self._server.port, type=socket.SOCK_STREAM
-            )
-        except (OSError, UnicodeError) as error:
-            raise SendFailed(503, f"The host {self._server.host} is unknown.", step="dns") from error
+            sock = self._reach.connect(self._server.host, self._server.port, MAIL_PORTS, TIMEOUT)
+        except ProviderError as error:
+            raise SendFailed(503, error.message, **error.details) from error
+        sock.setblocking(False)
+        return sock
 
     async def _open(self, client: aiosmtplib.SMTP) -> None:
         step = "tcp"

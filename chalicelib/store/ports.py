@@ -9,8 +9,11 @@ from typing import Generic, Protocol, TypeVar
 from chalicelib.domain.account import Account, Application, MailSettings, SyncState
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Cursor, Flags, RemoteId
+from chalicelib.domain.circuit import Circuit
+from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.folder import Folder
+from chalicelib.domain.lane import Lane
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.thread import Thread
 from chalicelib.domain.webhook import Webhook
@@ -255,8 +258,14 @@ class Applications(Protocol):
     def secret(self, application_id: str) -> str:
         """Unseal and return the client secret (it signs webhooks)."""
 
+    def secrets(self, application_id: str, now: int) -> list[str]:
+        """Return the client secrets that are valid, the older one first; they sign webhooks."""
+
+    def rotate(self, application_id: str, secret: str, until: int) -> None:
+        """Replace the client secret; the one before stays valid until then (Unix seconds)."""
+
     def verify(self, application_id: str, secret: str) -> bool:
-        """Compare a client secret in constant time."""
+        """Compare with every valid client secret in constant time."""
 
 
 class Tokens(Protocol):
@@ -284,6 +293,9 @@ class Webhooks(Protocol):
     def get(self, application_id: str, id: str) -> Webhook | None:
         """Return one webhook."""
 
+    def change(self, old: Webhook, new: Webhook) -> bool:
+        """Store a new state if the stored one is still the old; False otherwise."""
+
     def of_application(self, application_id: str) -> list[Webhook]:
         """Return every webhook of an application, oldest first."""
 
@@ -292,63 +304,102 @@ class Webhooks(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One notification for one endpoint: log entries first_seq..last_seq of one account.
-
-    `attempt` counts the tries made; `due_at` is Unix seconds; `state` is pending or failed.
-    """
+class Wake:
+    """ "Look at this lane of an endpoint", or at all its lanes if `lane` is empty. Carries no data."""
 
     webhook_id: str
     application_id: str
-    account_id: str
-    first_seq: int
-    last_seq: int
-    attempt: int
-    due_at: int
-    state: str = "pending"
+    lane: str
 
-    @property
-    def id(self) -> str:
-        """Stable name of the notification."""
-        return f"{self.account_id}-{self.first_seq}"
+    def message(self) -> dict[str, str | int]:
+        """Return it as a message of the queue `deliveries`."""
+        return {"webhook_id": self.webhook_id, "application_id": self.application_id, "lane": self.lane}
 
 
 class Deliveries(Protocol):
-    """Notifications under way and how far each endpoint has been told (table `work`)."""
+    """Lanes, the ledger of notifications, and what is to be looked at later (table `work`)."""
 
-    def pointer(self, webhook_id: str, account_id: str) -> int | None:
-        """Return the last sequence number handed to this endpoint, None before the first."""
+    def lane(self, webhook_id: str, key: str) -> Lane | None:
+        """Return one lane, strongly consistent."""
 
-    def begin(
-        self,
-        delivery: Delivery | None,
-        webhook_id: str,
-        account_id: str,
-        told: int | None,
-        now_told: int,
-    ) -> bool:
-        """Store a delivery (if any) and move the pointer from `told` in one transaction.
+    def lanes(self, webhook_id: str, start: str = "") -> Iterator[Lane]:
+        """Yield every lane of an endpoint once, from the key `start` on and then from the first."""
 
-        False if the pointer stood elsewhere: somebody else did it.
-        """  # fmt: skip
+    def change_lane(self, old: Lane | None, new: Lane) -> bool:
+        """Store a lane if it is still as it was read (None: there was none); False otherwise."""
 
-    def get(self, webhook_id: str, delivery_id: str) -> Delivery | None:
-        """Return a delivery that is still kept."""
+    def add_lanes(self, lanes: Iterable[Lane]) -> None:
+        """Store new lanes, in no order."""
 
-    def claim(self, delivery: Delivery, until: int) -> Delivery | None:
-        """Count one attempt (conditional on `attempt`) and hold the delivery until then; None if taken."""
+    def close_lane(self, lane: Lane) -> None:
+        """Remove a lane."""
 
-    def retry(self, delivery: Delivery, due_at: int) -> None:
-        """Plan the next attempt."""
+    def begin(self, old: Lane, new: Lane, delivery: Delivery) -> bool:
+        """Store a delivery and its lane in one transaction; False if the lane is not as it was read."""
 
-    def fail(self, delivery: Delivery) -> None:
-        """Give up; kept for 14 days."""
+    def claim(self, old: Delivery, new: Delivery) -> bool:
+        """Count one attempt, conditional on the last one; False if somebody else has."""
 
-    def done(self, delivery: Delivery) -> None:
-        """Forget a delivery that was accepted."""
+    def record(self, delivery: Delivery) -> None:
+        """Store a delivery as it is now; only whoever claimed it may."""
 
-    def due(self, now: int) -> list[Delivery]:
-        """Return deliveries whose time has come."""
+    def settle(self, old: Lane, new: Lane, delivery: Delivery) -> None:
+        """Store a delivery that is over and move its lane in one transaction.
+
+        A lane that was begun anew or removed meanwhile stays as it is.
+        """
+
+    def get(self, webhook_id: str, id: str) -> Delivery | None:
+        """Return a delivery of the last 14 days."""
+
+    def ledger(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
+        """Yield deliveries begun in a span of Unix time, newest first, at most 14 days back."""
+
+    def failed(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
+        """Yield those of them that failed, newest first, without reading the others."""
+
+    def schedule(self, wake: Wake, at: int) -> None:
+        """Have a wake-up queued at a time (Unix seconds); the same one twice is one."""
+
+    def due(self, now: int) -> list[tuple[int, Wake]]:
+        """Return what is to be queued by now, each with its time."""
+
+    def queued(self, wakes: Sequence[tuple[int, Wake]]) -> None:
+        """Forget wake-ups that are in the queue."""
+
+    def wait(self, wake: Wake) -> None:
+        """Note that a lane found no slot."""
+
+    def next_waiting(self, webhook_id: str) -> str | None:
+        """Return the key of a lane that waits for a slot, and have it wait no longer."""
+
+    def stop_waiting(self, webhook_id: str) -> None:
+        """Have no lane of an endpoint wait any longer."""
+
+    def forget(self, webhook_id: str) -> None:
+        """Remove every lane of an endpoint; its ledger expires by itself."""
+
+
+class Circuits(Protocol):
+    """How endpoints answer, and the calls to each that are under way (table `work`)."""
+
+    def get(self, webhook_id: str) -> Circuit:
+        """Return an endpoint's circuit, strongly consistent."""
+
+    def enter(self, webhook_id: str, seen: Circuit, now: int, until: int) -> int | None:
+        """Take a slot until a time; None if the endpoint has enough calls under way."""
+
+    def accepted(self, webhook_id: str, slot: int, now: int, until: int) -> Circuit:
+        """Count a success and prolong the slot."""
+
+    def refused(self, webhook_id: str, slot: int, now: int, until: int, rest: int, lane: str) -> Circuit:
+        """Count a failure and prolong the slot; `rest` (0: none) is when the next call may be made."""
+
+    def leave(self, webhook_id: str, slot: int) -> None:
+        """Give a slot back."""
+
+    def reset(self, webhook_id: str) -> None:
+        """Forget everything: the endpoint begins anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

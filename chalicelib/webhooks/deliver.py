@@ -1,102 +1,240 @@
-"""One attempt to hand a notification to a customer's endpoint.
+"""Working a lane: one notification after another goes to the endpoint until it has heard everything.
 
-Any 2xx is success, 410 switches the endpoint off, everything else is tried again: five attempts
-within about twenty minutes, each wait jittered. An endpoint that used up all five is `failing`
-until it accepts something again; it goes on being told.
+A call needs a slot of the endpoint, so one that is slow takes few workers from the others; one that
+is out of order is called once a minute. What could not be sent now is found again by the lane's or
+the endpoint's next wake-up. A notification is stored before it is sent and every result after it,
+so a worker that dies leaves at worst one notification that is sent twice.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from chalicelib.clock import Clock, Deadline
+from chalicelib.domain.circuit import TROUBLED, Circuit
+from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.delta import Delta
-from chalicelib.domain.webhook import Webhook
-from chalicelib.errors import CursorTooOld, ProviderError
-from chalicelib.providers.http import Answer
-from chalicelib.store.ports import Applications, Deliveries, Delivery, DeltaLog, Webhooks
-from chalicelib.webhooks import fanout, payload, signature
+from chalicelib.domain.lane import Lane
+from chalicelib.domain.webhook import TOLD_STATES, Webhook
+from chalicelib.errors import CursorTooOld
+from chalicelib.store.ports import Applications, Circuits, Deliveries, DeltaLog, Wake, Webhooks
+from chalicelib.webhooks import payload, planning, posting, retry, signature, standing
+from chalicelib.webhooks.posting import Reply, Send
+from chalicelib.webhooks.retry import Step
 
 log = logging.getLogger(__name__)
 
-# Seconds to wait after each failed attempt: 20, 100, 420 and 1200 seconds after the first.
-WAITS = (20, 80, 320, 780)
-JITTER = 0.2
-HOLD_SECONDS = 60
-
-Post = Callable[[str, bytes, Mapping[str, str]], Answer]
+HELD_SECONDS = 30
+BUSY_SECONDS = 10
+KEPT_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What delivering needs; `jitter` draws a number between two."""
+    """What delivering needs; `jitter` draws a number between two, `now` tells Unix seconds."""
 
     webhooks: Webhooks
     applications: Applications
     deliveries: Deliveries
+    circuits: Circuits
     log: DeltaLog
-    post: Post
-    jitter: Callable[[float, float], float]
+    send: Send
+    jitter: retry.Jitter
+    now: Clock
 
 
-def attempt(desk: Desk, webhook_id: str, delivery_id: str, *, now: int) -> None:
-    """Make one attempt, unless the delivery is over, held by another worker or not yet due."""
-    found = desk.deliveries.get(webhook_id, delivery_id)
-    if found is None or found.state != "pending" or (found.attempt and found.due_at > now):
-        return
-    delivery = desk.deliveries.claim(found, now + HOLD_SECONDS)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The right to call an endpoint, and its circuit as it was when we last looked."""
+
+    slot: int
+    circuit: Circuit
+
+
+def work(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> None:
+    """Tell an endpoint what is left of a lane, as far as it may be called and takes it.
+
+    Then lanes are worked that found no slot meanwhile.
+    """
+    following: Lane | None = lane
+    while following and _work_one(desk, webhook, following, deadline):
+        key = None if deadline.passed() else desk.deliveries.next_waiting(webhook.id)
+        following = desk.deliveries.lane(webhook.id, key) if key else None
+
+
+def _work_one(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> bool:
+    """Work a lane; tell whether the endpoint is well and others may follow."""
+    now = int(desk.now())
+    circuit = desk.circuits.get(webhook.id)
+    if webhook.state not in TOLD_STATES or circuit.resting(now) or _probed_by_another(desk, lane, circuit):
+        return False
+    slot = _slot(desk, webhook, lane, circuit, now)
+    if slot is None:
+        return False
+    going: Lane | None = lane
+    call = Call(slot, circuit)
+    try:
+        while going and not deadline.passed():
+            going, call = _step(desk, webhook, going, call)
+    finally:
+        desk.circuits.leave(webhook.id, slot)
+    if going:
+        desk.deliveries.schedule(_wake(going), int(desk.now()))
+    return not call.circuit.streak
+
+
+def _probed_by_another(desk: Desk, lane: Lane, circuit: Circuit) -> bool:
+    """Tell whether the endpoint is out of order and another lane has a delivery to find out with.
+
+    So an endpoint that is down has as many deliveries begun as it had when it went down.
+    """
+    if not circuit.broken or lane.key == circuit.probe:
+        return False
+    probe = desk.deliveries.lane(lane.webhook_id, circuit.probe)
+    return probe is not None and bool(probe.open)
+
+
+def _slot(desk: Desk, webhook: Webhook, lane: Lane, circuit: Circuit, now: int) -> int | None:
+    """Take a slot, or have the lane wait for one.
+
+    Whoever leaves a slot looks for waiting lanes afterwards, so after entering the wait we must look
+    for a slot once more. The endpoint's wake-up is the safety net; its time is rounded up, so that
+    all who wait share one.
+    """
+    slot = desk.circuits.enter(webhook.id, circuit, now, now + HELD_SECONDS)
+    if slot is not None:
+        return slot
+    wake_endpoint(desk.deliveries, webhook, now - now % BUSY_SECONDS + BUSY_SECONDS)
+    if circuit.streak:  # out of order: whoever it accepts something from makes the round
+        return None
+    desk.deliveries.wait(_wake(lane))
+    return desk.circuits.enter(webhook.id, desk.circuits.get(webhook.id), now, now + HELD_SECONDS)
+
+
+def wake_endpoint(deliveries: Deliveries, webhook: Webhook, at: int) -> None:
+    """Have every lane of an endpoint looked at, at a time (Unix seconds)."""
+    deliveries.schedule(Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=""), at)
+
+
+def post(desk: Desk, webhook: Webhook, body: bytes, id: str) -> Reply:
+    """Make one signed request to an endpoint; whatever goes wrong is in the reply."""
+    now = int(desk.now())
+    secrets = desk.applications.secrets(webhook.application_id, now)
+    return posting.post(desk.send, webhook.callback_url, body, signature.headers(secrets, body, id, now), now)
+
+
+def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call]:
+    """Send one notification; return the lane to go on with (None to stop) and the call as it is now."""
+    lane, delivery, entries = _next(desk, webhook, lane)
     if delivery is None:
-        return
-    webhook = desk.webhooks.get(delivery.application_id, webhook_id)
+        return None, call
+    if not entries:  # dropped by the log, or asked for by nobody any more
+        return _settled(desk, lane, replace(delivery, state="failed")), call
+    reply = post(desk, webhook, payload.build(entries), delivery.notification_id)
+    call = Call(call.slot, _note(desk, webhook, lane, call, reply))
+    attempts = (*delivery.attempts, reply.attempt)[-KEPT_ATTEMPTS:]
+    delivery = replace(delivery, attempts=attempts)
+    if reply.refused:
+        reason = f"The address is not called: {reply.attempt.error}"
+        standing.switch(desk.webhooks, webhook, "failed", reason, int(desk.now()))
+        _settled(desk, lane, replace(delivery, state="failed"))
+        return None, call
+    followed = _follow(desk, webhook, lane, delivery, reply, call.circuit)
+    told = standing.judged(desk.webhooks, webhook, call.circuit, int(desk.now())) in TOLD_STATES
+    return (followed if told else None), call
+
+
+def _next(desk: Desk, webhook: Webhook, lane: Lane) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
+    """Claim the lane's delivery under way, or begin its next one."""
+    now = int(desk.now())
+    if not lane.open:
+        return _begin(desk, webhook, lane, now)
+    found = desk.deliveries.get(webhook.id, lane.open)
+    if found is None or found.state != "pending":
+        closed = replace(lane, open="")
+        return (
+            (lane, None, ())
+            if not desk.deliveries.change_lane(lane, closed)
+            else _next(desk, webhook, closed)
+        )
+    if found.due_at > now:
+        return lane, None, ()
+    claimed = replace(found, attempt=found.attempt + 1, due_at=now + HELD_SECONDS)
+    if not desk.deliveries.claim(found, claimed):
+        return lane, None, ()
     try:
-        entries = _entries(desk, webhook, delivery) if webhook else []
+        return lane, claimed, planning.entries(desk.log, webhook, claimed)
     except CursorTooOld:
-        desk.deliveries.fail(delivery)
-        return
-    if webhook is None or not entries:
-        desk.deliveries.done(delivery)
-        return
-    _settle(desk, webhook, delivery, _post(desk, webhook, entries), now)
+        return lane, claimed, ()
 
 
-def _entries(desk: Desk, webhook: Webhook, delivery: Delivery) -> list[Delta]:
-    span = delivery.last_seq - delivery.first_seq + 1
-    entries = desk.log.since(delivery.account_id, delivery.first_seq - 1, span)
-    return fanout.wanted(webhook, [entry for entry in entries if entry.seq <= delivery.last_seq])
+def _begin(
+    desk: Desk, webhook: Webhook, lane: Lane, now: int
+) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
+    """Begin the next delivery of a lane; None if it has caught up or somebody else is at it."""
+    stored, lane = lane, planning.bounded(desk.log, lane)
+    found = planning.page(desk.log, webhook, lane)
+    while not found.entries and found.last > lane.told:  # only entries that nobody asked for
+        lane = replace(lane, told=found.last)
+        found = planning.page(desk.log, webhook, lane)
+    if found.entries:
+        delivery = planning.delivery(lane, found, now, now + HELD_SECONDS)
+        begun = replace(lane, open=delivery.id)
+        if desk.deliveries.begin(stored, begun, delivery):
+            return begun, delivery, found.entries
+    elif lane.replay:
+        desk.deliveries.close_lane(stored)
+    elif lane != stored:
+        desk.deliveries.change_lane(stored, lane)
+    return lane, None, ()
 
 
-def _post(desk: Desk, webhook: Webhook, entries: list[Delta]) -> int:
-    """Return the endpoint's status, 0 if it gave none."""
-    body = payload.build(entries)
-    secret = desk.applications.secret(webhook.application_id)
-    headers = {"Content-Type": "application/json", signature.HEADER: signature.sign(secret, body)}
-    try:
-        return desk.post(webhook.callback_url, body, headers).status
-    except ProviderError as error:
-        log.warning("webhook %s cannot be reached: %s", webhook.id, error)
-        return 0
+def _note(desk: Desk, webhook: Webhook, lane: Lane, call: Call, reply: Reply) -> Circuit:
+    """Count an attempt; after too many failures in a row the endpoint rests until this lane's next probe."""
+    now = int(desk.now())
+    until = now + HELD_SECONDS
+    if reply.attempt.accepted:
+        if call.circuit.broken:
+            wake_endpoint(desk.deliveries, webhook, now)
+        return desk.circuits.accepted(webhook.id, call.slot, now, until)
+    rest = 0
+    if call.circuit.streak + 1 >= TROUBLED:
+        rest = now + retry.wait(retry.PROBE_SECONDS, reply.retry_after, desk.jitter)
+        desk.deliveries.schedule(_wake(lane), rest)  # first: a rest that nobody ends would last
+        desk.deliveries.stop_waiting(webhook.id)  # the round after a recovery takes all lanes
+    return desk.circuits.refused(webhook.id, call.slot, now, until, rest, lane.key)
 
 
-def _settle(desk: Desk, webhook: Webhook, delivery: Delivery, status: int, now: int) -> None:
-    if 200 <= status < 300:
-        desk.deliveries.done(delivery)
-        _change_state(desk, webhook, "failing", "active")
-    elif status == 410:
-        desk.deliveries.done(delivery)
-        _change_state(desk, webhook, webhook.state, "inactive")
-    elif delivery.attempt <= len(WAITS):
-        wait = WAITS[delivery.attempt - 1] * desk.jitter(1 - JITTER, 1 + JITTER)
-        desk.deliveries.retry(delivery, now + round(wait))
-    else:
-        log.warning("delivery %s to webhook %s is given up", delivery.id, webhook.id)
-        desk.deliveries.fail(delivery)
-        _change_state(desk, webhook, "active", "failing")
+def _follow(
+    desk: Desk, webhook: Webhook, lane: Lane, delivery: Delivery, reply: Reply, circuit: Circuit
+) -> Lane | None:
+    """Store what follows from a reply; return the lane if it may go on at once."""
+    now = int(desk.now())
+    following = retry.decide(delivery.attempt, reply.attempt, circuit, reply.retry_after, desk.jitter)
+    if following.step is Step.DONE:
+        return _settled(desk, lane, replace(delivery, state="delivered"))
+    if following.step is Step.RETRY:
+        later = replace(delivery, due_at=now + following.wait)
+        desk.deliveries.schedule(_wake(lane), later.due_at)
+        desk.deliveries.record(later)
+        return None
+    if following.step is Step.HOLD:
+        desk.deliveries.record(replace(delivery, due_at=now))
+        return None
+    if following.step is Step.SWITCH_OFF:
+        standing.switch(desk.webhooks, webhook, "inactive", "It answered 410 Gone.", now)
+    log.warning("delivery %s to webhook %s is given up", delivery.id, webhook.id)
+    going = _settled(desk, lane, replace(delivery, state="failed"))
+    return None if circuit.resting(now) else going
 
 
-def _change_state(desk: Desk, webhook: Webhook, old: str, new: str) -> None:
-    if webhook.state != old:
-        return
-    fresh = desk.webhooks.get(webhook.application_id, webhook.id)
-    if fresh is not None and fresh.state == old:  # its owner may have changed or deleted it meanwhile
-        desk.webhooks.put(replace(fresh, state=new))
+def _settled(desk: Desk, lane: Lane, delivery: Delivery) -> Lane:
+    moved = replace(lane, told=max(lane.told, delivery.last_seq), open="")
+    desk.deliveries.settle(lane, moved, delivery)
+    return moved
+
+
+def _wake(lane: Lane) -> Wake:
+    return Wake(webhook_id=lane.webhook_id, application_id=lane.application_id, lane=lane.key)

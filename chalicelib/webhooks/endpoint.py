@@ -1,14 +1,71 @@
-"""The challenge: an endpoint proves that it wants our notifications."""
+"""An owner's hand on an endpoint: create it, switch it on and off, remove it.
+
+Whoever switches on an HTTP endpoint must let it prove that it wants our notifications: the challenge.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from chalicelib.errors import ProviderError
-from chalicelib.providers.http import Answer
+from chalicelib.domain.answer import Answer
+from chalicelib.domain.webhook import TOLD_STATES, Webhook, in_state
+from chalicelib.errors import Conflict, InvalidRequest, ProviderError
+from chalicelib.store.ports import Circuits, Deliveries, Webhooks
+from chalicelib.webhooks import deliver
 
 Get = Callable[[str], Answer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What an owner works with; `token` is a fresh challenge: 16 lower-case letters and digits."""
+
+    webhooks: Webhooks
+    deliveries: Deliveries
+    circuits: Circuits
+    get: Get
+    token: str
+
+
+def create(desk: Desk, wanted: Webhook, now: int) -> Webhook:
+    """Store a new webhook. Raises InvalidRequest if its URL is taken or does not pass the challenge."""
+    if any(
+        w.callback_url == wanted.callback_url for w in desk.webhooks.of_application(wanted.application_id)
+    ):
+        raise InvalidRequest("This application has a webhook with this callback_url already.")
+    if wanted.state == "active":
+        _prove(desk, wanted)
+    created = replace(in_state(wanted, wanted.state, "Created.", now), activated_at=now)
+    desk.webhooks.put(created)
+    return created
+
+
+def switch(desk: Desk, webhook: Webhook, state: str, now: int) -> Webhook:
+    """Set the state; becoming active runs the challenge and forgets earlier failures.
+
+    An endpoint that was failing goes on where it stopped; one that was inactive or failed hears of
+    what happens from now on.
+    """
+    if state == "active":
+        _prove(desk, webhook)
+    if state != webhook.state:
+        changed = in_state(webhook, state, "Set by its owner.", now)
+        if not desk.webhooks.change(webhook, changed):
+            raise Conflict("The webhook changed meanwhile; try again.")
+        webhook = changed
+    if state in TOLD_STATES:
+        desk.circuits.reset(webhook.id)
+        deliver.wake_endpoint(desk.deliveries, webhook, now)
+    return webhook
+
+
+def remove(desk: Desk, webhook: Webhook) -> None:
+    """Remove a webhook and its lanes; its ledger expires by itself."""
+    desk.webhooks.delete(webhook.application_id, webhook.id)
+    desk.deliveries.forget(webhook.id)
+    desk.circuits.reset(webhook.id)
 
 
 def challenge(url: str, secret: str, get: Get) -> bool:
@@ -28,3 +85,10 @@ def with_challenge(url: str, secret: str) -> str:
     parts = urlsplit(url)
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "challenge"]
     return urlunsplit(parts._replace(query=urlencode([*query, ("challenge", secret)])))
+
+
+def _prove(desk: Desk, webhook: Webhook) -> None:
+    """A queue or an event bus needs no proof: the owner of this deployment has listed it."""
+    http = urlsplit(webhook.callback_url).scheme in ("http", "https")
+    if http and not challenge(webhook.callback_url, desk.token, desk.get):
+        raise InvalidRequest("The callback_url did not answer 200 with the challenge as its body.")

@@ -1,27 +1,19 @@
-"""Queue `deliveries`: one notification is due."""
+"""Queue `deliveries`: an endpoint may have something to hear."""
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.providers import http
+from chalicelib.clock import Deadline
 from chalicelib.services import services
-from chalicelib.webhooks import deliver
+
+SECONDS = 20.0
+"""How long one message may keep a worker; an attempt that is under way then is finished."""
 
 
 def run(body: Mapping[str, Any]) -> None:
-    """Make one attempt at one delivery."""
-    every = services()
-    post = http.Client(allow_local=every.settings.local).post
-    desk = deliver.Desk(
-        webhooks=every.webhooks,
-        applications=every.applications,
-        deliveries=every.deliveries,
-        log=every.log,
-        post=post,
-        jitter=random.SystemRandom().uniform,
-    )
-    deliver.attempt(desk, body["webhook_id"], body["delivery_id"], now=int(time.time()))
+    """Tell an endpoint what is left of one lane, or look at all its lanes."""
+    webhook = services().webhooks.get(body["application_id"], body["webhook_id"])
+    if webhook is not None:
+        services().deliver(webhook, body["lane"], Deadline.after(SECONDS))

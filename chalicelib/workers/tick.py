@@ -7,11 +7,10 @@ from itertools import groupby
 
 from chalicelib.services import services
 from chalicelib.sync import schedule
-from chalicelib.webhooks.fanout import notice
 
 
 def run() -> None:
-    """Enqueue the accounts to be polled and the deliveries whose time has come."""
+    """Enqueue the accounts to be polled and the endpoints whose time has come."""
     now = time.time()
     _poll(now)
     _deliver(int(now))
@@ -34,6 +33,9 @@ def _poll(now: float) -> None:
 
 def _deliver(now: int) -> None:
     every = services()
-    due = sorted(every.deliveries.due(now), key=lambda delivery: delivery.webhook_id)
-    for webhook_id, some in groupby(due, key=lambda delivery: delivery.webhook_id):
-        every.queues.send("deliveries", [notice(delivery) for delivery in some], webhook_id)
+    due = sorted(every.deliveries.due(now), key=lambda pair: pair[1].webhook_id)
+    for webhook_id, some in groupby(due, key=lambda pair: pair[1].webhook_id):
+        wakes = list(some)
+        messages = [wake.message() for wake in dict.fromkeys(wake for _, wake in wakes)]
+        every.queues.send("deliveries", messages, webhook_id)
+        every.deliveries.queued(wakes)  # only now: a lost one would be missed

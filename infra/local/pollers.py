@@ -21,7 +21,7 @@ from infra.local.streams import StreamPoller
 from infra.local.template import Schedule, Template
 
 SYNC = "sync_account"
-CONCURRENCY = {SYNC: 4, "deliver": 4, "apply_edits": 2}
+CONCURRENCY = {SYNC: 4, "deliver": 8, "apply_edits": 2}
 STOP_SECONDS = 2.5
 
 log = logging.getLogger(__name__)

@@ -62,7 +62,7 @@ def _watch(account_id: str, stop: threading.Event) -> None:
 
 
 def _connection(account_id: str, stop: threading.Event) -> None:
-    session = open_session(services().accounts.settings(account_id))
+    session = open_session(services().accounts.settings(account_id), reach=services().reach)
     try:
         if not session.can("IDLE"):
             stop.wait(IDLE_SECONDS)

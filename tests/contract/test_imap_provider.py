@@ -17,6 +17,7 @@ from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.fetching import remote_id, split_id
 from chalicelib.providers.imap.session import open_session
+from chalicelib.providers.reach import Reach
 from infra.demo import dovecot
 from infra.demo.visitor import login
 from tests.contract.provider import Copy, ProviderContract, mail
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.server
 
 _FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
 _BASIC = frozenset({"IMAP4REV1", "STARTTLS", "LITERAL+"})
+HERE = Reach(local=True)
 _users = count()
 
 
@@ -50,7 +52,7 @@ def settings(server: dovecot.Dovecot, monkeypatch: pytest.MonkeyPatch) -> MailSe
 
 @pytest.fixture
 def provider(settings: MailSettings) -> Iterator[ImapProvider]:
-    opened = connect(settings)
+    opened = connect(settings, HERE)
     yield opened
     opened.close()
 
@@ -125,7 +127,7 @@ class TestWithoutExtensions(ProviderContract):
 
     @pytest.fixture
     def provider(self, settings: MailSettings) -> Iterator[ImapProvider]:
-        session = open_session(settings)
+        session = open_session(settings, reach=HERE)
         session.capabilities = _BASIC
         opened = ImapProvider(session)
         yield opened
@@ -154,19 +156,19 @@ def test_odd_folder_names_keep_their_raw_name(provider: ImapProvider, other: Pro
 def test_a_wrong_password_is_told_apart(settings: MailSettings) -> None:
     wrong = replace(settings, imap=replace(settings.imap, password="wrong"))
     with pytest.raises(AuthRejected) as caught:
-        connect(wrong)
+        connect(wrong, HERE)
     assert caught.value.details["step"] == "login"
 
 
 def test_a_password_may_hold_any_character(settings: MailSettings) -> None:
     with pytest.raises(AuthRejected):
-        connect(replace(settings, imap=replace(settings.imap, password='pä"ss\\wörd')))
+        connect(replace(settings, imap=replace(settings.imap, password='pä"ss\\wörd')), HERE)
 
 
 def test_an_untrusted_certificate_is_refused(settings: MailSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(ProviderError) as caught:
-        connect(settings)
+        connect(settings, HERE)
     assert caught.value.details["step"] == "tls"
 
 
@@ -174,7 +176,7 @@ def test_an_untrusted_certificate_is_taken_where_tls_is_not_required(
     settings: MailSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    opened = connect(replace(settings, tls_required=False))
+    opened = connect(replace(settings, tls_required=False), HERE)
     assert opened.collections()
     opened.close()
 
@@ -183,7 +185,7 @@ def test_implicit_tls(
     settings: MailSettings, server: dovecot.Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.providers.imap.session.TLS_PORTS", {server.imaps})
-    opened = connect(replace(settings, imap=replace(settings.imap, port=server.imaps)))
+    opened = connect(replace(settings, imap=replace(settings.imap, port=server.imaps)), HERE)
     assert opened.collections()
     opened.close()
 
@@ -192,5 +194,5 @@ def test_implicit_tls(
 def test_a_server_out_of_reach_names_the_step(settings: MailSettings, host: str, step: str) -> None:
     away = replace(settings.imap, host=host, port=dovecot.free_port())
     with pytest.raises(ProviderError) as caught:
-        connect(replace(settings, imap=away))
+        connect(replace(settings, imap=away), HERE)
     assert caught.value.details["step"] == step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,9 +13,11 @@ from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import CursorTooOld
+from chalicelib.providers.http import Client
 from chalicelib.services import Services
 from chalicelib.store.ports import Poll, Slot
 from chalicelib.sync.content import Contents
+from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.fakes.store import MemoryBlobs, MemoryMail
 
 SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
@@ -57,6 +60,7 @@ class MemoryApplications:
     """The port Applications."""
 
     rows: dict[str, tuple[Application, str]] = field(default_factory=dict)
+    previous: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def create(self, application: Application, secret: str) -> None:
         self.rows[application.id] = (application, secret)
@@ -70,8 +74,17 @@ class MemoryApplications:
     def secret(self, application_id: str) -> str:
         return self.rows[application_id][1]
 
+    def secrets(self, application_id: str, now: int) -> list[str]:
+        old, until = self.previous.get(application_id, ("", 0))
+        return [*([old] if until > now else []), self.secret(application_id)]
+
+    def rotate(self, application_id: str, secret: str, until: int) -> None:
+        application, old = self.rows[application_id]
+        self.previous[application_id] = (old, until)
+        self.rows[application_id] = (application, secret)
+
     def verify(self, application_id: str, secret: str) -> bool:
-        return application_id in self.rows and self.rows[application_id][1] == secret
+        return application_id in self.rows and secret in self.secrets(application_id, int(time.time()))
 
 
 @dataclass
@@ -105,6 +118,12 @@ class MemoryWebhooks:
 
     def put(self, webhook: Webhook) -> None:
         self.rows[webhook.id] = webhook
+
+    def change(self, old: Webhook, new: Webhook) -> bool:
+        if self.rows.get(old.id) != old:
+            return False
+        self.put(new)
+        return True
 
     def get(self, application_id: str, id: str) -> Webhook | None:
         return self.rows.get(id)
@@ -250,10 +269,21 @@ class MemoryServices:
     applications: MemoryApplications = field(default_factory=MemoryApplications)
     tokens: MemoryTokens = field(default_factory=MemoryTokens)
     webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
+    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+    circuits: MemoryCircuits = field(default_factory=MemoryCircuits)
+    web: Client = field(default_factory=Client)
     polls: MemoryPolls = field(default_factory=MemoryPolls)
     queues: MemoryQueues = field(default_factory=MemoryQueues)
     slots: MemorySlots = field(default_factory=MemorySlots)
     server: MemoryServer = field(default_factory=MemoryServer)
+
+    delivering = Services.delivering
+    office = Services.office
+    announce = Services.announce
+    deliver = Services.deliver
+    post = Services.post
+    destinations = Services.destinations
+    reach = Services.reach
 
     def provider(self, account: Account) -> Any:
         return self.server

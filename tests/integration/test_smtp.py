@@ -15,10 +15,13 @@ from aiosmtpd.smtp import AuthResult
 
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import SendFailed
+from chalicelib.providers.reach import Reach
 from chalicelib.providers.smtp import SmtpTransport, classify
 from infra.demo.dovecot import free_port
 
 RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and \xff\r\n"
+
+HERE = Reach(local=True)
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Site:
     settings: MailSettings
 
     def send(self, *recipients: str) -> dict[str, tuple[int, str]]:
-        return SmtpTransport(self.settings).send("me@x.example", recipients, RAW)
+        return SmtpTransport(self.settings, HERE).send("me@x.example", recipients, RAW)
 
 
 @pytest.fixture
@@ -142,7 +145,7 @@ def test_a_refused_content_maps_to_its_status(
 def test_a_wrong_password_is_a_403_at_the_login_step(start: Callable[..., Site]) -> None:
     site = start(password=b"other")
     with pytest.raises(SendFailed) as caught:
-        SmtpTransport(site.settings).verify()
+        SmtpTransport(site.settings, HERE).verify()
     assert (caught.value.status, caught.value.message) == (
         403,
         "Could not authenticate with the SMTP server.",
@@ -152,7 +155,7 @@ def test_a_wrong_password_is_a_403_at_the_login_step(start: Callable[..., Site])
 
 def test_a_good_login_verifies_and_sends_nothing(start: Callable[..., Site]) -> None:
     site = start()
-    SmtpTransport(site.settings).verify()
+    SmtpTransport(site.settings, HERE).verify()
     assert site.script.received == []
 
 
@@ -179,7 +182,7 @@ def test_an_untrusted_certificate_is_refused(
 def test_a_server_out_of_reach_names_the_step(host: str, step: str) -> None:
     server = Server(host=host, port=free_port(), username="me", password="secret")
     with pytest.raises(SendFailed) as caught:
-        SmtpTransport(MailSettings(imap=server, smtp=server)).verify()
+        SmtpTransport(MailSettings(imap=server, smtp=server), HERE).verify()
     assert (caught.value.status, caught.value.details["step"]) == (503, step)
 
 

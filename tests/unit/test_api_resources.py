@@ -309,7 +309,14 @@ def test_an_inactive_webhook_lives_through_its_life(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"triggers": []}, {"triggers": ["x.y"]}, {"callback_url": "ftp://a.example"}]
+    "change",
+    [
+        {"triggers": []},
+        {"triggers": ["x.y"]},
+        {"callback_url": "ftp://a.example"},
+        {"callback_url": "https://a.example/" + "x" * 1900},
+        {"state": "failing"},
+    ],
 )
 def test_a_bad_webhook_is_refused(call: Call, change: dict[str, Any]) -> None:
     wanted = {"callback_url": "https://desk.example/h", "triggers": ["message.created"], "state": "inactive"}

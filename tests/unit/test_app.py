@@ -13,13 +13,12 @@ from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
-from chalicelib.store.ports import Delivery, Poll
+from chalicelib.store.ports import Poll, Wake
 from chalicelib.sync import schedule
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.schedule import interval, is_due
 from chalicelib.workers import sync
 from tests.fakes.services import MemoryServices
-from tests.unit.test_webhooks import MemoryDeliveries
 
 ACCOUNT = Account(
     id="acc", application_id="app", email_address="mira@kestrel.example", name="Mira", provider="imap",
@@ -36,7 +35,6 @@ class Here(MemoryServices):
     synced: list[str] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
     edited: list[Any] = field(default_factory=list)
-    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
 
     def sync(self, account: Account) -> Outcome:
         if self.failure:
@@ -182,19 +180,17 @@ def test_changes_are_logged_and_announced(here: Here) -> None:
     app.record_changes(on_stream(id="m1"), None)
     app.announce(on_stream(seq=1), None)
     assert here.log.entries[0].change.id == "m1"
-    assert asked(here, "deliveries") == [{"webhook_id": "w", "application_id": "app", "delivery_id": "acc-1"}]
+    assert asked(here, "deliveries") == [{"webhook_id": "w", "application_id": "app", "lane": "acc"}]
 
 
 def test_a_tick_enqueues_what_is_due(here: Here) -> None:
     here.polls.put(Poll(account_id="acc", active_at=0))
-    delivery = Delivery(
-        webhook_id="w", application_id="app", account_id="acc", first_seq=1, last_seq=2, attempt=1, due_at=5
-    )
-    here.deliveries.rows["w", delivery.id] = delivery
+    here.deliveries.schedule(Wake(webhook_id="w", application_id="app", lane="acc"), 5)
     app.tick({"version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "source": "",
               "time": "", "id": "", "resources": []}, None)  # fmt: skip
     assert asked(here, "sync") == [{"account_id": "acc"}]
-    assert [body["delivery_id"] for body in asked(here, "deliveries")] == ["acc-1"]
+    assert [body["lane"] for body in asked(here, "deliveries")] == ["acc"]
+    assert here.deliveries.wakes == {}
 
 
 @pytest.mark.parametrize(("quiet", "minutes"), [(60, 1), (7200, 5), (200_000, 15)])

@@ -232,3 +232,20 @@ def test_the_gateway_speaks_the_language_of_the_api() -> None:
 def test_raw_mail_expires_after_a_week() -> None:
     rules = resources()["MailBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert {"Id": "raw-mail", "Status": "Enabled", "Prefix": "raw/", "ExpirationInDays": 7} in rules
+
+
+def test_only_those_who_send_may_write_to_customers_destinations_and_only_to_listed_ones() -> None:
+    sending = {name for name in build_template.functions(resources()) if "events:PutEvents" in actions(name)}
+    assert sending == {"APIHandler", "Deliver"}
+    for name in sending:
+        [granted] = [item for item in statements(name) if "events:PutEvents" in item["Action"]]
+        assert granted["Resource"] == {"Fn::Split": [",", {"Ref": "WebhookDestinations"}]}
+        assert granted["Action"] == ["events:PutEvents", "sqs:GetQueueUrl", "sqs:SendMessage"]
+
+
+def test_trouble_of_endpoints_raises_an_alarm() -> None:
+    [found] = of_type(resources(), "AWS::Logs::MetricFilter").values()
+    [metric] = found["MetricTransformations"]
+    alarm = resources()["EndpointTroubleAlarm"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
+    assert found["LogGroupName"] == {"Ref": "DeliverLogs"}

@@ -31,13 +31,14 @@ from chalicelib.providers.imap.fetching import (
 from chalicelib.providers.imap.folders import collection_list
 from chalicelib.providers.imap.session import Session, open_session
 from chalicelib.providers.imap.wire import Literal, astring, uid_sets
+from chalicelib.providers.reach import PUBLIC, Reach
 
 _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
 
 
-def connect(settings: MailSettings) -> ImapProvider:
+def connect(settings: MailSettings, reach: Reach = PUBLIC) -> ImapProvider:
     """Connect and log in; errors carry the step that failed in `details["step"]`."""
-    return ImapProvider(open_session(settings))
+    return ImapProvider(open_session(settings, reach=reach))
 
 
 class ImapProvider:

@@ -23,6 +23,7 @@ from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.failures import failure, login_failure
 from chalicelib.providers.imap.wire import Wire, astring, tokens
+from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
 
 TIMEOUT = 30.0
 TLS_PORTS = frozenset({993})
@@ -64,18 +65,9 @@ def tls_context(required: bool) -> ssl.SSLContext:
     return context
 
 
-def resolve(server: Server) -> None:
-    """Raise ProviderError (step dns) if the host has no address."""
-    try:
-        socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ProviderError(f"The host {server.host} is unknown.", step="dns") from error
-
-
-def open_session(settings: MailSettings) -> Session:
+def open_session(settings: MailSettings, *, reach: Reach = PUBLIC) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed."""
-    resolve(settings.imap)
-    client = _connect(settings)
+    client = _connect(settings, reach)
     try:
         _secure(client, settings)
         wire = Wire(client._imap)
@@ -91,17 +83,44 @@ def open_session(settings: MailSettings) -> Session:
     return session
 
 
-def _connect(settings: MailSettings) -> Any:
+class _Connected(imaplib.IMAP4):
+    """The protocol on a connection that is there already."""
+
+    def __init__(self, sock: socket.socket, host: str, port: int) -> None:
+        self._given = sock
+        super().__init__(host, port)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        return self._given
+
+
+class _Client(IMAPClient):  # type: ignore[misc]  # the library has no types
+    """An IMAPClient that does not look up the host once more: its address has been checked."""
+
+    def __init__(self, sock: socket.socket, server: Server, tls: bool) -> None:
+        self._connection = sock
+        super().__init__(server.host, server.port, ssl=tls, timeout=TIMEOUT)
+
+    def _create_IMAP4(self) -> imaplib.IMAP4:
+        return _Connected(self._connection, self.host, self.port)
+
+
+def _connect(settings: MailSettings, reach: Reach) -> Any:
     server = settings.imap
-    tls = server.port in TLS_PORTS
-    context = tls_context(settings.tls_required) if tls else None
+    at_once = server.port in TLS_PORTS
+    sock = reach.connect(server.host, server.port, MAIL_PORTS, TIMEOUT)
     try:
-        client = IMAPClient(server.host, server.port, ssl=tls, ssl_context=context, timeout=TIMEOUT)
+        if at_once:
+            sock = tls_context(settings.tls_required).wrap_socket(sock, server_hostname=server.host)
+        client = _Client(sock, server, at_once)
     except ssl.SSLError as error:
+        sock.close()
         raise ProviderError(f"No TLS connection to {server.host}: {error}", step="tls") from error
     except imaplib.IMAP4.error as error:
+        sock.close()
         raise failure(str(error), step="tcp") from error
     except OSError as error:
+        sock.close()
         raise ProviderError(f"{server.host}:{server.port}: {error}", step="tcp") from error
     client._imap.debug = 0  # imapclient formats every byte received for a log nobody reads
     return client

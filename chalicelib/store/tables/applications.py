@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import time
 
 from pynamodb.exceptions import PutError
 
+from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.account import Application
 from chalicelib.errors import Conflict, NotFound
@@ -19,8 +21,9 @@ _FIELD = "client_secret"
 class ApplicationTable:
     """The port Applications."""
 
-    def __init__(self, settings: Settings, vault: Vault) -> None:
+    def __init__(self, settings: Settings, vault: Vault, now: Clock = time.time) -> None:
         bind(settings)
+        self._now = now
         self._pepper = settings.pepper
         self._vault = vault
 
@@ -70,16 +73,48 @@ class ApplicationTable:
 
     def secret(self, application_id: str) -> str:
         """Unseal and return the client secret (it signs webhooks). Raises NotFound."""
+        return self._open(application_id, self._row(application_id).secret)
+
+    def secrets(self, application_id: str, now: int) -> list[str]:
+        """Return the client secrets that are valid, the older one first. Raises NotFound."""
+        row = self._row(application_id)
+        sealed = [row.previous_secret] if _overlaps(row, now) else []
+        return [self._open(application_id, one) for one in [*sealed, row.secret]]
+
+    def rotate(self, application_id: str, secret: str, until: int) -> None:
+        """Replace the client secret; the one before stays valid until then (Unix seconds)."""
+        row = self._row(application_id)
+        row.update(
+            actions=[
+                ApplicationRow.previous_secret.set(row.secret),
+                ApplicationRow.previous_hash.set(row.secret_hash),
+                ApplicationRow.previous_until.set(until),
+                ApplicationRow.secret.set(self._vault.seal(application_id, "", _FIELD, secret.encode())),
+                ApplicationRow.secret_hash.set(keyed_hash(self._pepper, secret)),
+            ]
+        )
+
+    def verify(self, application_id: str, secret: str) -> bool:
+        """Compare with every valid client secret in constant time; an unknown application has none."""
+        row = _find(application_id)
+        asked = keyed_hash(self._pepper, secret)
+        current = hmac.compare_digest(row.secret_hash if row else "", asked)
+        overlaps = row is not None and _overlaps(row, int(self._now()))
+        previous = hmac.compare_digest(row.previous_hash if row and overlaps else "", asked)
+        return current or previous
+
+    def _row(self, application_id: str) -> ApplicationRow:
         row = _find(application_id)
         if row is None:
             raise NotFound(f"No application {application_id}.")
-        return self._vault.open(application_id, "", _FIELD, row.secret).decode()
+        return row
 
-    def verify(self, application_id: str, secret: str) -> bool:
-        """Compare a client secret in constant time; an unknown application has none."""
-        row = _find(application_id)
-        stored = row.secret_hash if row else ""
-        return hmac.compare_digest(stored, keyed_hash(self._pepper, secret))
+    def _open(self, application_id: str, sealed: bytes) -> str:
+        return self._vault.open(application_id, "", _FIELD, sealed).decode()
+
+
+def _overlaps(row: ApplicationRow, now: int) -> bool:
+    return bool(row.previous_until) and row.previous_until > now
 
 
 def _find(application_id: str) -> ApplicationRow | None:

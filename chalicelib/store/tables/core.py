@@ -54,10 +54,13 @@ class ApplicationRow(CoreRow):
     icon_url = UnicodeAttribute()
     secret = BinaryAttribute(legacy_encoding=False)
     secret_hash = UnicodeAttribute()
+    previous_secret = BinaryAttribute(legacy_encoding=False, null=True)
+    previous_hash = UnicodeAttribute(null=True)
+    previous_until = NumberAttribute(null=True)
 
 
 class WebhookRow(CoreRow):
-    """A webhook; `created_at` is in microseconds and only orders the list."""
+    """A webhook; `created_at` is in microseconds and only orders the list; `history` is JSON."""
 
     kind = UnicodeAttribute(default="webhook")
     id = UnicodeAttribute()
@@ -66,6 +69,8 @@ class WebhookRow(CoreRow):
     triggers: ListAttribute[str] = ListAttribute()
     state = UnicodeAttribute()
     created_at = NumberAttribute()
+    activated_at = NumberAttribute(null=True)
+    history = UnicodeAttribute(null=True)
 
 
 class TokenRow(CoreRow):

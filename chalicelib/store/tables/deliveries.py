@@ -1,119 +1,193 @@
-"""Webhook notifications under way, and how far each endpoint has been told (table `work`).
+"""Lanes, the ledger of notifications and the wake-ups to come (table `work`).
 
-A pending delivery has a row in one of eight due partitions, sorted by time; both change in one
-transaction.
+An endpoint's lanes are one partition, its ledger one partition per day; what failed stands in an
+index of its own. A wake-up is a row in one of
+eight partitions, sorted by its time; it carries no data, so a doubled one is harmless.
 """
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.store.dynamo import Cancelled, Item, Key, Table, key, parallel, transact_patiently
-from chalicelib.store.ports import Delivery
+from chalicelib.domain.delivery import Delivery
+from chalicelib.domain.lane import Lane
+from chalicelib.ids import date_of, date_prefix, is_id
+from chalicelib.store.dynamo import AFTER_ALL, Cancelled, Item, Key, Table, key, parallel, transact_patiently
+from chalicelib.store.ports import Stale, Wake
+from chalicelib.store.tables.delivery_rows import delivery_of, delivery_row, lane_of, lane_row
 from chalicelib.store.tables.rows import live
 
+KEPT_DAYS = 14
+_DAY = 86400
 _SHARDS = 8
-_MOST_DUE = 100
-_KEPT = 14 * 86400
+_MOST_DUE = 2000
+_PAGE = 200
 
 
 class DeliveryTable:
-    """Every step is conditional, so a repeated signal changes nothing."""
+    """The port Deliveries. Every step is conditional, so a repeated signal changes nothing."""
 
     def __init__(self, client: Any, settings: Settings, now: Clock = time.time) -> None:
         self._table = Table(client, f"{settings.table_prefix}-work")
         self._now = now
 
-    def pointer(self, webhook_id: str, account_id: str) -> int | None:
-        """Return the last sequence number handed to this endpoint, None before the first."""
-        row = self._table.get(*_pointer_key(webhook_id, account_id))
-        return int(row["seq"]["N"]) if row else None
+    def lane(self, webhook_id: str, key: str) -> Lane | None:
+        """Return one lane, strongly consistent."""
+        row = self._table.get(_lanes_pk(webhook_id), key)
+        return lane_of(row) if row else None
 
-    def begin(
-        self,
-        delivery: Delivery | None,
-        webhook_id: str,
-        account_id: str,
-        told: int | None,
-        now_told: int,
-    ) -> bool:
-        """Store a delivery (if any) and move the pointer from `told` in one transaction.
+    def lanes(self, webhook_id: str, start: str = "") -> Iterator[Lane]:
+        """Yield every lane of an endpoint once, from the key `start` on and then from the first."""
+        pk = _lanes_pk(webhook_id)
+        later = self._table.pages(pk, start or None, limits=[_PAGE])
+        sooner = self._table.pages(pk, "0", start, limits=[_PAGE]) if start else iter(())
+        for page in chain(later, sooner):
+            yield from (lane_of(row) for row in page)
 
-        False if the pointer stood elsewhere: somebody else did it.
+    def change_lane(self, old: Lane | None, new: Lane) -> bool:
+        """Store a lane if it is still as it was read (None: there was none); False otherwise."""
+        condition, values = _unchanged(old)
+        try:
+            self._table.put_if(self._lane_row(new), condition, values)
+        except Stale:
+            return False
+        return True
+
+    def add_lanes(self, lanes: Iterable[Lane]) -> None:
+        """Store new lanes, in no order."""
+        self._table.write_many(self._lane_row(lane) for lane in lanes)
+
+    def close_lane(self, lane: Lane) -> None:
+        """Remove a lane."""
+        self._table.write_many(deletes=[(_lanes_pk(lane.webhook_id), lane.key)])
+
+    def begin(self, old: Lane, new: Lane, delivery: Delivery) -> bool:
+        """Store a delivery and its lane in one transaction; False if the lane is not as it was read."""
+        lane = self._put(self._lane_row(new), *_unchanged(old))
+        return self._done([lane, self._put(self._delivery_row(delivery))])
+
+    def claim(self, old: Delivery, new: Delivery) -> bool:
+        """Count one attempt, conditional on the last one; False if somebody else has."""
+        values = {":a": {"N": str(old.attempt)}, ":d": {"N": str(old.due_at)}}
+        try:
+            self._table.put_if(self._delivery_row(new), "attempt = :a AND due_at = :d", values)
+        except Stale:
+            return False
+        return True
+
+    def record(self, delivery: Delivery) -> None:
+        """Store a delivery as it is now; nothing happens if somebody else has claimed it meanwhile."""
+        self._index(delivery)
+        try:
+            self._table.put_if(self._delivery_row(delivery), *_ours(delivery))
+        except Stale:
+            return
+
+    def settle(self, old: Lane, new: Lane, delivery: Delivery) -> None:
+        """Store a delivery that is over and move its lane in one transaction.
+
+        A lane that was begun anew or removed meanwhile stays as it is.
         """
-        pointer = key(*_pointer_key(webhook_id, account_id)) | {"seq": {"N": str(now_told)}}
-        if told is None:
-            actions = [self._put(pointer, "attribute_not_exists(pk)")]
-        else:
-            actions = [self._put(pointer, "seq = :t", {":t": {"N": str(told)}})]
-        if delivery:
-            actions += [self._put(_row(delivery)), self._put(key(*_due_key(delivery)))]
-        return self._done_by_us(actions)
+        self._index(delivery)
+        lane = self._put(self._lane_row(new), *_unchanged(old))
+        if not self._done([lane, self._put(self._delivery_row(delivery), *_ours(delivery))]):
+            self.record(delivery)
 
-    def get(self, webhook_id: str, delivery_id: str) -> Delivery | None:
-        """Return a delivery that is still kept."""
-        account_id, _, first_seq = delivery_id.rpartition("-")
-        if not first_seq.isdecimal():
+    def get(self, webhook_id: str, id: str) -> Delivery | None:
+        """Return a delivery of the last 14 days."""
+        if not is_id(id):
             return None
-        row = self._table.get(*_delivery_key(webhook_id, account_id, int(first_seq)))
-        return _delivery_of(row) if row and live([row], self._now()) else None
+        row = self._table.get(_ledger_pk(webhook_id, date_of(id) // _DAY), id)
+        return delivery_of(row) if row and live([row], self._now()) else None
 
-    def claim(self, delivery: Delivery, until: int) -> Delivery | None:
-        """Count one attempt (conditional on `attempt`) and hold the delivery until then; None if taken."""
-        claimed = replace(delivery, attempt=delivery.attempt + 1, due_at=until)
-        return claimed if self._change(delivery, claimed) else None
+    def ledger(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
+        """Yield deliveries begun in a span of Unix time, newest first, at most 14 days back."""
+        now = int(self._now())
+        since, until = max(since, now - KEPT_DAYS * _DAY), min(until, now + _DAY)
+        low, high = date_prefix(since), date_prefix(until) + AFTER_ALL
+        for day in range(until // _DAY, since // _DAY - 1, -1):
+            for page in self._table.pages(
+                _ledger_pk(webhook_id, day), low, high, newest=True, limits=[_PAGE]
+            ):
+                yield from (delivery_of(row) for row in live(page, now))
 
-    def retry(self, delivery: Delivery, due_at: int) -> None:
-        """Plan the next attempt; nothing happens if somebody else has claimed the delivery meanwhile."""
-        self._change(delivery, replace(delivery, due_at=due_at, state="pending"))
+    def failed(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
+        """Yield those of them that failed, newest first, without reading the others."""
+        low, high = date_prefix(since), date_prefix(until) + AFTER_ALL
+        for page in self._table.pages(_failed_pk(webhook_id), low, high, newest=True, limits=[_PAGE]):
+            ids = [row["sk"]["S"] for row in page]
+            found = self._table.get_many((_ledger_pk(webhook_id, date_of(id) // _DAY), id) for id in ids)
+            deliveries = {one.id: one for one in map(delivery_of, live(found, self._now()))}
+            yield from (deliveries[id] for id in ids if id in deliveries and deliveries[id].state == "failed")
 
-    def fail(self, delivery: Delivery) -> None:
-        """Give up; kept for 14 days."""
-        self._change(delivery, replace(delivery, due_at=int(self._now()), state="failed"))
+    def schedule(self, wake: Wake, at: int) -> None:
+        """Have a wake-up queued at a time (Unix seconds); the same one twice is one."""
+        facts = {"application_id": {"S": wake.application_id}, "ttl": {"N": str(at + KEPT_DAYS * _DAY)}}
+        self._table.write_many([key(*_due_key(at, wake)) | facts])
 
-    def done(self, delivery: Delivery) -> None:
-        """Forget a delivery that was accepted."""
-        where = _delivery_key(delivery.webhook_id, delivery.account_id, delivery.first_seq)
-        self._table.write_many(deletes=[where, _due_key(delivery)])
-
-    def due(self, now: int) -> list[Delivery]:
-        """Return deliveries whose time has come, up to a hundred per partition."""
+    def due(self, now: int) -> list[tuple[int, Wake]]:
+        """Return what is to be queued by now, each with its time."""
         found = parallel(lambda shard: self._due_rows(shard, now), range(_SHARDS))
-        deliveries: list[Delivery] = []
-        for rows in found:
-            deliveries += self._confirmed(rows)
-        return deliveries
+        return [_wake_of(row) for rows in found for row in rows]
 
-    def _due_rows(self, shard: int, now: int) -> list[Key]:
-        pages = self._table.pages(_due_pk(shard), "0", f"{now + 1:012d}", limits=[_MOST_DUE])
-        return [(row["pk"]["S"], row["sk"]["S"]) for row in next(pages)]
+    def queued(self, wakes: Sequence[tuple[int, Wake]]) -> None:
+        """Forget wake-ups that are in the queue."""
+        self._table.write_many(deletes=[_due_key(at, wake) for at, wake in wakes])
 
-    def _confirmed(self, due: Sequence[Key]) -> list[Delivery]:
-        """Deliveries that are indeed due then; other rows were left by a late `done` and are removed."""
-        wanted = {where: _delivery_key_of(where[1]) for where in due}
-        stored = self._table.get_many(wanted.values())
-        deliveries = [_delivery_of(row) for row in live(stored, self._now())]
-        pending = {_due_key(d): d for d in deliveries if d.state == "pending"}
-        self._table.write_many(deletes=[where for where in due if where not in pending])
-        return [pending[where] for where in due if where in pending]
+    def wait(self, wake: Wake) -> None:
+        """Note that a lane found no slot."""
+        ttl = {"ttl": {"N": str(int(self._now()) + _DAY)}}
+        self._table.write_many([key(_waiting_pk(wake.webhook_id), wake.lane) | ttl])
 
-    def _change(self, old: Delivery, new: Delivery) -> bool:
-        same_attempt = {":a": {"N": str(old.attempt)}, ":d": {"N": str(old.due_at)}}
-        actions = [self._put(_row(new), "attempt = :a AND due_at = :d", same_attempt)]
-        gone, planned = _due_key(old), _due_key(new)
-        if new.state != "pending" or gone != planned:
-            actions.append({"Delete": {"TableName": self._table.name, "Key": key(*gone)}})
-        if new.state == "pending" and (gone != planned or old.state != "pending"):
-            actions.append(self._put(key(*planned)))
-        return self._done_by_us(actions)
+    def next_waiting(self, webhook_id: str) -> str | None:
+        """Return the key of a lane that waits for a slot, and have it wait no longer."""
+        pk = _waiting_pk(webhook_id)
+        found = next(self._table.pages(pk, limits=[1]))
+        if not found:
+            return None
+        lane: str = found[0]["sk"]["S"]
+        self._table.write_many(deletes=[(pk, lane)])
+        return lane
 
-    def _done_by_us(self, actions: Sequence[Item]) -> bool:
+    def stop_waiting(self, webhook_id: str) -> None:
+        """Have no lane of an endpoint wait any longer."""
+        pk = _waiting_pk(webhook_id)
+        for page in self._table.pages(pk, limits=[_PAGE]):
+            self._table.write_many(deletes=[(pk, row["sk"]["S"]) for row in page])
+
+    def forget(self, webhook_id: str) -> None:
+        """Remove every lane of an endpoint; its ledger expires by itself."""
+        self._table.write_many(deletes=[(_lanes_pk(webhook_id), lane.key) for lane in self.lanes(webhook_id)])
+
+    def _index(self, delivery: Delivery) -> None:
+        """Enter a failure into its index, before it is stored: an entry too many does no harm."""
+        if delivery.state == "failed":
+            ttl = {"ttl": {"N": str(delivery.created_at + KEPT_DAYS * _DAY)}}
+            self._table.write_many([key(_failed_pk(delivery.webhook_id), delivery.id) | ttl])
+
+    def _due_rows(self, shard: int, now: int) -> list[Item]:
+        found: list[Item] = []
+        for page in self._table.pages(_due_pk(shard), "0", f"{now + 1:012d}", limits=[_PAGE]):
+            found += page
+            if len(found) >= _MOST_DUE:
+                break
+        return found
+
+    def _lane_row(self, lane: Lane) -> Item:
+        return key(_lanes_pk(lane.webhook_id), lane.key) | lane_row(lane)
+
+    def _delivery_row(self, delivery: Delivery) -> Item:
+        day = date_of(delivery.id) // _DAY
+        ttl = {"ttl": {"N": str(delivery.created_at + KEPT_DAYS * _DAY)}}
+        return key(_ledger_pk(delivery.webhook_id, day), delivery.id) | delivery_row(delivery) | ttl
+
+    def _done(self, actions: Sequence[Item]) -> bool:
         try:
             transact_patiently(self._table.client, actions)
         except Cancelled:
@@ -129,55 +203,42 @@ class DeliveryTable:
         return {"Put": put}
 
 
-def _pointer_key(webhook_id: str, account_id: str) -> Key:
-    return f"PTR#{webhook_id}", account_id
+def _unchanged(lane: Lane | None) -> tuple[str, Item | None]:
+    if lane is None:
+        return "attribute_not_exists(pk)", None
+    values = {":t": {"N": str(lane.told)}, ":o": {"S": lane.open}, ":e": {"N": str(lane.epoch)}}
+    return "told = :t AND under_way = :o AND epoch = :e", values
 
 
-def _delivery_key(webhook_id: str, account_id: str, first_seq: int) -> Key:
-    return f"WH#{webhook_id}", f"{account_id}#{first_seq:016d}"
+def _ours(delivery: Delivery) -> tuple[str, Item]:
+    return "attribute_not_exists(pk) OR attempt = :a", {":a": {"N": str(delivery.attempt)}}
+
+
+def _lanes_pk(webhook_id: str) -> str:
+    return f"LANE#{webhook_id}"
+
+
+def _ledger_pk(webhook_id: str, day: int) -> str:
+    return f"WH#{webhook_id}#{day}"
+
+
+def _failed_pk(webhook_id: str) -> str:
+    return f"FAILED#{webhook_id}"
+
+
+def _waiting_pk(webhook_id: str) -> str:
+    return f"WAIT#{webhook_id}"
 
 
 def _due_pk(shard: int) -> str:
     return f"DUE#{shard}"
 
 
-def _due_key(delivery: Delivery) -> Key:
-    shard = zlib.crc32(delivery.webhook_id.encode()) % _SHARDS
-    place = f"{delivery.webhook_id}#{delivery.account_id}#{delivery.first_seq:016d}"
-    return _due_pk(shard), f"{delivery.due_at:012d}#{place}"
+def _due_key(at: int, wake: Wake) -> Key:
+    shard = zlib.crc32(wake.webhook_id.encode()) % _SHARDS
+    return _due_pk(shard), f"{at:012d}#{wake.webhook_id}#{wake.lane}"
 
 
-def _delivery_key_of(due_sk: str) -> Key:
-    _, webhook_id, account_id, first_seq = due_sk.split("#")
-    return _delivery_key(webhook_id, account_id, int(first_seq))
-
-
-def _row(delivery: Delivery) -> Item:
-    numbers = {
-        "first_seq": delivery.first_seq,
-        "last_seq": delivery.last_seq,
-        "attempt": delivery.attempt,
-        "due_at": delivery.due_at,
-        "ttl": delivery.due_at + _KEPT,
-    }
-    texts = {
-        "webhook_id": delivery.webhook_id,
-        "application_id": delivery.application_id,
-        "account_id": delivery.account_id,
-        "st": delivery.state,
-    }
-    where = key(*_delivery_key(delivery.webhook_id, delivery.account_id, delivery.first_seq))
-    return where | {n: {"N": str(v)} for n, v in numbers.items()} | {n: {"S": v} for n, v in texts.items()}
-
-
-def _delivery_of(row: Item) -> Delivery:
-    return Delivery(
-        webhook_id=row["webhook_id"]["S"],
-        application_id=row["application_id"]["S"],
-        account_id=row["account_id"]["S"],
-        first_seq=int(row["first_seq"]["N"]),
-        last_seq=int(row["last_seq"]["N"]),
-        attempt=int(row["attempt"]["N"]),
-        due_at=int(row["due_at"]["N"]),
-        state=row["st"]["S"],
-    )
+def _wake_of(row: Item) -> tuple[int, Wake]:
+    at, webhook_id, lane = row["sk"]["S"].split("#", 2)
+    return int(at), Wake(webhook_id=webhook_id, application_id=row["application_id"]["S"], lane=lane)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
+from typing import Any
+
+from pynamodb.exceptions import UpdateError
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.webhook import StateChange, Webhook
 from chalicelib.store.connection import bind
 from chalicelib.store.tables.core import WEBHOOK_PREFIX, WebhookRow, application_pk
 
@@ -28,10 +32,29 @@ class WebhookTable:
                 WebhookRow.application_id.set(webhook.application_id),
                 WebhookRow.callback_url.set(webhook.callback_url),
                 WebhookRow.triggers.set(sorted(webhook.triggers)),
-                WebhookRow.state.set(webhook.state),
+                *_state(webhook),
                 created.set(created | int(self._now() * 1_000_000)),
             ]
         )
+
+    def change(self, old: Webhook, new: Webhook) -> bool:
+        """Store a new state if the stored one is still the old; False otherwise."""
+        row = _key(new.application_id, new.id)
+        try:
+            row.update(
+                actions=_state(new),
+                condition=(WebhookRow.state == old.state)
+                & (
+                    WebhookRow.activated_at == old.activated_at
+                    if old.activated_at
+                    else WebhookRow.id.exists()
+                ),
+            )
+        except UpdateError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     def get(self, application_id: str, id: str) -> Webhook | None:
         """Return one webhook."""
@@ -57,6 +80,19 @@ def _key(application_id: str, id: str) -> WebhookRow:
     return WebhookRow(application_pk(application_id), WEBHOOK_PREFIX + id)
 
 
+def _state(webhook: Webhook) -> list[Any]:
+    history = [[change.at, change.state, change.reason, change.since] for change in webhook.history]
+    return [
+        WebhookRow.state.set(webhook.state),
+        WebhookRow.activated_at.set(webhook.activated_at),
+        WebhookRow.history.set(json.dumps(history, ensure_ascii=False)),
+    ]
+
+
+def _change(at: int, state: str, reason: str, since: int) -> StateChange:
+    return StateChange(at=at, state=state, reason=reason, since=since)
+
+
 def _webhook(row: WebhookRow) -> Webhook:
     return Webhook(
         id=row.id,
@@ -64,4 +100,6 @@ def _webhook(row: WebhookRow) -> Webhook:
         callback_url=row.callback_url,
         triggers=frozenset(row.triggers),
         state=row.state,
+        activated_at=int(row.activated_at or 0),
+        history=tuple(_change(*entry) for entry in json.loads(row.history or "[]")),
     )

@@ -1,0 +1,14 @@
+"""What the other side of a request said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP status; `body` holds the first 64 KB, `retry_after` seconds if any were named."""
+
+    status: int
+    body: bytes
+    retry_after: int | None = None

@@ -1,0 +1,89 @@
+"""Notifications for queues and event buses instead of HTTP endpoints.
+
+SQS: the body is the message, the signature headers are its attributes. EventBridge: the body is the
+detail of an event of source `postern`; the bus vouches for its sender, so there is no signature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.config import Settings
+from chalicelib.domain.answer import Answer
+from chalicelib.domain.destination import Destination, allowed, of_url
+from chalicelib.errors import ProviderError, Refused
+from chalicelib.store.connection import client
+
+SOURCE, DETAIL_TYPE = "postern", "webhook"
+_SIGNATURES = (
+    "x-nylas-signature",
+    "x-nylas-signature-next",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+)
+_LATER = frozenset({"ThrottlingException", "InternalFailure", "InternalException", "RequestThrottled"})
+
+
+class AwsDestinations:
+    """Sends to what the owner of this deployment has listed, and to nothing else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._queue_urls: dict[Destination, str] = {}
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Hand a notification over. Raises Refused, or ProviderError if AWS does not answer."""
+        destination = of_url(url)
+        if destination is None or not allowed(destination, self._settings.webhook_destinations):
+            raise Refused("This destination is not listed in this deployment.")
+        send = self._to_queue if destination.service == "sqs" else self._to_bus
+        try:
+            return send(destination, body.decode(), headers)
+        except ClientError as error:
+            return _refusal(error.response["Error"]["Code"], error.response["ResponseMetadata"])
+        except BotoCoreError as error:
+            raise ProviderError(f"{destination.service} does not answer: {type(error).__name__}.") from error
+
+    def _to_queue(self, queue: Destination, body: str, headers: Mapping[str, str]) -> Answer:
+        request: dict[str, Any] = {"QueueUrl": self._queue_url(queue), "MessageBody": body}
+        request["MessageAttributes"] = {
+            name: {"DataType": "String", "StringValue": value}
+            for name, value in headers.items()
+            if name.lower() in _SIGNATURES
+        }
+        if queue.name.endswith(".fifo"):
+            request["MessageGroupId"] = json.loads(body)["deltas"][0]["object_data"]["account_id"]
+            request["MessageDeduplicationId"] = headers["webhook-id"]
+        answer = self._client(queue).send_message(**request)
+        return Answer(200, str(answer["MessageId"]).encode())
+
+    def _to_bus(self, bus: Destination, body: str, headers: Mapping[str, str]) -> Answer:
+        arn = next(a for a in self._settings.webhook_destinations if allowed(bus, [a]))
+        entry = {"EventBusName": arn, "Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": body}
+        answer = self._client(bus).put_events(Entries=[entry])
+        [result] = answer["Entries"]
+        if "ErrorCode" in result:
+            return _refusal(result["ErrorCode"], {"HTTPStatusCode": 400})
+        return Answer(200, str(result["EventId"]).encode())
+
+    def _queue_url(self, queue: Destination) -> str:
+        if queue not in self._queue_urls:
+            answer = self._client(queue).get_queue_url(
+                QueueName=queue.name, QueueOwnerAWSAccountId=queue.account
+            )
+            self._queue_urls[queue] = answer["QueueUrl"]
+        return self._queue_urls[queue]
+
+    def _client(self, destination: Destination) -> Any:
+        return client(replace(self._settings, region=destination.region), destination.service)
+
+
+def _refusal(code: str, metadata: Mapping[str, Any]) -> Answer:
+    later = code in _LATER or "Throttl" in code
+    return Answer(503 if later else int(metadata.get("HTTPStatusCode", 400)), code.encode())
