@@ -40,6 +40,7 @@ property-test: environment ## 20,000 stories of the delta log (2,000 in `make te
 
 follow-test: environment servers ## five minutes of changes followed by every kind of client
 	POSTERN_FOLLOW_SECONDS=300 $(BIN)/pytest -q -s tests/e2e/test_followers.py
+
 sdk-test: environment ## signatures verified by Node's official SDK too (needs npm)
 	npm install --silent --no-audit --no-fund --prefix .local/sdk nylas@6.11.1
 	$(BIN)/pytest -q -rs tests/unit/test_sdk_signatures.py
