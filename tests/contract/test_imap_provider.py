@@ -111,7 +111,7 @@ class TestWithCondstoreOnly(ProviderContract):
 
     @pytest.fixture
     def provider(self, settings: MailSettings) -> Iterator[ImapProvider]:
-        session = open_session(settings)
+        session = open_session(settings, reach=HERE)
         session.capabilities -= {"QRESYNC"}
         opened = ImapProvider(session)
         yield opened
