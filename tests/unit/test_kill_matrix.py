@@ -1,4 +1,4 @@
-"""A worker dies before and after every effect it has on the world, in ten scenarios.
+"""A worker dies before and after every effect it has on the world, in eleven scenarios.
 
 After the next run the store equals the server, no delta is lost or doubled, and what was written to the
 outside was written once.

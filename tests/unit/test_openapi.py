@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -17,17 +19,29 @@ from chalicelib.api import filters
 from chalicelib.api.query import PAGE
 from chalicelib.domain.account import SyncState
 from chalicelib.domain.delta import Change, Delta, Event
-from chalicelib.domain.webhook import TRIGGERS
+from chalicelib.domain.webhook import TOLD_STATES, TRIGGERS
+from chalicelib.providers import http
+from chalicelib.providers.reach import Reach
 from chalicelib.webhooks import payload
+from chalicelib.wire import application_cursor
+from chalicelib.wire import delivery as ledger
+from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic
 from tests.unit.test_api_resources import call as call  # a fixture
 from tests.unit.test_api_resources import here as here  # a fixture
+from tests.unit.test_api_webhooks import endpoint as endpoint  # a fixture
+from tests.unit.test_api_webhooks import work
 
 PAGE_FILE = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 FILE: dict[str, Any] = yaml.safe_load(PAGE_FILE.read_text(encoding="utf-8"))
 METHODS = {"get", "put", "post", "delete", "patch"}
 SECRET = basic("secret")
+DELIVERIES = "/a/{client_id}/webhooks/{id}/deliveries"
+DELIVERY = DELIVERIES + "/{delivery_id}"
+HEALTH, MISSED, REPLAY, TEST = (
+    "/a/{client_id}/webhooks/{id}/" + name for name in ("health", "missed", "replay", "test")
+)
 HOOK = {"callback_url": "https://desk.example/h", "triggers": ["message.created"], "state": "inactive"}
 
 
@@ -118,15 +132,18 @@ def test_the_parameters_are_those_the_code_takes(path: str, names: frozenset[str
 )
 def test_every_listed_parameter_is_known_to_its_route(call: Call, path: str, name: str) -> None:
     auth = SECRET if path.startswith("/a/") else "Bearer token"
-    status, answer = call("GET", f"{path.format(client_id='app', id='x')}?{name}=%00", auth=auth)
+    id = call("POST", "/a/app/webhooks", HOOK, auth=SECRET)[1]["id"] if "/webhooks/" in path else "x"
+    status, answer = call("GET", f"{path.format(client_id='app', id=id)}?{name}=%00", auth=auth)
     assert status in (200, 400, 404)
     assert "Unexpected query parameter" not in str(answer)
 
 
 def test_the_triggers_and_states_are_those_of_the_code() -> None:
     schemas = FILE["components"]["schemas"]
-    assert set(schemas["Triggers"]["items"]["enum"]) == TRIGGERS
+    assert set(schemas["Trigger"]["enum"]) == TRIGGERS
     assert set(schemas["ManagedAccount"]["properties"]["sync_state"]["enum"]) == set(SyncState)
+    assert set(schemas["WebhookState"]["enum"]) == TOLD_STATES | {"failed", "inactive"}
+    assert set(schemas["DeliveryState"]["enum"]) == set(ledger.STATES)
 
 
 def _examples(node: Any) -> Iterator[tuple[Any, Any]]:
@@ -147,13 +164,23 @@ def test_every_example_has_the_form_its_schema_asks_for() -> None:
         assert mistakes(schema, example) == [], example
 
 
-def _ids(call: Call) -> dict[str, str]:
-    """Return an id of each kind."""
-    webhook = call("POST", "/a/app/webhooks", HOOK, auth=SECRET)[1]
+def _ids(call: Call, here: MemoryServices, endpoint: LoopbackEndpoint) -> dict[str, str]:
+    """Return an id of each kind; the webhook has been told of a message and refuses the next one."""
+    here.web = http.Client(reach=Reach(local=True), timeout=5)
+    hook = {**HOOK, "callback_url": endpoint.url, "state": "active"}
+    webhook = call("POST", "/a/app/webhooks", hook, auth=SECRET)[1]["id"]
+    found = next(change for change in here.mail.changes if change.kind == "message")
+    message = replace(found, attributes=(("thread_id", "t"), ("received_date", FIRST)))
+    for endpoint.status in (200, 500):
+        cast(Any, here).announce(ACCOUNT, here.log.append("acc", [message], int(time.time())))
+        work(here)
+    endpoint.status = 200
+    told = next(one for one in here.deliveries.rows.values() if one.state == "delivered")
     kinds = {
         kind: call("GET", f"/{kind}s?view=ids")[1][0] for kind in ("message", "thread", "folder", "file")
     }
-    return {**kinds, "webhook": webhook["id"]}
+    start = application_cursor.encode("app", application_cursor.Places())
+    return {**kinds, "webhook": webhook, "delivery": told.id, "start": start}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +209,22 @@ def _ids(call: Call) -> dict[str, str]:
         ("POST", "/send", "/send", {"to": [{"email": "tide@harbour.example"}], "body": "x"}),
         ("POST", "/delta/latest_cursor", "/delta/latest_cursor", None),
         ("GET", "/delta", "/delta?cursor=0", None),
+        ("POST", "/delta/generate_cursor", "/delta/generate_cursor", {"start": FIRST}),
         ("GET", "/delta", "/delta?cursor=0&view=expanded", None),
+        ("GET", "/delta", "/delta?cursor=0&seq=true&historical=true", None),
+        ("GET", "/delta", "/delta?cursor=0&exclude_account=false", None),
+        ("GET", "/delta/longpoll", "/delta/longpoll?cursor=0&timeout=0", None),
+        ("GET", "/delta/longpoll", "/delta/longpoll?cursor=0&timeout=0&seq=true&historical=true", None),
+        ("POST", "/a/{client_id}/deltas/latest_cursor", "/a/app/deltas/latest_cursor", None),
+        (
+            "POST",
+            "/a/{client_id}/deltas/latest_cursor",
+            "/a/app/deltas/latest_cursor",
+            {"cursor": "{start}", "accounts": ["acc"]},
+        ),
+        ("GET", "/a/{client_id}/deltas", "/a/app/deltas?cursor={start}", None),
+        ("GET", "/a/{client_id}/deltas", "/a/app/deltas?cursor={start}&seq=true&historical=true", None),
+        ("POST", "/a/{client_id}/deltas", "/a/app/deltas", {"cursor": "{start}"}),
         ("GET", "/a/{client_id}", "/a/app", None),
         ("PUT", "/a/{client_id}", "/a/app", {"application_name": "Desk"}),
         ("GET", "/a/{client_id}/accounts", "/a/app/accounts", None),
@@ -191,18 +233,46 @@ def _ids(call: Call) -> dict[str, str]:
         ("POST", "/a/{client_id}/webhooks", "/a/app/webhooks", {**HOOK, "callback_url": "https://b.example"}),
         ("GET", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", None),
         ("PUT", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", {"state": "inactive"}),
+        ("PUT", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", {"state": "active"}),
         ("DELETE", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", None),
+        ("GET", HEALTH, "/a/app/webhooks/{webhook}/health", None),
+        ("GET", DELIVERIES, "/a/app/webhooks/{webhook}/deliveries", None),
+        ("GET", DELIVERIES, "/a/app/webhooks/{webhook}/deliveries?state=pending&since=0&limit=1", None),
+        ("GET", DELIVERY, "/a/app/webhooks/{webhook}/deliveries/{delivery}", None),
+        ("POST", f"{DELIVERY}/replay", "/a/app/webhooks/{webhook}/deliveries/{delivery}/replay", None),
+        ("POST", REPLAY, "/a/app/webhooks/{webhook}/replay", {"since": int(time.time()) - 60}),
+        (
+            "POST",
+            REPLAY,
+            "/a/app/webhooks/{webhook}/replay",
+            {"since": int(time.time()) - 60, "failed_only": True, "account_id": "acc"},
+        ),
+        ("GET", MISSED, "/a/app/webhooks/{webhook}/missed", None),
+        ("POST", TEST, "/a/app/webhooks/{webhook}/test", None),
+        ("POST", TEST, "/a/app/webhooks/{webhook}/test", {"trigger": "job.failed"}),
+        ("POST", "/a/{client_id}/rotate_secret", "/a/app/rotate_secret", None),
+        ("POST", "/a/{client_id}/rotate_secret", "/a/app/rotate_secret", {"overlap_seconds": 0}),
     ],
 )
 def test_a_real_answer_has_the_form_the_file_promises(
-    call: Call, here: MemoryServices, method: str, path: str, request_path: str, body: Any
+    call: Call,
+    here: MemoryServices,
+    endpoint: LoopbackEndpoint,
+    method: str,
+    path: str,
+    request_path: str,
+    body: Any,
 ) -> None:
-    here.log.append("acc", here.mail.changes, at=FIRST)
-    ids = _ids(call)
+    account = Change(account_id="acc", kind="account", id="acc", event=Event.MODIFY, rev=1)
+    here.log.append("acc", [*here.mail.changes, account], at=FIRST)
+    ids = _ids(call, here, endpoint)
+    sent = {key: ids["start"] if value == "{start}" else value for key, value in (body or {}).items()}
     auth = SECRET if path.startswith("/a/") else "Bearer token"
-    status, answer = call(method, request_path.format(**ids), body, auth=auth)
-    assert status == 200
+    status, answer = call(method, request_path.format(**ids), sent or None, auth=auth)
+    assert status == 200, answer
     assert mistakes(answer_schema(path, method, status), answer) == []
+    asked = FILE["paths"][path][method.lower()].get("requestBody")
+    assert not sent or mistakes(asked["content"]["application/json"]["schema"], sent) == []
 
 
 def test_the_token_answer_has_the_form_the_file_promises(call: Call, here: MemoryServices) -> None:
@@ -223,14 +293,37 @@ def test_the_token_answer_has_the_form_the_file_promises(call: Call, here: Memor
         ("DELETE", "/labels/{id}", "/labels/x", None, 404),
         ("GET", "/delta", "/delta?cursor=zzz", None, 400),
         ("GET", "/a/{client_id}", "/a/other", None, 401),
+        ("GET", DELIVERY, "/a/app/webhooks/{webhook}/deliveries/0", None, 404),
+        ("GET", DELIVERIES, "/a/app/webhooks/{webhook}/deliveries?state=lost", None, 400),
+        ("POST", REPLAY, "/a/app/webhooks/{webhook}/replay", {"since": 0}, 400),
+        ("POST", TEST, "/a/app/webhooks/{webhook}/test", {"trigger": "tide.turned"}, 400),
+        ("POST", "/a/{client_id}/rotate_secret", "/a/app/rotate_secret", {"overlap_seconds": -1}, 400),
     ],
 )
 def test_an_error_has_the_form_the_file_promises(
     call: Call, method: str, path: str, request_path: str, body: Any, expected: int
 ) -> None:
-    status, answer = call(method, request_path, body)
+    webhook = call("POST", "/a/app/webhooks", HOOK, auth=SECRET)[1]["id"]
+    auth = SECRET if request_path.startswith("/a/app/") else "Bearer token"
+    status, answer = call(method, request_path.format(webhook=webhook), body, auth=auth)
     assert status == expected
     assert mistakes(answer_schema(path, method, status), answer) == []
+
+
+def test_a_second_rotation_has_the_error_the_file_promises(call: Call) -> None:
+    path = "/a/{client_id}/rotate_secret"
+    new = call("POST", "/a/app/rotate_secret", auth=SECRET)[1]["client_secret"]
+    status, answer = call("POST", "/a/app/rotate_secret", auth=basic(new))
+    assert status == 409 and mistakes(answer_schema(path, "POST", 409), answer) == []
+
+
+def test_a_cursor_of_all_accounts_that_is_too_old_names_them(call: Call, here: MemoryServices) -> None:
+    here.log.append("acc", here.mail.changes, at=FIRST)
+    here.log.first = 2
+    start = application_cursor.encode("app", application_cursor.Places())
+    status, answer = call("GET", f"/a/app/deltas?cursor={start}", auth=SECRET)
+    assert status == 400 and answer["accounts"] == ["acc"]
+    assert mistakes(answer_schema("/a/{client_id}/deltas", "GET", 400), answer) == []
 
 
 def test_a_notification_has_the_form_the_file_promises() -> None:
@@ -245,6 +338,21 @@ def test_a_notification_has_the_form_the_file_promises() -> None:
     ]
     body = payload.build(Delta(seq=1, at=FIRST, change=change) for change in changes)
     assert mistakes(schema, json.loads(body)) == []
+
+
+@pytest.mark.parametrize("trigger", sorted(TRIGGERS))
+def test_a_test_notification_has_the_form_the_file_promises(
+    call: Call, here: MemoryServices, endpoint: LoopbackEndpoint, trigger: str
+) -> None:
+    ids = _ids(call, here, endpoint)
+    call("POST", "/a/app/rotate_secret", auth=SECRET)
+    call("POST", f"/a/app/webhooks/{ids['webhook']}/test", {"trigger": trigger}, auth=SECRET)
+    told = FILE["webhooks"]["notification"]["post"]
+    headers, body = endpoint.received[-1]
+    assert json.loads(body)["deltas"][0]["type"] == trigger
+    assert mistakes(told["requestBody"]["content"]["application/json"]["schema"], json.loads(body)) == []
+    for parameter in told["parameters"]:
+        assert mistakes(parameter["schema"], headers[parameter["name"]]) == []
 
 
 def test_a_failed_send_has_the_form_the_file_promises(call: Call, here: MemoryServices) -> None:
