@@ -21,6 +21,7 @@ from tests.e2e.followers import (
     LongPoller,
     NumberedStreamer,
     Streamer,
+    Told,
 )
 from tests.e2e.mutator import Mutator
 from tests.e2e.test_main_job import connect, token_of
@@ -35,6 +36,7 @@ FOLLOWERS: tuple[type[Follower], ...] = (
     NumberedStreamer,
     ApplicationPoller,
     InboxPoller,
+    Told,
 )
 
 
