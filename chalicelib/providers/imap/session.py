@@ -12,7 +12,7 @@ import contextlib
 import imaplib
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,9 @@ from chalicelib.providers.imap.wire import Wire, astring, tokens
 
 TIMEOUT = 30.0
 TLS_PORTS = frozenset({993})
+
+TlsContexts = Callable[[bool], ssl.SSLContext]
+"""Returns the TLS context for a server of which TLS is required, or is not."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,16 @@ class Session:
         if self.selected:
             self.wire.run(b"UNSELECT" if self.can("UNSELECT") else b"NOOP")
         self.selected = False
+
+    def hand_over(self) -> tuple[socket.socket, bytes]:
+        """Return the bare connection, now without blocking, and what was read ahead; the session is over."""
+        connection: socket.socket = self.client._imap.sock
+        connection.setblocking(False)
+        try:
+            ahead: bytes = self.client._imap.file.peek()
+        except ssl.SSLWantReadError:  # how TLS says that there is nothing
+            ahead = b""
+        return connection, ahead
 
     def close(self) -> None:
         """Log out and hang up; never raises."""
@@ -72,12 +85,12 @@ def resolve(server: Server) -> None:
         raise ProviderError(f"The host {server.host} is unknown.", step="dns") from error
 
 
-def open_session(settings: MailSettings) -> Session:
+def open_session(settings: MailSettings, tls: TlsContexts = tls_context) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed."""
     resolve(settings.imap)
-    client = _connect(settings)
+    client = _connect(settings, tls)
     try:
-        _secure(client, settings)
+        _secure(client, settings, tls)
         wire = Wire(client._imap)
         session = Session(client, wire, _capabilities(wire))
         _log_in(session, settings.imap)
@@ -91,12 +104,12 @@ def open_session(settings: MailSettings) -> Session:
     return session
 
 
-def _connect(settings: MailSettings) -> Any:
+def _connect(settings: MailSettings, tls: TlsContexts) -> Any:
     server = settings.imap
-    tls = server.port in TLS_PORTS
-    context = tls_context(settings.tls_required) if tls else None
+    at_once = server.port in TLS_PORTS
+    context = tls(settings.tls_required) if at_once else None
     try:
-        client = IMAPClient(server.host, server.port, ssl=tls, ssl_context=context, timeout=TIMEOUT)
+        client = IMAPClient(server.host, server.port, ssl=at_once, ssl_context=context, timeout=TIMEOUT)
     except ssl.SSLError as error:
         raise ProviderError(f"No TLS connection to {server.host}: {error}", step="tls") from error
     except imaplib.IMAP4.error as error:
@@ -107,12 +120,12 @@ def _connect(settings: MailSettings) -> Any:
     return client
 
 
-def _secure(client: Any, settings: MailSettings) -> None:
+def _secure(client: Any, settings: MailSettings, tls: TlsContexts) -> None:
     if client.ssl:
         return
     try:
         if client.has_capability("STARTTLS"):
-            client.starttls(tls_context(settings.tls_required))
+            client.starttls(tls(settings.tls_required))
         elif settings.tls_required:
             raise ProviderError("The mail server offers no TLS.", step="tls")
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
