@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 
 # Else each connection costs a quarter megabyte here.
-asyncio.sslproto.SSLProtocol.max_size = 16_384  # type: ignore[attr-defined]
+asyncio.sslproto.SSLProtocol.max_size = 16_384
 
 
 @dataclass
