@@ -73,6 +73,7 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
         "POSTERN_PEPPER": home.secret("pepper"),
         "POSTERN_LOCAL": "1",
         "POSTERN_HISTORY_DAYS": os.environ.get("POSTERN_HISTORY_DAYS", "0"),
+        "POSTERN_WATCH_LIST_SECONDS": os.environ.get("POSTERN_WATCH_LIST_SECONDS", "2"),
         "PYTHONUNBUFFERED": "1",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

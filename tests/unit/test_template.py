@@ -17,6 +17,7 @@ from chalice.cli.factory import CLIFactory
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from chalicelib.config import Settings
 from infra import build_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,10 +173,11 @@ def test_no_function_may_touch_everything() -> None:
 
 
 def test_each_function_has_a_role_of_its_own_without_managed_policies() -> None:
-    roles = of_type(deployed(), "AWS::IAM::Role")
+    roles = of_type(deployed(), "AWS::IAM::Role").keys() - {"WatcherRole", "WatcherStartRole"}
     used = [f["Role"]["Fn::GetAtt"][0] for f in of_type(deployed(), "AWS::Lambda::Function").values()]
     assert sorted(used) == sorted(roles)
-    assert not [name for name, role in roles.items() if role.get("ManagedPolicyArns")]
+    every = of_type(deployed(), "AWS::IAM::Role")
+    assert not [name for name, role in every.items() if role.get("ManagedPolicyArns")]
 
 
 def test_only_those_who_need_credentials_can_unseal_them() -> None:
@@ -197,3 +199,23 @@ def test_the_gateway_speaks_the_language_of_the_api() -> None:
 def test_raw_mail_expires_after_a_week() -> None:
     rules = resources()["MailBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert {"Id": "raw-mail", "Status": "Enabled", "Prefix": "raw/", "ExpirationInDays": 7} in rules
+
+
+def test_the_watcher_is_there_only_with_an_image() -> None:
+    document = yaml.safe_load(TEMPLATE.read_text("utf-8"))
+    assert document["Parameters"]["WatcherImage"]["Default"] == ""
+    assert document["Conditions"] == {"Watched": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WatcherImage"}, ""]}]}}
+    mine = {name: item for name, item in resources().items() if name.startswith("Watcher")}
+    assert {item["Type"] for item in mine.values()} >= {"AWS::ECS::Service", "AWS::ECS::TaskDefinition"}
+    assert {item.get("Condition") for item in mine.values()} == {"Watched"}
+
+
+def test_the_watcher_may_read_credentials_and_enqueue_and_nothing_else() -> None:
+    assert actions("Watcher") == {"dynamodb:Query", "dynamodb:GetItem", "kms:Decrypt", "sqs:SendMessage"}
+    assert all(isinstance(item["Resource"], dict) for item in statements("Watcher"))
+
+
+def test_the_watcher_finds_its_settings() -> None:
+    [container] = resources()["WatcherTask"]["Properties"]["ContainerDefinitions"]
+    settings = Settings.from_env({item["Name"]: "value" for item in container["Environment"]})
+    assert set(settings.queue_urls) == {"sync"}
