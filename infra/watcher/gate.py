@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chalicelib.errors import ProviderError
 from infra.watcher.backoff import Backoff
@@ -80,16 +80,24 @@ class Queue(Generic[T]):
                 return name, host.waiting.popleft()
         return None
 
-    def done(self, name: str, now: float, *, failed: bool) -> None:
-        """Note that one attempt is over and whether it was the server's own failure."""
+    def done(self, name: str, now: float, *, failed: bool, stays: bool = False) -> None:
+        """Note that one attempt is over and whether it was the server's own failure.
+
+        One that stays keeps its place at its server until `left`, but nobody else's.
+        """
         host = self._hosts[name]
-        host.inside -= 1
         self._inside -= 1
+        if not stays:
+            host.inside -= 1
         if not failed:
             host.failures = 0
         elif now >= host.rests_until:  # those who were under way together count once
             host.failures += 1
             host.rests_until = now + self._backoff.wait(host.failures)
+
+    def left(self, name: str) -> None:
+        """Give back the place of one that stayed."""
+        self._hosts[name].inside -= 1
 
     def waiting(self) -> int:
         """Return how many wait."""
@@ -98,6 +106,13 @@ class Queue(Generic[T]):
     def _open(self, host: Host[T], now: float) -> bool:
         most = 1 if host.failures else self._limits.logins_at_once_and_host
         return now >= host.pace.next and now >= host.rests_until and host.inside < most
+
+
+@dataclass(slots=True)
+class Visit:
+    """An admission; `stays` is work at the server that goes on when the visit is over."""
+
+    stays: asyncio.Future[Any] | None = None
 
 
 class Gate:
@@ -127,20 +142,25 @@ class Gate:
                 self._asked.clear()
 
     @asynccontextmanager
-    async def turn(self, host: str) -> AsyncIterator[None]:
+    async def turn(self, host: str) -> AsyncIterator[Visit]:
         """Wait for admission to a mail server; what happens inside decides how the server is seen."""
         ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.ask(host, ticket)
         self._asked.set()
-        failed = False
+        visit, failed = Visit(), False
         try:
             await ticket
-            yield
+            yield visit
         except ProviderError as error:
             failed = error.details.get("step") in SERVER_STEPS
             raise
         finally:
             if ticket.done() and not ticket.cancelled():
-                self._queue.done(host, self._now(), failed=failed)
+                self._leave(host, visit, failed=failed)
             else:
                 self._queue.withdraw(host, ticket)
+
+    def _leave(self, host: str, visit: Visit, *, failed: bool) -> None:
+        self._queue.done(host, self._now(), failed=failed, stays=visit.stays is not None)
+        if visit.stays:
+            visit.stays.add_done_callback(lambda _: self._queue.left(host))

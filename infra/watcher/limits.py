@@ -19,13 +19,13 @@ class Limits:
     quiet_seconds: float = 1.0  # between two enqueues of one account
     logins_per_second: float = 20.0
     logins_per_second_and_host: float = 10.0
+    login_seconds: float = 120.0  # then a server that drips is left to itself
     logins_at_once: int = 16
     logins_at_once_and_host: int = 4
     shortest_wait: float = 2.0  # after a failure; doubled each time
     longest_wait: float = 600.0
     longest_host_wait: float = 120.0
     settled_seconds: float = 60.0  # a connection that held so long was no failure
-    refused_look_seconds: float = 60.0
     refused_wait: float = 3_600.0
 
     @classmethod

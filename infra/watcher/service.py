@@ -29,11 +29,12 @@ class Watcher:
 
     def __init__(self, limits: Limits) -> None:
         loop = asyncio.get_running_loop()
-        store = Store(limits)
+        store = Store()
         outbox = Outbox(store.enqueue, Backoff(1.0, 30.0))
         self._station = Station(store=store, gate=Gate(limits, loop.time), outbox=outbox, limits=limits)
         self._capacity = _capacity()
         self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
+        self._listed: dict[str, int] = {}
 
     async def run(self) -> None:
         """Watch every account of the poll list."""
@@ -59,21 +60,35 @@ class Watcher:
     async def _follow(self) -> None:
         while True:
             try:
-                self._adjust(await self._station.store.listed())
+                listed = await self._station.store.listed()
+                self._adjust(listed)
+                await self._renew(listed)
             except Exception as error:  # the edge: what is watched stays watched until the store is back
                 log.warning("the poll list cannot be read: %s", error)
             await asyncio.sleep(self._station.limits.list_seconds)
 
-    def _adjust(self, accounts: list[str]) -> None:
-        for gone in set(self._watches).difference(accounts):
+    def _adjust(self, listed: dict[str, int]) -> None:
+        for gone in self._watches.keys() - listed.keys():
             self._end(gone)
-        new = [id for id in accounts if id not in self._watches]
+        new = sorted(listed.keys() - self._watches.keys())
         room = max(0, self._capacity - len(self._watches))
         if len(new) > room:
             log.warning("%d accounts are only polled: the limit of open files is too low", len(new) - room)
         for id in new[:room]:
-            watch = Watch(id, self._station)
-            self._watches[id] = watch, asyncio.create_task(watch.run(), name=f"watch-{id[:8]}")
+            self._begin(id)
+
+    async def _renew(self, listed: dict[str, int]) -> None:
+        """Begin anew where the credentials have changed; connecting an account makes it active."""
+        self._listed = {id: self._listed.get(id, active_at) for id, active_at in listed.items()}
+        for id in [id for id in self._watches if self._listed[id] != listed[id]]:
+            if await self._watches[id][0].is_outdated():
+                self._end(id)
+                self._begin(id)
+            self._listed[id] = listed[id]
+
+    def _begin(self, id: str) -> None:
+        watch = Watch(id, self._station)
+        self._watches[id] = watch, asyncio.create_task(watch.run(), name=f"watch-{id[:8]}")
 
     def _end(self, id: str) -> None:
         self._watches.pop(id)[1].cancel()

@@ -6,51 +6,65 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
 from chalicelib.providers.imap.session import Session, open_session, tls_context
 from chalicelib.services import services
-from infra.watcher.limits import Limits
 
 T = TypeVar("T")
 
-_STORE_THREADS = 4
+STORE_THREADS = 4
+LOGIN_THREADS = 256  # far more than log in at once: a server that drips keeps its thread
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Where an account's mail is: host:port, and a mark that changes with anything one logs in with."""
+
+    host: str
+    mark: int
+
+
+class Login:
+    """A login under way in a thread; it cannot be stopped, only abandoned."""
+
+    def __init__(self, future: Future[Session]) -> None:
+        self._future = future
+        self.ended = asyncio.wrap_future(future)
+
+    def abandon(self) -> asyncio.Future[Session]:
+        """Hang up as soon as the login has ended; return what tells when."""
+        self._future.add_done_callback(_hang_up)
+        self.ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return self.ended
 
 
 class Store:
-    """Accounts, the queue `sync`, and logins; each method is a coroutine."""
+    """Accounts, the queue `sync`, and logins; nothing here keeps the event loop waiting."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._aws = ThreadPoolExecutor(_STORE_THREADS, "watcher-store")
-        # Of its own size and its own: a mail server that hangs must not keep a change from the queue.
-        self._logins = ThreadPoolExecutor(limits.logins_at_once, "watcher-login")
+    def __init__(self) -> None:
+        self._aws = ThreadPoolExecutor(STORE_THREADS, "watcher-store")
+        # Its own pool: a mail server that hangs must not keep a change from the queue.
+        self._logins = ThreadPoolExecutor(LOGIN_THREADS, "watcher-login")
 
-    async def listed(self) -> list[str]:
-        """Return the accounts to be watched, in a stable order."""
-        return await self._run(lambda: sorted(poll.account_id for poll in services().polls.all()))
+    async def listed(self) -> dict[str, int]:
+        """Return the accounts to be watched and when each was active last."""
+        return await self._run(lambda: {poll.account_id: poll.active_at for poll in services().polls.all()})
 
-    async def host(self, account_id: str) -> str:
-        """Return the mail server of an account as host:port. Raises NotFound."""
-        return await self._run(lambda: _host(account_id))
-
-    async def rev(self, account_id: str) -> int | None:
-        """Return the revision of an account, None if it is gone."""
-        return await self._run(lambda: _rev(account_id))
+    async def mailbox(self, account_id: str) -> Mailbox:
+        """Return where an account's mail is. Raises NotFound."""
+        return await self._run(lambda: _mailbox(account_id))
 
     async def enqueue(self, account_id: str) -> None:
         """Ask for a sync of an account."""
         message = {"account_id": account_id}
         await self._run(lambda: services().queues.send("sync", [message], account_id))
 
-    async def log_in(self, account_id: str) -> Session:
-        """Read the credentials and log in. Raises NotFound, AuthRejected, Throttled, ProviderError."""
-        future = self._logins.submit(_log_in, account_id)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            future.add_done_callback(_hang_up)  # a login under way cannot be stopped
-            raise
+    def log_in(self, account_id: str) -> Login:
+        """Read the credentials and log in. Ends with NotFound or as `open_session`."""
+        return Login(self._logins.submit(_log_in, account_id))
 
     def close(self) -> None:
         """Begin nothing new; wait for nobody."""
@@ -61,14 +75,10 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._aws, call)
 
 
-def _host(account_id: str) -> str:
-    server = services().accounts.settings(account_id).imap
-    return f"{server.host.lower()}:{server.port}"
-
-
-def _rev(account_id: str) -> int | None:
-    account = services().accounts.get(account_id)
-    return account.rev if account else None
+def _mailbox(account_id: str) -> Mailbox:
+    settings = services().accounts.settings(account_id)
+    server = settings.imap
+    return Mailbox(f"{server.host.lower()}:{server.port}", hash((server, settings.tls_required)))
 
 
 def _log_in(account_id: str) -> Session:

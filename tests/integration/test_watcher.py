@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -164,7 +165,7 @@ def test_refused_credentials_are_not_tried_again_until_they_change() -> None:
         async with watching(scene) as watcher:
             await eventually(lambda: watcher.states() == {State.REFUSED: 1})
             await eventually(lambda: scene.asked() == {"a0": 1})  # the sync decides what becomes of it
-            await asyncio.sleep(10 * HASTY.refused_look_seconds)
+            await asyncio.sleep(10 * HASTY.list_seconds)
             assert len(imap.logins) == 1
             del imap.answers["LOGIN"]
             scene.connect("a0", imap.port, password="new")
@@ -172,6 +173,22 @@ def test_refused_credentials_are_not_tried_again_until_they_change() -> None:
             assert len(imap.logins) == 2
 
     tell(story)
+
+
+def test_a_watch_moves_with_its_account_to_another_server() -> None:
+    async def story(imap: FakeImap, scene: Scene) -> None:
+        other = await FakeImap().start()
+        async with watching(scene):
+            await eventually(lambda: len(imap.idling) == 2)
+            scene.connect("a0", other.port)
+            await eventually(lambda: list(other.idling.values()) == ["a0"])
+            await eventually(lambda: list(imap.idling.values()) == ["a1"])
+            scene.connect("a1", imap.port)  # active, but nothing new
+            await asyncio.sleep(5 * HASTY.list_seconds)
+            assert imap.logins.count("a1") == 1
+        await other.stop()
+
+    tell(story, accounts=2)
 
 
 def test_a_refusal_that_the_sync_does_not_share_is_questioned_in_the_end() -> None:
@@ -193,6 +210,41 @@ def test_a_server_that_asks_for_patience_gets_it() -> None:
             await eventually(lambda: len(imap.logins) == 1)
             await asyncio.sleep(0.5)
             assert len(imap.logins) == 1 and watcher.states() == {State.CONNECTING: 1}
+
+    tell(story)
+
+
+@dataclass
+class Dripping(FakeImap):
+    """Never comes to the end of its greeting."""
+
+    stopped: bool = False
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            while not self.stopped:
+                writer.write(b"*")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+
+def test_servers_that_drip_keep_nobody_else_from_logging_in() -> None:
+    async def story(imap: FakeImap, scene: Scene) -> None:
+        dripping = [Dripping() for _ in range(3)]
+        for number, server in enumerate(dripping):
+            await server.start()
+            for one in range(5):
+                scene.connect(f"A{number}{one}", server.port)
+        limits = replace(HASTY, login_seconds=0.1, logins_at_once=2, logins_at_once_and_host=2)
+        async with watching(scene, limits):
+            await eventually(lambda: list(imap.idling.values()) == ["a0"])
+            await asyncio.sleep(1)
+            assert sum(server.connections for server in dripping) <= 6
+            for server in dripping:
+                server.stopped = True
+            await eventually(lambda: sum(server.connections for server in dripping) > 6)
 
     tell(story)
 

@@ -8,9 +8,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from chalicelib.domain.account import Account, MailSettings, Server, SyncState
+from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import NotFound
 from chalicelib.services import use
 from chalicelib.store.ports import Poll
@@ -30,7 +30,6 @@ HASTY = Limits(
     shortest_wait=0.02,
     longest_wait=0.1,
     longest_host_wait=0.1,
-    refused_look_seconds=0.02,
 )
 
 
@@ -58,23 +57,8 @@ class Scene(MemoryServices):
     def connect(self, id: str, port: int, host: str = "127.0.0.1", password: str = "secret") -> None:
         """Connect an account, or renew its password."""
         self.mailboxes.servers[id] = Server(host=host, port=port, username=id, password=password)
-        old = self.mailboxes.rows.get(id)
-        self.mailboxes.rows[id] = (
-            replace(old, rev=old.rev + 1)
-            if old
-            else Account(
-                id=id,
-                application_id="app",
-                email_address=f"{id}@kestrel.example",
-                name=id,
-                provider="imap",
-                state=SyncState.RUNNING,
-                linked_at=0,
-                scopes="email",
-                history_days=0,
-            )
-        )
-        self.polls.put(Poll(account_id=id, active_at=0))
+        seen = self.polls.rows[id].active_at if id in self.polls.rows else 0
+        self.polls.put(Poll(account_id=id, active_at=seen + 1))
 
     def asked(self) -> Counter[str]:
         """Count the syncs asked for by account."""
