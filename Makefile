@@ -3,7 +3,7 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test large-test demo bench fix clean environment servers
+.PHONY: run test kill-test large-test watch-test demo bench fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -33,6 +33,10 @@ kill-test: environment servers ## twenty kills of the sync worker in a first syn
 large-test: environment servers ## 20,000 messages: complete, each once, then silence; and 20,000 random histories
 	POSTERN_LARGE_MESSAGES=20000 $(BIN)/pytest -q tests/e2e/test_large.py
 	POSTERN_SYNC_EXAMPLES=20000 $(BIN)/pytest -q tests/unit/test_sync_machine.py
+
+watch-test: environment servers ## 900 inboxes in IDLE: memory; 300 on a real server: how soon a delivery is told
+	POSTERN_WATCH_CONNECTIONS=900 POSTERN_WATCH_MAILBOXES=300 $(BIN)/pytest -q -s \
+	  tests/integration/test_watcher_load.py tests/integration/test_watcher_dovecot.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench

@@ -71,7 +71,7 @@ class Watch:
                 await self._wait(error)
 
     async def is_outdated(self) -> bool:
-        """Tell whether to begin anew when the account has been active: after a refusal or with a new login."""
+        """Tell whether to begin anew when the account was active: after a refusal, or to log in elsewhere."""
         if self.state is State.REFUSED:
             return True
         try:
