@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 class Watcher:
     """The whole watcher on one event loop; `run` until cancelled."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, capacity: int | None = None) -> None:
         loop = asyncio.get_running_loop()
         store = Store()
         outbox = Outbox(store.enqueue, Backoff(1.0, 30.0))
         self._station = Station(store=store, gate=Gate(limits, loop.time), outbox=outbox, limits=limits)
-        self._capacity = _capacity()
+        self._capacity = capacity or _open_files()
         self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
         self._listed: dict[str, int] = {}
 
@@ -119,7 +119,7 @@ async def _until(stop: threading.Event) -> None:
         await work
 
 
-def _capacity() -> int:
+def _open_files() -> int:
     """Return how many connections this process may hold, after asking for all it can get."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):

@@ -278,6 +278,18 @@ def test_accounts_come_and_go() -> None:
     tell(story, accounts=2)
 
 
+def test_accounts_beyond_the_capacity_are_left_to_the_poll_until_there_is_room() -> None:
+    async def story(imap: FakeImap, scene: Scene) -> None:
+        async with watching(scene, capacity=2):
+            await eventually(lambda: sorted(imap.idling.values()) == ["a0", "a1"])
+            await asyncio.sleep(5 * HASTY.list_seconds)
+            assert sorted(imap.logins) == ["a0", "a1"]
+            scene.polls.remove("a0")
+            await eventually(lambda: sorted(imap.idling.values()) == ["a1", "a2"])
+
+    tell(story, accounts=3)
+
+
 def test_a_poll_list_that_cannot_be_read_ends_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(imap: FakeImap, scene: Scene) -> None:
         async with watching(scene):

@@ -66,10 +66,12 @@ class Scene(MemoryServices):
 
 
 @asynccontextmanager
-async def watching(scene: Scene, limits: Limits = HASTY) -> AsyncIterator[Watcher]:
+async def watching(
+    scene: Scene, limits: Limits = HASTY, capacity: int | None = None
+) -> AsyncIterator[Watcher]:
     """Run a watcher for a while."""
     with use(scene):  # type: ignore[arg-type]
-        watcher = Watcher(limits)
+        watcher = Watcher(limits, capacity)
         task = asyncio.create_task(watcher.run())
         try:
             yield watcher
