@@ -82,7 +82,7 @@ def _mailbox(account_id: str) -> Mailbox:
 
 
 def _log_in(account_id: str) -> Session:
-    return open_session(services().accounts.settings(account_id), _shared_context)
+    return open_session(services().accounts.settings(account_id), tls=_shared_context)
 
 
 @lru_cache(maxsize=2)

@@ -29,7 +29,7 @@ from tests.e2e.test_main_job import connect, token_of
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 USER = "watched@kestrel.example"
 COUNT = 5
-NEEDED = re.compile(r"(AWS_|POSTERN_(TABLE|BUCKET|KEY|PEPPER|QUEUE_SYNC|ENDPOINT))|PATH$|LANG$")
+NEEDED = re.compile(r"(AWS_|POSTERN_(TABLE|BUCKET|KEY|PEPPER|LOCAL|QUEUE_SYNC|ENDPOINT))|PATH$|LANG$")
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def resolve(server: Server) -> None:
         raise ProviderError(f"The host {server.host} is unknown.", step="dns") from error
 
 
-def open_session(settings: MailSettings, tls: TlsContexts = tls_context) -> Session:
+def open_session(settings: MailSettings, *, tls: TlsContexts = tls_context) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed."""
     resolve(settings.imap)
     client = _connect(settings, tls)
