@@ -7,7 +7,7 @@ import os
 import pwd
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,8 +64,9 @@ class TimedQueues(MemoryQueues):
 
     at: dict[str, float] = field(default_factory=dict)
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str) -> None:
-        super().send(queue, bodies, group)
+    def send(self, *arguments: Any, **named: Any) -> None:
+        super().send(*arguments, **named)
+        _, bodies, *_ = arguments
         self.at |= {str(body["account_id"]): time.monotonic() for body in bodies}
 
 
