@@ -3,8 +3,8 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test demo bench fix clean
-.PHONY: environment servers
+.PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test watch-test demo bench
+.PHONY: fix clean environment servers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -47,6 +47,10 @@ sdk-test: environment ## signatures verified by Node's official SDK too (needs n
 
 storm-test: environment ## 20,000 changes with one endpoint hanging and one dead
 	POSTERN_STORM_CHANGES=20000 $(BIN)/pytest -q -s tests/e2e/test_storm.py
+
+watch-test: environment servers ## 900 inboxes in IDLE: memory; 300 on a real server: how soon a delivery is told
+	POSTERN_WATCH_CONNECTIONS=900 POSTERN_WATCH_MAILBOXES=300 $(BIN)/pytest -q -s \
+	  tests/integration/test_watcher_load.py tests/integration/test_watcher_dovecot.py
 
 bench: environment servers ## the figures of the README
 	$(BIN)/python -m infra.bench

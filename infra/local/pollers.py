@@ -89,9 +89,9 @@ def _warm() -> None:
 def _watchers(stop: threading.Event) -> list[threading.Thread]:
     if os.environ.get("POSTERN_WATCH") == "0":
         return []
-    from infra.local import watcher  # noqa: PLC0415 mail libraries only where they are used
+    from infra.watcher import service  # noqa: PLC0415 mail libraries only where they are used
 
-    return [threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True)]
+    return [threading.Thread(target=service.run_until, args=(stop,), name="watcher", daemon=True)]
 
 
 def main(part: str) -> None:

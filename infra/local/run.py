@@ -78,6 +78,7 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
         "POSTERN_LONGPOLL_SECONDS": os.environ.get("POSTERN_LONGPOLL_SECONDS", LONGEST_WAIT),
         "POSTERN_STREAM_SECONDS": os.environ.get("POSTERN_STREAM_SECONDS", LONGEST_WAIT),
         "POSTERN_WEBHOOK_DESTINATIONS": os.environ.get("POSTERN_WEBHOOK_DESTINATIONS", ""),
+        "POSTERN_WATCH_LIST_SECONDS": os.environ.get("POSTERN_WATCH_LIST_SECONDS", "2"),
         "PYTHONUNBUFFERED": "1",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

@@ -184,10 +184,11 @@ def test_no_function_may_touch_everything() -> None:
 
 
 def test_each_function_has_a_role_of_its_own_without_managed_policies() -> None:
-    roles = of_type(deployed(), "AWS::IAM::Role")
+    roles = of_type(deployed(), "AWS::IAM::Role").keys() - {"WatcherRole", "WatcherStartRole"}
     used = [f["Role"]["Fn::GetAtt"][0] for f in of_type(deployed(), "AWS::Lambda::Function").values()]
     assert sorted(used) == sorted(roles)
-    assert not [name for name, role in roles.items() if role.get("ManagedPolicyArns")]
+    every = of_type(deployed(), "AWS::IAM::Role")
+    assert not [name for name, role in every.items() if role.get("ManagedPolicyArns")]
 
 
 def test_only_those_who_need_credentials_can_unseal_them() -> None:
@@ -249,3 +250,23 @@ def test_trouble_of_endpoints_raises_an_alarm() -> None:
     alarm = resources()["EndpointTroubleAlarm"]["Properties"]
     assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
     assert found["LogGroupName"] == {"Ref": "DeliverLogs"}
+
+
+def test_the_watcher_is_there_only_with_an_image() -> None:
+    document = yaml.safe_load(TEMPLATE.read_text("utf-8"))
+    assert document["Parameters"]["WatcherImage"]["Default"] == ""
+    assert document["Conditions"] == {"Watched": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WatcherImage"}, ""]}]}}
+    mine = {name: item for name, item in resources().items() if name.startswith("Watcher")}
+    assert {item["Type"] for item in mine.values()} >= {"AWS::ECS::Service", "AWS::ECS::TaskDefinition"}
+    assert {item.get("Condition") for item in mine.values()} == {"Watched"}
+
+
+def test_the_watcher_may_read_credentials_and_enqueue_and_nothing_else() -> None:
+    assert actions("Watcher") == {"dynamodb:Query", "dynamodb:GetItem", "kms:Decrypt", "sqs:SendMessage"}
+    assert all(isinstance(item["Resource"], dict) for item in statements("Watcher"))
+
+
+def test_the_watcher_finds_its_settings() -> None:
+    [container] = resources()["WatcherTask"]["Properties"]["ContainerDefinitions"]
+    settings = Settings.from_env({item["Name"]: "value" for item in container["Environment"]})
+    assert set(settings.queue_urls) == {"sync"}

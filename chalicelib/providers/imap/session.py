@@ -12,7 +12,7 @@ import contextlib
 import imaplib
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
 
 TIMEOUT = 30.0
 TLS_PORTS = frozenset({993})
+
+TlsContexts = Callable[[bool], ssl.SSLContext]
+"""Returns the TLS context for a server of which TLS is required, or is not."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,16 @@ class Session:
             self.wire.run(b"UNSELECT" if self.can("UNSELECT") else b"NOOP")
         self.selected = False
 
+    def hand_over(self) -> tuple[socket.socket, bytes]:
+        """Return the bare connection, now without blocking, and what was read ahead; the session is over."""
+        connection: socket.socket = self.client._imap.sock
+        connection.setblocking(False)
+        try:
+            ahead: bytes = self.client._imap.file.peek()
+        except ssl.SSLWantReadError:  # how TLS says that there is nothing
+            ahead = b""
+        return connection, ahead
+
     def close(self) -> None:
         """Log out and hang up; never raises."""
         with contextlib.suppress(ProviderError):
@@ -65,11 +78,11 @@ def tls_context(required: bool) -> ssl.SSLContext:
     return context
 
 
-def open_session(settings: MailSettings, *, reach: Reach = PUBLIC) -> Session:
+def open_session(settings: MailSettings, *, reach: Reach = PUBLIC, tls: TlsContexts = tls_context) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed."""
-    client = _connect(settings, reach)
+    client = _connect(settings, reach, tls)
     try:
-        _secure(client, settings)
+        _secure(client, settings, tls)
         wire = Wire(client._imap)
         session = Session(client, wire, _capabilities(wire))
         _log_in(session, settings.imap)
@@ -105,13 +118,13 @@ class _Client(IMAPClient):  # type: ignore[misc]  # the library has no types
         return _Connected(self._connection, self.host, self.port)
 
 
-def _connect(settings: MailSettings, reach: Reach) -> Any:
+def _connect(settings: MailSettings, reach: Reach, tls: TlsContexts) -> Any:
     server = settings.imap
     at_once = server.port in TLS_PORTS
     sock = reach.connect(server.host, server.port, MAIL_PORTS, TIMEOUT)
     try:
         if at_once:
-            sock = tls_context(settings.tls_required).wrap_socket(sock, server_hostname=server.host)
+            sock = tls(settings.tls_required).wrap_socket(sock, server_hostname=server.host)
         client = _Client(sock, server, at_once)
     except ssl.SSLError as error:
         sock.close()
@@ -126,12 +139,12 @@ def _connect(settings: MailSettings, reach: Reach) -> Any:
     return client
 
 
-def _secure(client: Any, settings: MailSettings) -> None:
+def _secure(client: Any, settings: MailSettings, tls: TlsContexts) -> None:
     if client.ssl:
         return
     try:
         if client.has_capability("STARTTLS"):
-            client.starttls(tls_context(settings.tls_required))
+            client.starttls(tls(settings.tls_required))
         elif settings.tls_required:
             raise ProviderError("The mail server offers no TLS.", step="tls")
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
