@@ -315,17 +315,25 @@ class Services:
         job: dict[str, str | int] = {"account_id": account.id, "sent": key, "length": len(raw), "at": at}
         self.queues.send("edits", [job], account.id, delay=FINISH_SECONDS)
 
-    def sync(self, account: Account) -> Outcome:
-        """Sync one account for as long as a worker may take."""
+    def working_time(self) -> Deadline:
+        """Return how long a worker may take, from now on."""
+        return Deadline.after(self.settings.sync_seconds)
+
+    def sync(self, account: Account, deadline: Deadline) -> Outcome:
+        """Sync one account until current or out of time."""
         from chalicelib.sync import engine
 
-        return engine.sync_account(self.workspace, account, Deadline.after(self.settings.sync_seconds))
+        return engine.sync_account(self.workspace, account, deadline)
 
-    def repair(self, account: Account) -> Findings | None:
-        """Compare an account with its server and put right what differs; None if a worker is there."""
+    def repair(self, account: Account, deadline: Deadline, settled: int | None) -> Findings | None:
+        """Compare an account with its server and put right what differs; None if a worker is there.
+
+        What the API wrote less than `settled` seconds ago is left alone.
+        """
         from chalicelib.sync import repair
 
-        return repair.repair(self.workspace, account, Deadline.after(self.settings.sync_seconds))
+        wait = repair.SETTLED_SECONDS if settled is None else settled
+        return repair.repair(self.workspace, account, deadline, wait)
 
     def apply_edit(self, account: Account, body: Mapping[str, Any]) -> None:
         """Repeat on the mail server what the API has already done here."""

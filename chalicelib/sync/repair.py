@@ -19,15 +19,16 @@ from chalicelib.domain.change import Collection, Cursor, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Lease
 from chalicelib.sync.ingest import Shelf
-from chalicelib.sync.schedule import SETTLED_SECONDS
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 150.0
 CHUNK = 100
+SETTLED_SECONDS = 3_600
+"""An edit made by the API has reached the mail server after so long, or was given up."""
 
+_WEEK = 604_800
 _MARGIN = 3 * 86_400  # mail about to leave the window may be here or not
 
 T = TypeVar("T")
@@ -44,10 +45,14 @@ class Findings:
     done: bool = True
 
 
-def repair(work: Workspace, account: Account, deadline: Deadline) -> Findings | None:
-    """Compare every folder that is fully synced; None if another worker is at the account.
+def repair(
+    work: Workspace, account: Account, deadline: Deadline, settled: int = SETTLED_SECONDS
+) -> Findings | None:
+    """Compare the folders as far as time allows; None if another worker is at the account.
 
-    Begin after a sync: what is still to come is not amiss. Raises ProviderError.
+    Begin after a sync: what is still to come is not amiss. Each week begins with another folder, so that
+    every one has its turn. What the API wrote less than `settled` seconds ago is left alone. Raises
+    ProviderError.
     """
     lease = work.checkpoints.acquire(account.id, LEASE_SECONDS)
     if lease is None:
@@ -55,7 +60,7 @@ def repair(work: Workspace, account: Account, deadline: Deadline) -> Findings | 
     try:
         provider = work.provider(account)
         try:
-            return _Comparison(work, account, provider, deadline, lease).run()
+            return _Comparison(work, account, provider, deadline, settled).run()
         finally:
             provider.close()
     finally:
@@ -68,7 +73,7 @@ class _Comparison:
     account: Account
     provider: Provider
     deadline: Deadline
-    lease: Lease
+    settled: int
     shelf: Shelf = field(init=False)
     findings: Findings = field(default_factory=Findings)
 
@@ -80,7 +85,7 @@ class _Comparison:
         )
         cursors = work.checkpoints.cursors(self.account.id)
         surplus: list[tuple[Folder, frozenset[RemoteId]]] = []
-        for collection in self.provider.collections():
+        for collection in self._in_turn(self.provider.collections()):
             folder = folders.get(collection.id)
             cursor = cursors.get(folder.id) if folder else None
             if folder and cursor:
@@ -90,6 +95,10 @@ class _Comparison:
                 until_fresh(partial(self.shelf.remove, folder, frozenset(part)))
         log.info("account %s compared with its server: %s", self.account.id, self.findings)
         return self.findings
+
+    def _in_turn(self, collections: Sequence[Collection]) -> Sequence[Collection]:
+        first = int(self.work.now()) // _WEEK % max(1, len(collections))
+        return [*collections[first:], *collections[:first]]
 
     def _compare(self, collection: Collection, folder: Folder, cursor: Cursor) -> frozenset[RemoteId]:
         """Bring what is missing, take over flags; return what is no longer there."""
@@ -107,7 +116,7 @@ class _Comparison:
             arrivals = self.shelf.arrivals(self.provider.items(collection, part))
             until_fresh(partial(self.shelf.absorb, folder, arrivals, {}))
             self.findings.missing += len(arrivals)
-        settled = int(self.work.now()) - SETTLED_SECONDS
+        settled = int(self.work.now()) - self.settled
         for part in _chunks(sorted(there.keys() & known.keys())):
             flags = {id: there[id] for id in part}
             until_fresh(partial(self.shelf.restate, folder, flags, settled))

@@ -8,8 +8,8 @@ from chalicelib.store.ports import Poll
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3_600, 86_400, 604_800
 
-SETTLED_SECONDS = 900
-"""An edit made by the API has reached the mail server after so long, or never will."""
+REPAIR_DELAY = 900
+"""Seconds until a comparison that was asked for is made; a queue holds a message back no longer."""
 
 
 def interval(poll: Poll, now: float) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.errors import AuthRejected
 from chalicelib.services import services
-from chalicelib.sync.schedule import SETTLED_SECONDS
+from chalicelib.sync.schedule import REPAIR_DELAY
 from chalicelib.workers import sync
 
 
@@ -32,6 +32,7 @@ def run(body: Mapping[str, Any]) -> None:
 
 
 def give_up(body: Mapping[str, Any]) -> None:
-    """Have the account compared with its server once the change counts as settled: it is undone then."""
+    """Have the account compared with its server a little later: the change is undone then."""
     id = body["account_id"]
-    services().queues.send("sync", [{"account_id": id, "repair": 1}], id, delay=SETTLED_SECONDS)
+    job: dict[str, str | int] = {"account_id": id, "repair": 1, "settled": REPAIR_DELAY // 2}
+    services().queues.send("sync", [job], id, delay=REPAIR_DELAY)

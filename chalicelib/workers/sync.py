@@ -7,12 +7,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import services
 from chalicelib.store.ports import Poll
 
 log = logging.getLogger(__name__)
+
+
+class InTheWay(Exception):
+    """Another worker is at the account."""
+
 
 NOTED_SECONDS = 600
 _seen: dict[str, float] = {}
@@ -30,9 +36,10 @@ def run(body: Mapping[str, Any]) -> None:
         services().polls.remove(body["account_id"])
         return
     try:
-        outcome = services().sync(account)
-        if body.get("repair") and outcome.value in ("quiet", "current"):
-            services().repair(account)
+        deadline = services().working_time()
+        outcome = services().sync(account, deadline)
+        if body.get("repair"):
+            _repair(account, outcome.value, deadline, body.get("settled"))
     except AuthRejected as error:
         reject(account, error)
     except ProviderError as error:
@@ -51,6 +58,16 @@ def reject(account: Account, error: AuthRejected) -> None:
     if fresh is not None and fresh.state not in RESTING:
         services().accounts.transition(fresh, SyncState.INVALID)
     services().polls.remove(account.id)
+
+
+def _repair(account: Account, outcome: str, deadline: Deadline, settled: int | None) -> None:
+    """Compare an account with its server. Raises InTheWay if another worker is there: the queue tries again.
+
+    In the middle of a first sync there is nothing to compare; the weekly comparison will come.
+    """
+    current = outcome in ("quiet", "current")
+    if outcome == "busy" or (current and services().repair(account, deadline, settled) is None):
+        raise InTheWay(account.id)
 
 
 def _note_life(account_id: str) -> None:

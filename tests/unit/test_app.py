@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 import app
+from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.webhook import Webhook
@@ -33,17 +34,21 @@ class Here(MemoryServices):
     outcome: Outcome = Outcome.CURRENT
     failure: Exception | None = None
     synced: list[str] = field(default_factory=list)
-    repaired: list[str] = field(default_factory=list)
+    repaired: list[tuple[str, int | None]] = field(default_factory=list)
     edited: list[Any] = field(default_factory=list)
 
-    def sync(self, account: Account) -> Outcome:
+    def working_time(self) -> Deadline:
+        return Deadline.after(60)
+
+    def sync(self, account: Account, deadline: Deadline) -> Outcome:
         if self.failure:
             raise self.failure
         self.synced.append(account.id)
         return self.outcome
 
-    def repair(self, account: Account) -> None:
-        self.repaired.append(account.id)
+    def repair(self, account: Account, deadline: Deadline, settled: int | None) -> bool:
+        self.repaired.append((account.id, settled))
+        return True
 
     def apply_edit(self, account: Account, body: Any) -> None:
         if self.failure:
@@ -140,15 +145,25 @@ def test_an_edit_that_failed_for_the_last_time_is_undone_later(here: Here) -> No
     event = on_queue({"account_id": "acc", "edits": "[]"})
     event["Records"][0]["attributes"] = {"ApproximateReceiveCount": "5"}
     assert app.apply_edits(event, None) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
-    assert asked(here, "sync") == [{"account_id": "acc", "repair": 1}]
+    [job] = asked(here, "sync")
+    assert job == {"account_id": "acc", "repair": 1, "settled": 450}
+    here.failure = None
+    app.sync_account(on_queue(job), None)
+    assert here.repaired == [("acc", 450)]
 
 
 def test_an_account_is_compared_with_its_server_when_the_job_says_so(here: Here) -> None:
     app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
-    assert (here.synced, here.repaired) == (["acc"], ["acc"])
-    here.outcome = Outcome.MORE
-    app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
-    assert here.repaired == ["acc"], "what is still to come is not amiss"
+    assert (here.synced, here.repaired) == (["acc"], [("acc", None)])
+    assert asked(here, "sync") == []
+
+
+@pytest.mark.parametrize(("outcome", "failed"), [(Outcome.MORE, 0), (Outcome.BUSY, 1)])
+def test_an_account_somebody_is_at_is_compared_later(here: Here, outcome: Outcome, failed: int) -> None:
+    here.settings, here.outcome = replace(here.settings, local=False), outcome
+    answer = app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
+    assert (here.repaired, here.queues.sent) == ([], [])
+    assert len(answer["batchItemFailures"]) == failed
 
 
 def test_an_account_that_changes_counts_as_alive(here: Here) -> None:
