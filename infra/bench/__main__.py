@@ -1,4 +1,4 @@
-"""`make bench`: sync, read, notify and count units on a Dovecot mailbox; one table and .local/bench.json."""
+"""`make bench`: sync, read, notify, count units, log, storm; one table and .local/bench.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.bench import timing, units
+from infra.bench import storm, timing, units
 from infra.demo import dovecot
 from infra.demo.client import Client
 from infra.demo.mailbox import OWNER
@@ -48,7 +48,7 @@ def _measured(count: int) -> dict[str, Any]:
     # Counting takes time, so it has an instance of its own.
     with _mail_server() as (imap, smtp), _runtime(**units.ENVIRONMENT) as (_, client):
         figures |= units.measure(client, imap, smtp)
-    return figures
+    return figures | storm.measure()
 
 
 @contextmanager
