@@ -3,8 +3,8 @@
 Each endpoint has a lane per account. A wake-up of the log starts the lane where there is none yet,
 just before its own oldest entry: an endpoint hears of what is logged after it was switched on, give
 or take what was under way then. Then it asks for the lane to be worked. While a delivery is under
-way nothing needs asking: whoever settles it reads on. While an endpoint is out of order nothing is
-asked or stored; its lanes stay where they are.
+way nothing needs asking, unless it is long overdue: whoever settles it reads on. While an endpoint is
+out of order nothing is asked or stored; its lanes stay where they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from chalicelib.store.ports import Circuits, Deliveries, DeltaLog, Queues, Wake
 from chalicelib.webhooks import planning
 
 QUEUE = "deliveries"
+OVERDUE_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +35,20 @@ def tell(desk: Desk, webhook: Webhook, account_id: str, *, first_seq: int, now: 
     if webhook.state not in TOLD_STATES:
         return
     lane = _current(desk.deliveries, webhook, account_id, first_seq)
-    if lane.open or desk.circuits.get(webhook.id).resting(now):
+    if (lane.open and not _forgotten(desk, lane, now)) or desk.circuits.get(webhook.id).resting(now):
         return
     found = planning.page(desk.log, webhook, lane)
-    if found.entries:
+    if found.entries or lane.open:
         wake = Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key)
         desk.queues.send(QUEUE, [wake.message()], webhook.id)
     elif found.last > lane.told:
         desk.deliveries.change_lane(lane, replace(lane, told=found.last))
+
+
+def _forgotten(desk: Desk, lane: Lane, now: int) -> bool:
+    """Tell whether the open delivery of a lane is long overdue: its wake-up ended among the dead letters."""
+    delivery = desk.deliveries.get(lane.webhook_id, lane.open)
+    return delivery is None or delivery.due_at + OVERDUE_SECONDS < now
 
 
 def _current(deliveries: Deliveries, webhook: Webhook, account_id: str, first_seq: int) -> Lane:

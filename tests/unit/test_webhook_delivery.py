@@ -396,6 +396,29 @@ def test_a_worker_that_dies_after_the_call_leads_to_one_repetition(world: World)
     )
 
 
+def test_a_delivery_whose_wake_up_was_lost_is_taken_up_by_the_next_change(world: World) -> None:
+    class Dies(Exception):
+        pass
+
+    def dying(now: int) -> Answer:
+        raise Dies
+
+    webhook = world.add(hook("w"), dying)
+    logged(world, many(1))
+    [(_, body)] = world.queues.sent
+    with pytest.raises(Dies):
+        world.handle(body)
+    world.queues.sent.clear()  # among the dead letters
+    world.add(webhook)  # the trouble is over
+    logged(world, many(1, start=1))
+    world.run()
+    assert world.times("w")[1:] == [], "it may still be under way"
+    world.now += 1_000
+    logged(world, many(1, start=2))
+    world.run()
+    assert sorted(set(world.ids("w"))) == many(3)
+
+
 def test_an_endpoint_reads_on_where_the_log_still_reaches(world: World) -> None:
     world.add(hook("w"))
     logged(world, many(1))
