@@ -66,7 +66,7 @@ class Sweep:
         self._left: list[str] = []
         self._batches = 0
         self._shelf = self._shelf_of({})
-        self._storing = threading.Lock()
+        self._storing = threading.RLock()
         self._fetcher = ThreadPoolExecutor(1, "fetch")
 
     def __enter__(self) -> Self:
@@ -121,9 +121,10 @@ class Sweep:
                     waiting.append(fetched.collection)
                 enough = self._deadline.passed() or (pause.passed() and rounds > 1)
                 first = self._batches == 1  # somebody waits for it: nothing else runs beside it
-                upcoming = None if enough or first else self._start(waiting)
-                if fetched:
-                    self._store(fetched)
+                with self._storing:  # from before the next fetch: it must not know less than it should
+                    upcoming = None if enough or first else self._start(waiting)
+                    if fetched:
+                        self._store(fetched)
                 if first and not enough:
                     upcoming = self._start(waiting)
         finally:
@@ -172,8 +173,7 @@ class Sweep:
         folder, batch = fetched.folder, fetched.batch
         if fetched.arrivals or batch.flags or batch.removed:
             self._own()
-            with self._storing:
-                until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags))
+            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags))
         if batch.removed:
             self._held.append(fetched)
         else:
@@ -192,8 +192,7 @@ class Sweep:
             return
         self._catch_moves({fetched.folder.id for fetched in held})
         for fetched in held:
-            with self._storing:
-                until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
+            until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
             self._advance(fetched.folder, fetched.batch.cursor)
 
     def _catch_moves(self, left: Set[str]) -> None:
