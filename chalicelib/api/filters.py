@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 from chalicelib.api.query import Query
 from chalicelib.domain.folder import Folder
@@ -49,7 +50,7 @@ class ThreadFilter:
 
 def message_filter(query: Query, folders: Mapping[str, Folder]) -> Callable[[Message], bool]:
     """Return the test for a message; dates are left to the store."""
-    tests = [*_detail_tests(query), *_flag_tests(query)]
+    tests = [*_detail_tests(query), *_flag_tests(query, lambda message: bool(message.files))]
     if (subject := query.text("subject")) is not None:
         tests.append(lambda m: m.subject == subject)
     if emails := {canonical(email) for email in query.emails("any_email")}:
@@ -62,7 +63,10 @@ def message_filter(query: Query, folders: Mapping[str, Folder]) -> Callable[[Mes
 
 def thread_filter(query: Query, folders: Mapping[str, Folder]) -> ThreadFilter:
     """Return the test for a thread; the time of its last message is left to the store."""
-    tests: list[ThreadTest] = [*_thread_flag_tests(query), *_thread_time_tests(query)]
+    tests: list[ThreadTest] = [
+        *_flag_tests(query, lambda thread: thread.has_attachments),
+        *_thread_time_tests(query),
+    ]
     if (subject := query.text("subject")) is not None:
         tests.append(lambda t: t.subject == subject)
     if emails := {canonical(email) for email in query.emails("any_email")}:
@@ -101,27 +105,16 @@ def _people_test(people: Callable[[Message], tuple[Address, ...]], email: str) -
     return lambda message: _named(people(message), {email})
 
 
-def _flag_tests(query: Query) -> list[Test]:
-    tests: list[Test] = []
+def _flag_tests(query: Query, has_files: Callable[[Any], bool]) -> list[Callable[[Any], bool]]:
+    """Return the tests that messages and threads share."""
+    tests: list[Callable[[Any], bool]] = []
     unread, starred = query.flag("unread"), query.flag("starred")
     if unread is not None:
-        tests.append(lambda m: m.unread == unread)
+        tests.append(lambda one: one.unread == unread)
     if starred is not None:
-        tests.append(lambda m: m.starred == starred)
+        tests.append(lambda one: one.starred == starred)
     if _attachment_wanted(query):
-        tests.append(lambda m: bool(m.files))
-    return tests
-
-
-def _thread_flag_tests(query: Query) -> list[ThreadTest]:
-    tests: list[ThreadTest] = []
-    unread, starred = query.flag("unread"), query.flag("starred")
-    if unread is not None:
-        tests.append(lambda t: t.unread == unread)
-    if starred is not None:
-        tests.append(lambda t: t.starred == starred)
-    if _attachment_wanted(query):
-        tests.append(lambda t: t.has_attachments)
+        tests.append(has_files)
     return tests
 
 

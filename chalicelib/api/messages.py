@@ -10,7 +10,7 @@ from chalice.app import Response
 from chalicelib.api import access, changes, filters
 from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
-from chalicelib.api.views import Shown
+from chalicelib.api.views import Shown, listing
 from chalicelib.domain.account import Account
 from chalicelib.domain.message import Message
 from chalicelib.errors import InvalidRequest
@@ -29,11 +29,7 @@ def list_messages() -> Any:
     query = Query(messages.current_request, filters.MESSAGES)
     view = query.view("ids", "count", "expanded")
     shown = Shown(account, expanded=view == "expanded")
-    found = _found(account, query, shown)
-    if view == "count":
-        return {"count": sum(1 for _ in found)}
-    page = list(query.page(found))
-    return [message.id for message in page] if view == "ids" else shown.messages(page)
+    return listing(query, view, _found(account, query, shown), shown.messages)
 
 
 @messages.route("/messages/{id}", methods=["GET"])

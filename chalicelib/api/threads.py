@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.api import access, changes, filters
 from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
-from chalicelib.api.views import Shown
+from chalicelib.api.views import Shown, listing
 from chalicelib.domain.account import Account
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
@@ -28,11 +28,7 @@ def list_threads() -> Any:
     query = Query(threads.current_request, filters.THREADS)
     view = query.view("ids", "count", "expanded")
     shown = Shown(account, expanded=view == "expanded")
-    found = _found(account, query, shown)
-    if view == "count":
-        return {"count": sum(1 for _ in found)}
-    page = list(query.page(found))
-    return [thread.id for thread in page] if view == "ids" else shown.threads(page)
+    return listing(query, view, _found(account, query, shown), shown.threads)
 
 
 @threads.route("/threads/{id}", methods=["GET"])

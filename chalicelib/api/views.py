@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
+from chalicelib.api.query import Query
 from chalicelib.domain.account import Account
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
@@ -14,6 +15,16 @@ from chalicelib.domain.thread import Thread
 from chalicelib.services import services
 from chalicelib.wire import message as message_wire
 from chalicelib.wire import thread as thread_wire
+
+T = TypeVar("T", Message, Thread)
+
+
+def listing(query: Query, view: str | None, found: Iterator[T], show: Callable[[list[T]], Any]) -> Any:
+    """Return what a list answers in its views: a count, ids, or objects as `show` makes them."""
+    if view == "count":
+        return {"count": sum(1 for _ in found)}
+    page = list(query.page(found))
+    return [one.id for one in page] if view == "ids" else show(page)
 
 
 @dataclass(frozen=True)

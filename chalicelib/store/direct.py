@@ -141,7 +141,7 @@ def _call(client: Any, connections: Connections, operation: str, request: Reques
             problem = _problem(answer, status)
             if last or not (status >= 500 or problem["Error"]["Code"] in _PASSING):
                 raise client.exceptions.from_code(problem["Error"]["Code"])(problem, operation)
-        time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 2 ** (attempt - 1))))  # noqa: S311 jitter
+        time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 2 ** (attempt - 1))))  # noqa: S311 - jitter, not a secret
     raise AssertionError("unreachable")
 
 

@@ -8,14 +8,12 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import parse_qs, urlsplit
 
 import requests
 
@@ -26,6 +24,7 @@ from chalicelib.ids import random_id
 from chalicelib.services import Services
 from infra.bench.counter import Counter
 from infra.bench.figures import percentiles, wait_for
+from infra.demo.endpoint import endpoint
 from infra.local import resources, run
 from infra.local.runtime import LocalRuntime
 from infra.local.state import ROOT
@@ -52,32 +51,10 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         """Listen."""
-        endpoint = self
+        self._serving = endpoint(self.take)
+        self.url = self._serving.__enter__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(parse_qs(urlsplit(self.path).query).get("challenge", [""])[0].encode())
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if endpoint.take(body):
-                    self._answer(b"")
-
-            def _answer(self, body: bytes) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def take(self, body: bytes) -> bool:
+    def take(self, body: bytes, headers: Mapping[str, str]) -> bool:
         """Keep a notification; tell whether to answer."""
         if self.hangs:
             self.released.wait(60)
@@ -95,8 +72,7 @@ class Endpoint:
     def close(self) -> None:
         """Listen no more."""
         self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._serving.__exit__(None, None, None)
 
 
 @dataclass
@@ -119,9 +95,9 @@ class Storm:
             self.services.accounts.create(account, MailSettings(imap=server, smtp=server))
             self.accounts.append(account.id)
 
-    def hook(self, endpoint: Endpoint) -> str:
+    def hook(self, hearer: Endpoint) -> str:
         """Create a webhook; return its id."""
-        hook = {"callback_url": endpoint.url, "state": "active", "triggers": ["message.created"]}
+        hook = {"callback_url": hearer.url, "state": "active", "triggers": ["message.created"]}
         return str(self._call("POST", "", hook)["id"])
 
     def unhook(self, webhook_id: str) -> None:
@@ -134,7 +110,7 @@ class Storm:
 
     def queued(self) -> int:
         """Return how many messages wait for the function that delivers."""
-        answer = self.services.queues._sqs.get_queue_attributes(  # type: ignore[attr-defined]
+        answer = self.services.queues._sqs.get_queue_attributes(  # type: ignore[attr-defined]  # no port counts
             QueueUrl=self.services.settings.queue_urls["deliveries"],
             AttributeNames=["ApproximateNumberOfMessages"],
         )
@@ -216,11 +192,11 @@ def _units(made: Storm) -> dict[str, Any]:
 
     batch = counter.median(lambda: made.log(account, BATCH), STILL, 3)
     alone = counter.median(one, STILL, 3)
-    endpoint = Endpoint()
-    webhook_id = made.hook(endpoint)
+    hearer = Endpoint()
+    webhook_id = made.hook(hearer)
     told = counter.median(one, STILL, 3)
     made.unhook(webhook_id)
-    endpoint.close()
+    hearer.close()
     return {
         f"a delta, one of {BATCH}, units": {kind: round(n / BATCH, 1) for kind, n in batch.items()},
         "a delta alone, units": alone,

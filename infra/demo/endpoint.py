@@ -9,13 +9,13 @@ import hashlib
 import hmac
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-Told = Callable[[bytes, str], None]
-"""Receives the body and the signature of a notification."""
+Told = Callable[[bytes, Mapping[str, str]], object]
+"""Receives the body and the headers of a notification; returns False to leave it without an answer."""
 
 
 @contextmanager
@@ -28,8 +28,8 @@ def endpoint(told: Told, port: int = 0) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            told(body, self.headers.get("X-Nylas-Signature", ""))
-            self._answer(b"")
+            if told(body, dict(self.headers)) is not False:
+                self._answer(b"")
 
         def log_message(self, *args: object) -> None:
             pass
@@ -41,6 +41,7 @@ def endpoint(told: Told, port: int = 0) -> Iterator[str]:
             self.wfile.write(body)
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/hook"
@@ -52,7 +53,8 @@ def endpoint(told: Told, port: int = 0) -> Iterator[str]:
 def main(port: int, client_secret: str) -> None:
     """Print notifications until Ctrl-C."""
 
-    def told(body: bytes, signature: str) -> None:
+    def told(body: bytes, headers: Mapping[str, str]) -> None:
+        signature = headers.get("X-Nylas-Signature", "")
         expected = hmac.digest(client_secret.encode(), body, hashlib.sha256).hex()
         verdict = "signed by Postern" if hmac.compare_digest(signature, expected) else "WRONG SIGNATURE"
         print(f"{verdict}: {body.decode()}", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -14,8 +15,10 @@ from typing import Any
 
 import uvicorn
 from chalice.local import LocalChalice
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 import app as application
+from chalicelib.errors import InvalidRequest
 from infra.local import gateway, invocation
 from infra.local.state import Home
 
@@ -130,7 +133,19 @@ async def _write(send: Send, answer: gateway.Answer, empty: bool) -> None:
     await send({"type": "http.response.body", "body": b"" if empty else answer.body})
 
 
-class _Server(uvicorn.Server):  # type: ignore[misc]
+class _Protocol(HttpToolsProtocol):  # type: ignore[misc]  # mypy does not follow uvicorn
+    """Refuses what is no HTTP, or has a method nobody knows, in the API's own words."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer and hang up."""
+        body = InvalidRequest("This is no HTTP request that we understand.").body()
+        data = json.dumps(body).encode()
+        head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        self.transport.write(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):  # type: ignore[misc]  # mypy does not follow uvicorn
     """A server whose signals are handled once, for both."""
 
     @contextlib.contextmanager
@@ -162,6 +177,7 @@ def _config(front: Front, port: int, **more: Any) -> uvicorn.Config:
         front,
         host=HOST,
         port=port,
+        http=_Protocol,
         lifespan="off",
         log_level="warning",
         access_log=False,

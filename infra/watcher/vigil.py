@@ -42,8 +42,8 @@ class Vigil:
         async with asyncio.timeout(self._limits.answer_seconds):
             await self._until_continued(tag)
         try:
-            # Not everybody at once.
-            async with asyncio.timeout(self._limits.turn_seconds * random.uniform(0.8, 1)):  # noqa: S311
+            part = random.uniform(0.8, 1)  # noqa: S311 - not everybody at once; no secret
+            async with asyncio.timeout(self._limits.turn_seconds * part):
                 await self._until_tagged(tag)
         except TimeoutError:
             self._wire.send(b"DONE\r\n")

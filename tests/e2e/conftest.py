@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from infra.demo import dovecot
+from infra.demo.endpoint import endpoint as serve
 from infra.demo.submission import Submission
 from infra.local.runtime import LocalRuntime
 
@@ -65,32 +63,11 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.received: list[tuple[dict[str, str], bytes]] = []
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(parse_qs(urlsplit(self.path).query).get("challenge", [""])[0].encode())
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                endpoint.received.append((dict(self.headers), body))
-                self._answer(b"")
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-            def _answer(self, body: bytes) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._serving = serve(lambda body, headers: self.received.append((dict(headers), body)))
+        self.url = self._serving.__enter__()
 
     def close(self) -> None:
-        self._server.shutdown()
+        self._serving.__exit__(None, None, None)
 
 
 @pytest.fixture

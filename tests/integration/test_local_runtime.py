@@ -169,6 +169,7 @@ def test_it_serves_restarts_what_dies_and_keeps_its_data(runtime: LocalRuntime) 
     assert _status(info["api_url"] + "/no-such-path") == 404
     assert _status(info["https_url"] + "/no-such-path", ca=info["ca_file"]) == 404
     assert _status(info["api_url"] + "/messages/", "PROPFIND") == 405
+    assert _status(info["api_url"] + "/messages/", "BREW") == 400
     assert _status(info["api_url"] + "/messages", "HEAD") == 401
     _table(info).put_item(Item={"pk": "test", "sk": "kept"})
 

@@ -28,7 +28,8 @@ class SlotTable:
             free = sorted(set(range(most)) - self._held(name))
             if not free:
                 return None
-            slot = Slot(name=name, number=random.choice(free), rev=secrets.randbits(48))  # noqa: S311
+            number = random.choice(free)  # noqa: S311 - spreads those who come at once, no secret
+            slot = Slot(name=name, number=number, rev=secrets.randbits(48))
             try:
                 self._hold(slot, int(self._now() + seconds) + 1)
             except Stale:
