@@ -22,6 +22,8 @@ from chalicelib.store.connection import client
 from chalicelib.store.ports import Location, MailChanges, Revised, Stale
 from chalicelib.store.tables.log import LogTable
 from chalicelib.store.tables.mail import MailTable
+from chalicelib.store.tables.rows import anchor_key, message_key, thread_key
+from chalicelib.store.tables.saving import location_key
 from chalicelib.store.tables.stream import change_of
 from tests.integration.aws import deployment, rows
 
@@ -285,3 +287,66 @@ def test_a_message_by_id_costs_at_most_two_read_units(world: World) -> None:
     [body] = rows(world.settings, "body")
     strong, eventual = math.ceil(kilobytes(row) / 4), math.ceil(kilobytes(body) / 4) / 2
     assert kilobytes(row) == 1 and strong + eventual <= 2
+
+
+class Order:
+    """A DynamoDB client that notes which rows are written or deleted, in their order."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.rows: list[tuple[str, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if name not in ("put_item", "delete_item", "batch_write_item", "transact_write_items"):
+            return method
+
+        def noted(**request: Any) -> Any:
+            self._note(request)
+            return method(**request)
+
+        return noted
+
+    def _note(self, node: Any) -> None:
+        if isinstance(node, list):
+            for one in node:
+                self._note(one)
+        elif isinstance(node, dict) and "pk" in node:
+            self.rows.append((node["pk"]["S"], node["sk"]["S"]))
+        elif isinstance(node, dict):
+            self._note(list(node.values()))
+
+    def of(self, *keys: tuple[str, str]) -> list[int]:
+        """Return where these rows stand, and begin anew."""
+        places = [self.rows.index(key) for key in keys]
+        self.rows.clear()
+        return places
+
+
+def test_rows_are_written_in_the_order_that_survives_a_crash(world: World) -> None:
+    """What a crash leaves must be found again: see `ports.Mail.save`; the fake store keeps the same order."""
+    order = Order(world.dynamodb)
+    mail = MailTable(order, world.settings, now=lambda: world.now)
+    new = message("one")
+    where = INBOX, RemoteId(f"1.{NOW}")
+    place, own = location_key(ACCOUNT, *where), message_key(ACCOUNT, new.id)
+    thread_row, anchor_row = thread_key(ACCOUNT, new.thread_id), anchor_key(ACCOUNT, f"m:{new.id}")
+    mail.save(ACCOUNT, arrival(new))
+    found = order.of(place, own, thread_row, anchor_row)
+    assert found == sorted(found), "created: place, message, thread, anchor"
+
+    old, thread = stored(world, new.id), world.mail.threads(ACCOUNT, [new.thread_id])[new.thread_id]
+    read = replace(old, unread=False)
+    threads = [Revised(thread, with_messages(thread, [read], None))]
+    flags: Any = {where: Location(new.id, Flags(""))}
+    mail.save(ACCOUNT, MailChanges(messages=[Revised(old, read)], threads=threads, locations=flags))
+    found = order.of(own, thread_row, place)
+    assert found == sorted(found), "changed: message, thread, place"
+
+    old, thread = stored(world, new.id), world.mail.threads(ACCOUNT, [new.thread_id])[new.thread_id]
+    gone: Any = {where: None}
+    mail.save(
+        ACCOUNT, MailChanges(messages=[Revised(old, None)], threads=[Revised(thread, None)], locations=gone)
+    )
+    found = order.of(thread_row, own, place)
+    assert found == sorted(found), "deleted: thread, message, place"
