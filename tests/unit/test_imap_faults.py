@@ -31,11 +31,8 @@ class Scripted:
         rest = self._pending.read()
         self._pending = io.BytesIO(rest + self._answer(command).replace(b"TAG", tag))
 
-    def readline(self, limit: int) -> bytes:
-        return self._pending.readline(limit)
-
-    def read(self, size: int) -> bytes:
-        return self._pending.read(size)
+    def readinto1(self, target: memoryview) -> int:
+        return self._pending.readinto(target)
 
 
 def fetched(answer: Answer, uids: range) -> Bodies:

@@ -6,6 +6,7 @@ fetch ranges and imaplib keeps only one command in flight.
 
 from __future__ import annotations
 
+import io
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,10 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from chalicelib.errors import ProviderError
+from chalicelib.providers.imap.compress import COMMAND, Deflater
 from chalicelib.providers.imap.failures import failure
+from chalicelib.providers.imap.inflow import Inflow
 
 IN_FLIGHT = 4
-_LONGEST_LINE = 64_000_000
+LONGEST_LINE = 64_000_000
+LARGEST_LITERAL = 160_000_000  # no mail is larger: the largest servers take 150 MB
 _SET_OCTETS = 900
 _LITERAL = re.compile(rb"\{(\d+)\}$")
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|\{(\d+)\}|([()])|([^\s()"]+)')
@@ -66,7 +70,8 @@ class Wire:
     """An authenticated or greeting connection; every I/O error becomes ProviderError."""
 
     def __init__(self, imap: Any) -> None:
-        self._file = imap.file
+        self._inflow = Inflow(imap.file)
+        self._file = io.BufferedReader(self._inflow)
         self._send_bytes = imap.send
         self._count = 0
 
@@ -74,16 +79,17 @@ class Wire:
         """Send one command and wait for its answer."""
         return self.run_all([items])[0]
 
-    def run_all(self, commands: Iterable[Command]) -> list[Reply]:
+    def run_all(self, commands: Iterable[Command], in_flight: int = IN_FLIGHT) -> list[Reply]:
         """Send commands, a few in flight at a time; return their replies in order.
 
-        Untagged answers go to the command that was oldest when they came.
+        Untagged answers go to the command that was oldest when they came. More may be in flight where
+        all of them together are short: a server that cannot send does not read either.
         """
         replies: list[Reply] = []
         waiting: deque[bytes] = deque()
         for command in commands:
             alone = any(isinstance(item, Literal) for item in command)
-            while len(waiting) >= IN_FLIGHT or (alone and waiting):
+            while len(waiting) >= in_flight or (alone and waiting):
                 replies.append(self._await(waiting.popleft()))
             waiting.append(self._send(command))
         replies.extend(self._await(tag) for tag in waiting)
@@ -97,6 +103,22 @@ class Wire:
         self._await_continuation(tag)
         self._write(response + b"\r\n")
         return self._await(tag)
+
+    def compress(self, *before: Command) -> list[Reply]:
+        """Send some commands and agree on compression, all in one go; return the commands' replies."""
+        *replies, agreed = self.run_all([*before, (COMMAND,)], in_flight=len(before) + 1)
+        if agreed.ok:
+            self._inflow.inflate()
+            self._send_bytes = Deflater(self._send_bytes).send
+        return replies
+
+    def leave(self, command: bytes) -> None:
+        """Send a last command and wait for nothing."""
+        self._send((command,))
+
+    def ahead(self) -> bytes:
+        """Return what has been received and not read. Raises SSLWantReadError if TLS has nothing."""
+        return self._file.peek()
 
     def _send(self, command: Command) -> bytes:
         """Send one command; one with literals must be alone, for it waits for the server's consent."""
@@ -114,6 +136,7 @@ class Wire:
         return tag
 
     def _await_continuation(self, tag: bytes) -> None:
+        self._inflow.expect_answer()
         while True:
             text = self._read_line().text
             if text.startswith(b"+"):
@@ -122,6 +145,7 @@ class Wire:
                 raise failure(_decode(text.partition(b" ")[2]))
 
     def _await(self, tag: bytes) -> Reply:
+        self._inflow.expect_answer()
         lines: list[Line] = []
         while True:
             line = self._read_line()
@@ -137,24 +161,29 @@ class Wire:
         literals: list[bytes] = []
         try:
             while True:
-                line: bytes = self._file.readline(_LONGEST_LINE)
+                line = self._file.readline(LONGEST_LINE)
                 if not line.endswith(b"\n"):
-                    raise ProviderError("The mail server closed the connection.", step="mailbox")
+                    raise _endless(line) if len(line) == LONGEST_LINE else _closed()
                 line = line.rstrip(b"\r\n")
                 parts.append(line)
                 size = _LITERAL.search(line)
                 if size is None:
                     return Line(b"".join(parts), literals)
-                literals.append(self._read(int(size.group(1))))
+                literals.append(self._read(size.group(1)))
         except OSError as error:
             raise ProviderError(
                 f"The connection to the mail server failed: {error}", step="mailbox"
             ) from error
 
-    def _read(self, size: int) -> bytes:
-        data: bytes = self._file.read(size)
-        if len(data) != size:
-            raise ProviderError("The mail server closed the connection.", step="mailbox")
+    def _read(self, digits: bytes) -> bytes:
+        """Read a literal of the announced size, of which nothing is reserved in advance if it is absurd."""
+        if len(digits) > len(str(LARGEST_LITERAL)) or int(digits) > LARGEST_LITERAL:
+            raise ProviderError(
+                f"The mail server announced {digits[:20].decode()} octets in one piece.", step="mailbox"
+            )
+        data = self._file.read(int(digits))
+        if len(data) != int(digits):
+            raise _closed()
         return data
 
     def _write(self, data: bytes) -> None:
@@ -164,6 +193,14 @@ class Wire:
             raise ProviderError(
                 f"The connection to the mail server failed: {error}", step="mailbox"
             ) from error
+
+
+def _closed() -> ProviderError:
+    return ProviderError("The mail server closed the connection.", step="mailbox")
+
+
+def _endless(line: bytes) -> ProviderError:
+    return ProviderError(f"The mail server sent a line of over {len(line)} octets.", step="mailbox")
 
 
 def astring(value: str | bytes) -> bytes:
