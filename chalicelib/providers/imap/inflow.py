@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from chalicelib.clock import Clock
@@ -25,6 +27,7 @@ class Inflow(io.RawIOBase):
         self._source = source
         self._now = now
         self._inflater: Inflater | None = None
+        self._held = False
         self.expect_answer()
 
     def expect_answer(self) -> None:
@@ -32,9 +35,19 @@ class Inflow(io.RawIOBase):
         self._until = self._now() + PATIENCE
         self._left = LONGEST_ANSWER
 
-    def inflate(self) -> None:
-        """From here on the server compresses."""
-        self._inflater = Inflater(lambda: bytes(self._source.read1(_PIECE)))
+    def inflate(self, ahead: bytes) -> None:
+        """From here on the server compresses; `ahead` of it was received already."""
+        first = iter([ahead] if ahead else [])
+        self._inflater = Inflater(lambda: next(first, b"") or bytes(self._source.read1(_PIECE)))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Receive nothing meanwhile."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
 
     def readable(self) -> bool:
         """Say yes."""
@@ -42,6 +55,8 @@ class Inflow(io.RawIOBase):
 
     def readinto(self, target: Any) -> int:
         """Fill a part of `target` with what is there, waiting only if nothing is."""
+        if self._held:
+            return 0
         if self._now() > self._until:
             raise TimeoutError("an answer took too long")
         size = self._read(memoryview(target)[:_PIECE])

@@ -74,6 +74,7 @@ class Wire:
         self._file = io.BufferedReader(self._inflow)
         self._send_bytes = imap.send
         self._count = 0
+        self.compressed = False
 
     def run(self, *items: bytes) -> Reply:
         """Send one command and wait for its answer."""
@@ -108,13 +109,19 @@ class Wire:
         """Send some commands and agree on compression, all in one go; return the commands' replies."""
         *replies, agreed = self.run_all([*before, (COMMAND,)], in_flight=len(before) + 1)
         if agreed.ok:
-            self._inflow.inflate()
+            self.compressed = True
+            self._inflow.inflate(self._read_ahead())
             self._send_bytes = Deflater(self._send_bytes).send
         return replies
 
     def leave(self, command: bytes) -> None:
         """Send a last command and wait for nothing."""
         self._send((command,))
+
+    def _read_ahead(self) -> bytes:
+        """Take what was received together with the last line, and only that."""
+        with self._inflow.held():
+            return self._file.read(len(self._file.peek()))
 
     def ahead(self) -> bytes:
         """Return what has been received and not read. Raises SSLWantReadError if TLS has nothing."""
