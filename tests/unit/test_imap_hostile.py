@@ -41,6 +41,12 @@ def answered(reply: bytes) -> Wire:
     return Wire(SimpleNamespace(file=io.BufferedReader(io.BytesIO(reply)), send=lambda data: None))
 
 
+def compress(wired: Wire) -> None:
+    """Have a first command answered, and from then on everything compressed."""
+    wired.compress_soon()
+    assert wired.run(b"NOOP").ok
+
+
 @pytest.mark.parametrize("size", [b"160000001", b"99999999999999999999", b"9" * 5000])
 def test_a_literal_of_absurd_size_is_refused_and_nothing_reserved(size: bytes) -> None:
     tracemalloc.start()
@@ -54,6 +60,14 @@ def test_a_literal_of_absurd_size_is_refused_and_nothing_reserved(size: bytes) -
 def test_an_odd_line_is_passed_over(odd: bytes) -> None:
     reply = answered(b"* 1 FETCH " + odd + b"\r\n" + odd + b"\r\nP1 OK done\r\n").run(b"NOOP")
     assert reply.ok and reply.lines[0].text == b"* 1 FETCH " + odd
+
+
+def test_a_later_command_may_be_answered_first() -> None:
+    wired = answered(b"* LIST () NIL a\r\nP2 OK listed\r\n* 3 EXISTS\r\nP1 NO slow\r\nP9 OK x\r\nP3 BAD\r\n")
+    first, second, third = wired.run_all([(b"NOOP",), (b'LIST "" "*"',), (b"X",)])
+    assert (first.status, first.text, second.text, third.status) == ("NO", "slow", "listed", "BAD")
+    assert [line.text for line in second.of(b"LIST")] == [b"* LIST () NIL a"]
+    assert [line.text for line in third.lines] == [b"P9 OK x"]
 
 
 def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +101,8 @@ def test_a_bomb_is_inflated_only_as_far_as_somebody_reads(monkeypatch: pytest.Mo
     monkeypatch.setattr(inflow, "LONGEST_ANSWER", 1_000_000)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = packer.compress(b"* 1 EXISTS\r\n" * 20_000_000) + packer.flush()
-    wired = answered(b"P1 OK go\r\n" + bomb)
-    wired.compress()
+    wired = answered(b"P1 OK done\r\nP2 OK go\r\n" + bomb)
+    compress(wired)
     tracemalloc.start()
     with pytest.raises(ProviderError, match="does not end"):
         wired.run(b"NOOP")
@@ -97,15 +111,15 @@ def test_a_bomb_is_inflated_only_as_far_as_somebody_reads(monkeypatch: pytest.Mo
 
 
 def test_a_broken_compressed_stream_is_an_error_of_the_server() -> None:
-    wired = answered(b"P1 OK go\r\n" + b"\xff" * 50)
-    wired.compress()
+    wired = answered(b"P1 OK done\r\nP2 OK go\r\n" + b"\xff" * 50)
+    compress(wired)
     with pytest.raises(ProviderError, match="compressed stream"):
         wired.run(b"NOOP")
 
 
 def test_a_refused_compression_leaves_the_connection_as_it_is() -> None:
-    wired = answered(b"P1 NO [COMPRESSIONACTIVE] no\r\nP2 OK done\r\n")
-    wired.compress()
+    wired = answered(b"P1 OK done\r\nP2 NO [COMPRESSIONACTIVE] no\r\nP3 OK done\r\n")
+    compress(wired)
     assert wired.run(b"NOOP").ok and not wired.compressed
 
 

@@ -24,7 +24,7 @@ from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.compress import CAPABILITY
 from chalicelib.providers.imap.failures import failure, login_failure
-from chalicelib.providers.imap.wire import Command, Reply, Wire, astring, tokens
+from chalicelib.providers.imap.wire import Reply, Wire, astring, tokens
 from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
 
 TIMEOUT = 30.0
@@ -54,12 +54,15 @@ class Session:
 
     def leave(self) -> None:
         """Leave the open mailbox: a server reports the open one as this connection last saw it."""
-        if self.selected:
-            self.wire.run(b"UNSELECT" if self.can("UNSELECT") else b"NOOP")
+        if self.selected and self.can("UNSELECT"):
+            self.wire.put_before((b"UNSELECT",))
+        elif self.selected:
+            self.wire.run(b"NOOP")  # a server may answer it after what is asked later
         self.selected = False
 
     def hand_over(self) -> tuple[socket.socket, bytes]:
         """Return the bare connection, now without blocking, and what was read ahead; the session is over."""
+        self.wire.run_all([])  # what still waits to be sent
         connection: socket.socket = self.client._imap.sock
         connection.setblocking(False)
         try:
@@ -99,8 +102,8 @@ def open_session(
 ) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed.
 
-    Three round trips after the greeting at most where TLS begins at once and the server says unasked
-    what it can; STARTTLS adds its own.
+    One round trip after the greeting where TLS begins at once and the server says unasked what it can;
+    STARTTLS adds its own.
     """
     client = _connect(settings, reach, tls)
     try:
@@ -221,13 +224,13 @@ def _log_in(session: Session, server: Server) -> Reply:
 
 
 def _introduce(session: Session, compress: Compress) -> None:
-    """Name ourselves (some servers insist), have changes counted before any folder is opened, compress."""
-    commands: list[Command] = []
+    """Name ourselves (some servers insist), have changes counted before any folder is opened, compress.
+
+    All of it travels with the first command.
+    """
     if session.can("ID"):
-        commands.append((b'ID ("name" "Postern")',))
+        session.wire.put_before((b'ID ("name" "Postern")',))
     if session.can("ENABLE") and session.can("CONDSTORE"):
-        commands.append((b"ENABLE " + (b"QRESYNC" if session.can("QRESYNC") else b"CONDSTORE"),))
+        session.wire.put_before((b"ENABLE " + (b"QRESYNC" if session.can("QRESYNC") else b"CONDSTORE"),))
     if session.can(CAPABILITY) and compress(session.client._imap.sock.getpeername()[0]):
-        session.wire.compress(*commands)
-    else:
-        session.wire.run_all(commands)
+        session.wire.compress_soon()

@@ -23,6 +23,7 @@ LONGEST_LINE = 64_000_000
 LARGEST_LITERAL = 160_000_000  # no mail is larger: the largest servers take 150 MB
 _SET_OCTETS = 900
 _LITERAL = re.compile(rb"\{(\d+)\}$")
+_TAGGED = re.compile(rb"(P\d+) (\S+) ?(.*)", re.S)
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|\{(\d+)\}|([()])|([^\s()"]+)')
 _QUOTABLE = re.compile(rb"[\x20-\x7e]*")
 
@@ -74,6 +75,10 @@ class Wire:
         self._file = io.BufferedReader(self._inflow)
         self._send_bytes = imap.send
         self._count = 0
+        self._unanswered: set[bytes] = set()
+        self._answered: dict[bytes, Reply] = {}
+        self._before: list[Command] = []
+        self._compress_soon = False
         self.compressed = False
 
     def run(self, *items: bytes) -> Reply:
@@ -83,9 +88,39 @@ class Wire:
     def run_all(self, commands: Iterable[Command], in_flight: int = IN_FLIGHT) -> list[Reply]:
         """Send commands, a few in flight at a time; return their replies in order.
 
-        Untagged answers go to the command that was oldest when they came. More may be in flight where
+        Untagged answers go to the command that was oldest when they came, and to one that was finished
+        before it. More may be in flight where
         all of them together are short: a server that cannot send does not read either.
         """
+        before, self._before = self._before, []
+        after: list[Command] = [(COMMAND,)] if self._compress_soon else []
+        self._compress_soon = False
+        replies = self._pipelined([*before, *commands, *after], in_flight + len(before) + len(after))
+        if after and replies.pop().ok:
+            self._compress()
+        return replies[len(before) :]
+
+    def put_before(self, command: Command) -> None:
+        """Send a command together with the next ones, on the same round trip; nobody reads its answer."""
+        self._before.append(command)
+
+    def compress_soon(self) -> None:
+        """Ask for compression together with the next commands, as the last of them."""
+        self._compress_soon = True
+
+    def answer(self, command: bytes, response: bytes) -> Reply:
+        """Send a command, and a response to the challenge that follows it."""
+        tag = self._tag()
+        self._write(tag + b" " + command + b"\r\n")
+        self._await_continuation(tag)
+        self._write(response + b"\r\n")
+        return self._await(tag)
+
+    def leave(self, command: bytes) -> None:
+        """Send a last command and wait for nothing."""
+        self._send((command,))
+
+    def _pipelined(self, commands: Sequence[Command], in_flight: int) -> list[Reply]:
         replies: list[Reply] = []
         waiting: deque[bytes] = deque()
         for command in commands:
@@ -96,27 +131,10 @@ class Wire:
         replies.extend(self._await(tag) for tag in waiting)
         return replies
 
-    def answer(self, command: bytes, response: bytes) -> Reply:
-        """Send a command, and a response to the challenge that follows it."""
-        self._count += 1
-        tag = b"P%d" % self._count
-        self._write(tag + b" " + command + b"\r\n")
-        self._await_continuation(tag)
-        self._write(response + b"\r\n")
-        return self._await(tag)
-
-    def compress(self, *before: Command) -> list[Reply]:
-        """Send some commands and agree on compression, all in one go; return the commands' replies."""
-        *replies, agreed = self.run_all([*before, (COMMAND,)], in_flight=len(before) + 1)
-        if agreed.ok:
-            self.compressed = True
-            self._inflow.inflate(self._read_ahead())
-            self._send_bytes = Deflater(self._send_bytes).send
-        return replies
-
-    def leave(self, command: bytes) -> None:
-        """Send a last command and wait for nothing."""
-        self._send((command,))
+    def _compress(self) -> None:
+        self.compressed = True
+        self._inflow.inflate(self._read_ahead())
+        self._send_bytes = Deflater(self._send_bytes).send
 
     def _read_ahead(self) -> bytes:
         """Take what was received together with the last line, and only that."""
@@ -129,8 +147,7 @@ class Wire:
 
     def _send(self, command: Command) -> bytes:
         """Send one command; one with literals must be alone, for it waits for the server's consent."""
-        self._count += 1
-        tag = b"P%d" % self._count
+        tag = self._tag()
         buffer = tag
         for item in command:
             if isinstance(item, Literal):
@@ -140,6 +157,12 @@ class Wire:
             else:
                 buffer += b" " + item
         self._write(buffer + b"\r\n")
+        return tag
+
+    def _tag(self) -> bytes:
+        self._count += 1
+        tag = b"P%d" % self._count
+        self._unanswered.add(tag)
         return tag
 
     def _await_continuation(self, tag: bytes) -> None:
@@ -154,14 +177,17 @@ class Wire:
     def _await(self, tag: bytes) -> Reply:
         self._inflow.expect_answer()
         lines: list[Line] = []
-        while True:
+        while tag not in self._answered:
             line = self._read_line()
-            if line.text.startswith(tag + b" "):
-                _, status, text = (line.text + b" ").split(b" ", 2)
-                return Reply(_decode(status).upper(), _decode(text).strip(), lines)
-            if line.text[:6].upper() == b"* BYE ":
+            if (found := _TAGGED.match(line.text)) and found.group(1) in self._unanswered:
+                # Servers may finish a later command first (RFC 3501 section 5.5).
+                self._unanswered.discard(found.group(1))
+                self._answered[found.group(1)] = _reply(found, lines)
+            elif line.text[:6].upper() == b"* BYE ":
                 raise failure(_decode(line.text[6:]))
-            lines.append(line)
+            else:
+                lines.append(line)
+        return self._answered.pop(tag)
 
     def _read_line(self) -> Line:
         parts: list[bytes] = []
@@ -200,6 +226,11 @@ class Wire:
             raise ProviderError(
                 f"The connection to the mail server failed: {error}", step="mailbox"
             ) from error
+
+
+def _reply(found: re.Match[bytes], lines: Iterable[Line]) -> Reply:
+    status, text = found.group(2, 3)
+    return Reply(_decode(status).upper(), _decode(text).strip(), list(lines))
 
 
 def _closed() -> ProviderError:
