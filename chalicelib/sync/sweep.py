@@ -99,7 +99,7 @@ class Sweep:
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
             return False
-        if any(one.token or self._cursor(one) is None for one in waiting):
+        if not self._saved or any(one.token for one in waiting):
             self._own()  # here something is sure to be written
         self._drain(waiting)
         self._settle()
@@ -224,9 +224,6 @@ class Sweep:
     def _is_unmoved(self, collection: Collection, folder: Folder) -> bool:
         cursor = self._cursors.get(folder.id)
         return cursor is not None and self._provider.unchanged(collection, cursor, self._since)
-
-    def _cursor(self, collection: Collection) -> Cursor | None:
-        return self._cursors.get(self._shelf.folder(collection.id).id)
 
     def _own(self) -> Lease:
         """Return the lease, taking it first; what was read before must still hold."""

@@ -195,6 +195,23 @@ class ProviderContract:
         copy.step()
         assert set(copy.flags) == {*ids[1:], fresh}
 
+    @pytest.mark.parametrize("also_new", [False, True])
+    def test_what_was_taken_in_before_a_crash_and_is_gone_since_is_reported(
+        self, provider: Provider, other: OtherProgram, also_new: bool
+    ) -> None:
+        """The batch was stored, its cursor was not: the message lies beyond what the cursor covers."""
+        kept = other.deliver("INBOX", mail(1))
+        copy = Copy(provider).catch_up()
+        before = copy.cursor
+        lost = other.deliver("INBOX", mail(2))
+        copy.step()
+        assert lost in copy.flags
+        copy.cursor = before
+        other.expunge("INBOX", lost)
+        fresh = [other.deliver("INBOX", mail(3))] if also_new else []
+        copy.catch_up()
+        assert set(copy.flags) == {kept, *fresh}
+
     def test_messages_expunged_while_history_is_read_leave_no_trace(
         self, provider: Provider, other: OtherProgram
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,10 @@ class World:
         self.checkpoints = MemoryCheckpoints(fuse=self.fuse)
 
     def sync(self, provider: Any = None, deadline: Deadline | None = None) -> Outcome:
-        work = Workspace(
+        return sync_account(self.workspace(provider), self.accounts.account, deadline or Deadline.after(60))
+
+    def workspace(self, provider: Any = None) -> Workspace:
+        return Workspace(
             mail=self.mail,
             checkpoints=self.checkpoints,
             blobs=self.blobs,
@@ -80,7 +83,6 @@ class World:
             history_days=self.history_days,
             now=lambda: self.now,
         )
-        return sync_account(work, self.accounts.account, deadline or Deadline.after(60))
 
     def _tells_all(self, message: Message) -> bool:
         body = self.mail.all_bodies.get(message.id)
@@ -236,6 +238,23 @@ def test_a_folder_that_goes_while_we_look_at_it_does_not_end_the_sync(world: Wor
     world.sync()
     world.check()
     assert [m.subject for m in world.mail.all_messages.values()] == ["two"]
+
+
+class Barred(MemoryProvider):
+    """Lists a folder that nobody can open."""
+
+    def collections(self) -> Sequence[Collection]:
+        return [*super().collections(), Collection(id="Barred", name="Barred", role=None, token="")]
+
+
+def test_a_folder_that_is_listed_and_cannot_be_opened_does_not_make_every_poll_write() -> None:
+    world = World(server=Barred())
+    world.server.deliver("INBOX", mail("one", 1), at=1)
+    assert world.sync() is Outcome.CURRENT
+    world.check()
+    writes = world.fuse.count
+    assert world.sync() is Outcome.QUIET
+    assert world.fuse.count == writes
 
 
 @pytest.mark.parametrize("counts", [True, False])

@@ -19,6 +19,7 @@ from chalicelib.domain.change import (
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
 from chalicelib.providers.imap import changes
+from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.cursor import load
 from chalicelib.providers.imap.fetching import (
     Meta,
@@ -38,7 +39,7 @@ _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"
 
 def connect(settings: MailSettings, reach: Reach = PUBLIC) -> ImapProvider:
     """Connect and log in; errors carry the step that failed in `details["step"]`."""
-    return ImapProvider(open_session(settings, reach=reach))
+    return ImapProvider(open_session(settings, reach=reach, compress=is_far))
 
 
 class ImapProvider:

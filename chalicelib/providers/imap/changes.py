@@ -155,6 +155,8 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
         _vanished(at, gone)
     elif old.exists + len(new) != opened.exists:
         _removals(at, old)
+    if gone is None and len(new) < opened.uidnext - old.uidnext:
+        _lost(at, old, set(new))
     handled = _bring(at, new)
     waiting = len(new) - handled
     progress = replace(
@@ -176,8 +178,9 @@ def _flags(at: _Step, old: Progress) -> list[range] | None:
     if now and old.modseq and now >= old.modseq:
         if now == old.modseq:
             return None
-        changed, gone = changes_between(at.session, first, last, old.modseq)
-        at.flags.update({at.name(uid): flags for uid, flags in changed.items()})
+        # To the end: what a crash left stored without its cursor may be gone as well.
+        changed, gone = changes_between(at.session, first, at.opened.uidnext - 1, old.modseq)
+        at.flags.update({at.name(uid): flags for uid, flags in changed.items() if uid <= last})
         return gone
     if not old.listed:
         first = max(first, last - _FLAGS_DURING_HISTORY)
@@ -200,6 +203,11 @@ def _removals(at: _Step, old: Progress) -> None:
     held = {uid for uid in at.held() if old.low <= uid < old.uidnext}
     present = set(uids_between(at.session, old.low, old.uidnext - 1))
     at.removed.update(at.name(uid) for uid in held - present)
+
+
+def _lost(at: _Step, old: Progress, new: Set[int]) -> None:
+    """Note what a crash left stored without its cursor and what is gone since: nobody counts it."""
+    at.removed.update(at.name(uid) for uid in at.held() if uid >= old.uidnext and uid not in new)
 
 
 def _history(at: _Step, progress: Progress) -> Progress:
