@@ -15,7 +15,9 @@ from chalicelib.formats.mime import ParsedMail
 
 def public_id(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> str:
     """Return the id of a mail first seen now: its date, then a hash of what it is."""
-    if mail.message_id:
+    if remote.identity:
+        identity = f"provider|{remote.identity}"
+    elif mail.message_id:
         identity = f"{mail.message_id}|{len(remote.raw)}"
     else:
         identity = hashlib.sha256(remote.raw).hexdigest()
@@ -28,6 +30,11 @@ def namesake_ids(mail: ParsedMail, anchors: Mapping[str, Anchor]) -> tuple[str, 
     return anchor.message_ids if anchor else ()
 
 
-def is_same(stored: Message, size: int) -> bool:
-    """Tell whether a namesake is this very mail: equal in size, or sent by us and not yet seen back."""
-    return stored.size == size or any(not place.remote_id for place in stored.places)
+def is_same(stored: Message, remote: RemoteMessage) -> bool:
+    """Tell whether a namesake is this very mail: as the provider says, else by its size.
+
+    One that was sent by us and is not yet seen back is taken for it, too.
+    """
+    if stored.identity and remote.identity:
+        return stored.identity == remote.identity
+    return stored.size == len(remote.raw) or any(not place.remote_id for place in stored.places)
