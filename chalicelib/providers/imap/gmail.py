@@ -17,6 +17,7 @@ from chalicelib.domain.change import (
     ChangeBatch,
     Collection,
     Cursor,
+    Edit,
     Known,
     RemoteId,
     RemoteMessage,
@@ -123,7 +124,15 @@ class GmailProvider(ImapProvider):
         valid = [id for id in ids if split_id(id)[0] == uidvalidity]
         return {id: traits.labels for id, traits in self._traits(valid, labels).items()}
 
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Make changes in order: flags, labels, place; an item that is no longer there is passed over."""
+        if any(edit.add_labels or edit.remove_labels for edit in edits):
+            self._known_labels()
+        super().apply(edits)
+
     def _relabel(self, uids: Sequence[int], add: Sequence[str], remove: Sequence[str]) -> None:
+        if not add and not remove:
+            return
         labels = self._known_labels()
         for how, names in ((b"+X-GM-LABELS", add), (b"-X-GM-LABELS", remove)):
             if names:
