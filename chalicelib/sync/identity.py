@@ -33,8 +33,10 @@ def namesake_ids(mail: ParsedMail, anchors: Mapping[str, Anchor]) -> tuple[str, 
 def is_same(stored: Message, remote: RemoteMessage) -> bool:
     """Tell whether a namesake is this very mail: as the provider says, else by its size.
 
-    One that was sent by us and is not yet seen back is taken for it, too.
+    One that was sent by us and is not yet seen back is taken for it, too: servers may change what they file.
     """
     if stored.identity and remote.identity:
         return stored.identity == remote.identity
+    if stored.identity and not remote.id:  # sent by us, and the provider was quicker to show it
+        return True
     return stored.size == len(remote.raw) or any(not place.remote_id for place in stored.places)

@@ -441,8 +441,8 @@ def record_sent(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
     remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
-    if account.labelled and folder and (all_mail := shelf.role("all")):  # where Gmail will file it itself
-        home, remote = all_mail, replace(remote, labels=(folder.collection,))
+    if account.labelled and (all_mail := shelf.role("all")):  # where Gmail will file it itself
+        home, remote = all_mail, replace(remote, labels=(home.collection,))
     [arrival] = shelf.arrivals([remote])
 
     def store() -> Message:

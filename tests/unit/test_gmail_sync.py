@@ -307,6 +307,15 @@ def test_a_sent_mail_is_recognised_and_keeps_its_thread(world: World) -> None:
     assert mine.id in world.mail.all_messages
 
 
+def test_a_sent_mail_that_gmail_shows_before_we_have_stored_it_is_one_message(world: World) -> None:
+    raw = mail("brand new", 7)
+    world.store.deliver(b"X-Google-Smtp-Source: x\r\n" + raw, ("\\Sent",), {"\\Seen"}, at=51)
+    world.sync()
+    sent = {f.role: f for f in world.mail.all_folders.values()}["sent"]
+    assert record_sent(world.mail, world.blobs, ACCOUNT, raw, sent, at=50) == world.only()
+    world.check()
+
+
 def test_an_answer_of_ours_joins_the_thread_of_what_it_answers(world: World) -> None:
     first = world.store.deliver(mail("one", 1), at=1, thread=5)
     world.store.deliver(mail("another", 2), at=2, thread=6)
