@@ -20,6 +20,7 @@ from chalicelib.sync.ingest import record_sent
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT as FOLDER_ACCOUNT
 from tests.unit.test_api_resources import FIRST, basic, mail
+from tests.unit.test_openapi import FILE, answer_schema, mistakes
 
 ACCOUNT = replace(FOLDER_ACCOUNT, provider=GMAIL)
 ROLES = {"all": "[Gmail]/All Mail", "spam": "[Gmail]/Spam", "trash": "[Gmail]/Trash", "inbox": "INBOX"} | {
@@ -208,3 +209,34 @@ def test_sent_mail_is_left_to_gmail_to_file(call: Call, here: MemoryServices) ->
     status, sent = call("POST", "/send", {"to": [{"email": "a@b.example"}], "subject": "hello", "body": "x"})
     assert status == 200 and names(sent) == {"all", "sent"}
     assert here.server.mailed and not here.server.filed
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "request_path", "body"),
+    [
+        ("GET", "/account", "/account", None),
+        ("GET", "/labels", "/labels", None),
+        ("GET", "/labels", "/labels?view=ids", None),
+        ("GET", "/labels/{id}", "/labels/taxes", None),
+        ("POST", "/labels", "/labels", {"display_name": "x"}),
+        ("DELETE", "/labels/{id}", "/labels/taxes", None),
+        ("GET", "/folders", "/folders", None),
+        ("GET", "/messages", "/messages?view=expanded", None),
+        ("PUT", "/messages/{id}", "/messages/{message}", {"label_ids": ["taxes"]}),
+        ("GET", "/threads", "/threads?view=expanded", None),
+        ("PUT", "/threads/{id}", "/threads/{thread}", {"labels": ["taxes", "sent"]}),
+        ("GET", "/delta", "/delta?cursor=0", None),
+        ("GET", "/a/{client_id}/accounts/{id}", "/a/app/accounts/acc", None),
+    ],
+)
+def test_a_real_answer_has_the_form_the_reference_promises(
+    call: Call, here: MemoryServices, method: str, path: str, request_path: str, body: Any
+) -> None:
+    here.log.append("acc", here.mail.changes, at=FIRST)
+    ids = {"message": first(call), "thread": call("GET", "/threads?view=ids")[1][0]}
+    auth = basic("secret") if path.startswith("/a/") else "Bearer token"
+    status, answer = call(method, request_path.format(**ids), body, auth=auth)
+    assert status == (404 if path == "/folders" else 405 if path.startswith("/labels") and body else status)
+    assert mistakes(answer_schema(path, method, status), answer) == []
+    asked = FILE["paths"][path][method.lower()].get("requestBody")
+    assert not asked or mistakes(asked["content"]["application/json"]["schema"], body) == []
