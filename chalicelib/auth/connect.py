@@ -56,14 +56,14 @@ def verify(desk: Desk, settings: MailSettings, kind: str) -> str:
         with closing(desk.open_mailbox(kind, settings)) as mailbox:
             if not mailbox.collections():
                 raise ConnectFailed("The mailbox has no folders.", error="mailbox", server="imap")
-            provider = GMAIL if isinstance(mailbox, Labelled) else PROVIDER
+            detected = GMAIL if isinstance(mailbox, Labelled) else PROVIDER
     except ProviderError as error:
         raise _failed(error, "imap") from error
     try:
         desk.open_transport(settings).verify()
     except (ProviderError, SendFailed) as error:
         raise _failed(error, "smtp") from error
-    return provider
+    return detected if kind == DETECT else kind
 
 
 def _failed(error: ProviderError | SendFailed, server: str) -> ConnectFailed:
