@@ -12,6 +12,7 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.labelling import LabelChange
 from chalicelib.domain.message import Message, Place
 from chalicelib.domain.thread import Thread, with_messages
+from chalicelib.errors import Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Mail, MailChanges, Queues, Revised, Stale
 from chalicelib.sync.labels import edit_of, relabelled
@@ -48,8 +49,11 @@ def update(
 
 
 def apply(provider: Provider, body: Mapping[str, str | int]) -> None:
-    """Carry out one queued edit on the server."""
-    provider.apply([_edit_of(edit) for edit in json.loads(str(body["edits"]))])
+    """Carry out queued edits on the server. Raises Gone, after all others, while a copy is on its way there."""
+    wanted = [_edit_of(edit, provider) for edit in json.loads(str(body["edits"]))]
+    provider.apply([edit for edit in wanted if edit.item])
+    if not all(edit.item for edit in wanted):
+        raise Gone("A message has not arrived in its folder yet.")
 
 
 def _update_once(
@@ -105,7 +109,7 @@ def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -
     edits: list[dict[str, object]] = []
     labels = edit_of(message, wanted.labels, folders) if wanted.labels else {}
     for place in message.places:
-        if not place.remote_id or place.folder_id not in folders:
+        if place.folder_id not in folders or not (place.remote_id or message.message_id):
             continue
         target = wanted.folder.collection if moving and wanted.folder and _is_shown(place, message) else None
         collection = folders[place.folder_id].collection
@@ -113,6 +117,7 @@ def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -
             {
                 "collection": collection,
                 "item": place.remote_id,
+                **({} if place.remote_id else {"message_id": message.message_id}),
                 "add": add,
                 "remove": remove,
                 "move_to": target,
@@ -122,10 +127,12 @@ def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -
     return edits
 
 
-def _edit_of(body: Mapping[str, Any]) -> Edit:
+def _edit_of(body: Mapping[str, Any], provider: Provider) -> Edit:
+    """A copy that was moved or sent just now has no name yet: its Message-ID leads to it, once it is there."""
+    item = RemoteId(str(body["item"])) or provider.find(body["collection"], body["message_id"])
     return Edit(
         collection=str(body["collection"]),
-        item=RemoteId(str(body["item"])),
+        item=item or RemoteId(""),
         add=Flags(body["add"] or ""),
         remove=Flags(body["remove"] or ""),
         add_labels=tuple(body.get("add_labels", ())),

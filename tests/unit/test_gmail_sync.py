@@ -374,6 +374,18 @@ def test_the_api_fetches_a_mail_back_from_the_bin(world: World) -> None:
     world.check()
 
 
+def test_a_mail_binned_and_fetched_back_at_once_is_back(world: World) -> None:
+    one = world.store.deliver(mail("one", 1))
+    world.store.create("Taxes")
+    world.sync()
+    world.relabel(world.ids("Trash"))
+    world.relabel(world.ids("Inbox", "Taxes"), world.ids("Trash"))
+    world.carry_out()
+    assert (one.place, one.labels) == ("all", {"\\Inbox", "Taxes"})
+    world.sync()
+    world.check()
+
+
 def test_the_comparison_takes_over_labels(world: World) -> None:
     one = world.store.deliver(mail("one", 1))
     world.store.create("Taxes")
