@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+GMAIL = "gmail"
+
 
 class SyncState(StrEnum):
     """How syncing goes; the hyphenated names are those of the management API."""
@@ -31,6 +33,16 @@ class Account:
     scopes: str
     history_days: int
     rev: int = 0
+
+    @property
+    def labelled(self) -> bool:
+        """Whether mail bears labels, threads are the provider's and sent mail is filed by it (Gmail)."""
+        return self.provider == GMAIL
+
+    @property
+    def organization_unit(self) -> str:
+        """What the account's mail is sorted by: label or folder."""
+        return "label" if self.labelled else "folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from types import MappingProxyType
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
+from chalicelib.domain.conversation import conversation_id, conversation_key, converse
 from chalicelib.domain.folder import Folder, preference
 from chalicelib.domain.message import Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
@@ -25,6 +27,9 @@ from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids
 from chalicelib.sync.reading import completed, message_of
 from chalicelib.sync.stale import until_fresh
+
+Labels = Mapping[RemoteId, tuple[str, ...]]
+"""Ids of collections by message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +59,14 @@ class Shelf:
         """Return the folder of a collection that was listed."""
         return self.folders[collection_id]
 
-    def absorb(self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]) -> None:
-        """Store arrivals and flag changes. Raises Stale."""
+    def absorb(
+        self,
+        folder: Folder,
+        arrivals: Sequence[Arrival],
+        flags: Mapping[RemoteId, Flags],
+        labels: Labels = MappingProxyType({}),
+    ) -> None:
+        """Store arrivals and changes of flags and labels. Raises Stale."""
         if not arrivals and not flags:
             return
         draft = _Draft(shelf=self, folder=folder)
@@ -63,10 +74,18 @@ class Shelf:
         ids = [draft.place(arrival) for arrival in arrivals]
         for remote_id, letters in flags.items():
             draft.reflag(remote_id, letters)
+        for remote_id, names in labels.items():
+            draft.relabel(remote_id, names)
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
 
-    def restate(self, folder: Folder, flags: Mapping[RemoteId, Flags], settled: int) -> None:
+    def restate(
+        self,
+        folder: Folder,
+        flags: Mapping[RemoteId, Flags],
+        settled: int,
+        labels: Labels = MappingProxyType({}),
+    ) -> None:
         """Let copies be what the server says they are, except where we wrote after `settled`.
 
         The server may still be at work on those. Raises Stale.
@@ -77,6 +96,8 @@ class Shelf:
             if draft.written(remote_id) <= settled:
                 draft.restore(remote_id, letters)
                 draft.reflag(remote_id, letters)
+                if remote_id in labels:
+                    draft.relabel(remote_id, labels[remote_id])
         self.mail.save(self.account.id, draft.changes())
 
     def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
@@ -86,6 +107,10 @@ class Shelf:
         for remote_id in removed:
             draft.displace(remote_id)
         self.mail.save(self.account.id, draft.changes())
+
+    def label_ids(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the ids of labels by their collections; those that are not shown to us are left out."""
+        return tuple(sorted({self.folders[name].id for name in names if name in self.folders}))
 
     def role(self, name: str) -> Folder | None:
         """Return the folder of a role."""
@@ -128,6 +153,7 @@ class _Draft:
     locations: dict[RemoteId, Location] = field(default_factory=dict)
     new_locations: dict[RemoteId, Location] = field(default_factory=dict)
     moved_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
+    conversations: dict[str, str] = field(default_factory=dict)
 
     @property
     def _mail(self) -> Mail:
@@ -142,6 +168,7 @@ class _Draft:
         remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
         self.locations = self._mail.locations(self._account_id, self.folder.id, remote_ids)
         keys = {key for arrival in arrivals for key in anchor_keys(arrival.message)}
+        keys |= {conversation_key(arrival.remote.thread) for arrival in arrivals if arrival.remote.thread}
         self.anchors = self._mail.anchors(self._account_id, keys)
         ids = {arrival.message.id for arrival in arrivals}
         ids |= {location.message_id for location in self.locations.values()}
@@ -154,20 +181,42 @@ class _Draft:
         """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
         message = self._held(arrival)
-        kept = tuple(
-            place
-            for place in message.places
-            if place.folder_id != self.folder.id or (place.remote_id and place.remote_id != remote.id)
-        )
+        if self.shelf.account.labelled and message.places and not remote.id:
+            return message.id  # a mail of ours that the provider has shown us already
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
-        message = self._viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
+        message = replace(message, places=_sorted((*self._kept(message, remote), place)), raw=raw)
+        message = self._viewed(self._described(message, remote))
+        if remote.thread:
+            self.conversations[message.id] = remote.thread
         self.wanted[message.id] = message
         if remote.whole:
             self.bodies[message.id] = arrival.mail.body_html
         if remote.id:
             self._locate(remote.id, Location(message.id, remote.flags))
         return message.id
+
+    def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
+        """The other copies; a mail with labels has one only, and what arrives has left its former place."""
+        if self.shelf.account.labelled:
+            return ()
+        return (
+            place
+            for place in message.places
+            if place.folder_id != self.folder.id or (place.remote_id and place.remote_id != remote.id)
+        )
+
+    def _described(self, message: Message, remote: RemoteMessage) -> Message:
+        """Take over what the provider says of a mail beside its flags."""
+        if not self.shelf.account.labelled:
+            return message
+        identity = remote.identity or message.identity
+        return replace(message, label_ids=self.shelf.label_ids(remote.labels), identity=identity)
+
+    def relabel(self, remote_id: RemoteId, names: Iterable[str]) -> None:
+        """Take over the server's labels of a message we hold."""
+        if message := self._at(remote_id):
+            self.wanted[message.id] = replace(message, label_ids=self.shelf.label_ids(names))
 
     def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
         """Take over the server's flags of a message we hold; others are not here yet."""
@@ -211,6 +260,9 @@ class _Draft:
     def thread(self, ids: Iterable[str]) -> None:
         """Give these messages their threads, merging threads that turn out to be one."""
         waiting = [message for id in dict.fromkeys(ids) if (message := self.wanted[id]) is not None]
+        if self.shelf.account.labelled:
+            self._converse(waiting)
+            return
         while waiting:
             assignment = assign(self._account_id, waiting, self.anchors)
             for message in waiting:
@@ -218,6 +270,16 @@ class _Draft:
             for anchor in assignment.anchors:
                 self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
             waiting = self._moved_over(assignment)
+
+    def _converse(self, messages: Sequence[Message]) -> None:
+        """Give these messages the threads of their provider."""
+        ids = {conversation_id(self._account_id, name) for name in self.conversations.values()}
+        self._load_threads(ids | {message.thread_id for message in messages if message.thread_id})
+        placed = converse(self._account_id, messages, self.conversations, self.anchors, self.threads)
+        for id, thread_id in placed.thread_of.items():
+            self.wanted[id] = replace(self.wanted[id] or self.stored[id], thread_id=thread_id)
+        for anchor in placed.anchors:
+            self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
 
     def changes(self) -> MailChanges:
         """Return what has to be written."""
@@ -253,7 +315,7 @@ class _Draft:
         candidates = [location.message_id] if location else []
         candidates += [arrival.message.id, *namesake_ids(arrival.mail, self.anchors)]
         held = (self.wanted.get(id) for id in candidates)
-        return next((message for message in held if message and is_same(message, arrival.message)), None)
+        return next((m for m in held if m and is_same(m, arrival.message, arrival.remote)), None)
 
     def _at(self, remote_id: RemoteId) -> Message | None:
         location = self.locations.get(remote_id)
@@ -356,6 +418,8 @@ def record_sent(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
     remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
+    if account.labelled and (all_mail := shelf.role("all")):  # where Gmail will file it itself
+        home, remote = all_mail, replace(remote, labels=(home.collection,))
     [arrival] = shelf.arrivals([remote])
 
     def store() -> Message:

@@ -18,7 +18,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection, Cursor, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import CursorExpired, Gone
-from chalicelib.providers.base import Provider
+from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync.ingest import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
@@ -119,7 +119,8 @@ class _Comparison:
         settled = int(self.work.now()) - self.settled
         for part in _chunks(sorted(there.keys() & known.keys())):
             flags = {id: there[id] for id in part}
-            until_fresh(partial(self.shelf.restate, folder, flags, settled))
+            labels = self.provider.labels(collection, part) if isinstance(self.provider, Labelled) else {}
+            until_fresh(partial(self.shelf.restate, folder, flags, settled, labels))
         self.findings.folders += 1
         removed = frozenset(known.keys() - everything.keys())
         self.findings.surplus += len(removed)

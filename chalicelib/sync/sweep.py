@@ -21,7 +21,9 @@ from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Lease
 from chalicelib.sync import folders
 from chalicelib.sync.ingest import Arrival, Shelf
+from chalicelib.sync.labels import labels_of
 from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.unlabel import unlabel
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 20.0
@@ -64,6 +66,8 @@ class Sweep:
         self._finished: set[str] = set()
         self._held: list[_Fetched] = []
         self._left: list[str] = []
+        self._entrance = ""
+        self._hidden: set[str] = set()
         self._batches = 0
         self._shelf = self._shelf_of({})
         self._storing = threading.RLock()
@@ -96,6 +100,8 @@ class Sweep:
         """List the folders and sync those that moved; False if none did. Raises Busy, Overtaken."""
         listed = list(self._provider.collections())
         self._refresh_folders(listed)
+        listed = [one for one in listed if one.synced]
+        self._entrance = listed[0].id if listed else ""
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
             return False
@@ -106,9 +112,11 @@ class Sweep:
         return True
 
     def _in_turn(self, waiting: Iterable[Collection]) -> deque[Collection]:
-        """Order folders: the inbox, then those the last round had to leave, in their order."""
+        """Order folders: where new mail comes in, then those the last round had to leave, in their order."""
         place = {id: number for number, id in enumerate(self._left)}
-        return deque(sorted(waiting, key=lambda one: (one.role != "inbox", place.get(one.id, len(place)))))
+        return deque(
+            sorted(waiting, key=lambda one: (one.id != self._entrance, place.get(one.id, len(place))))
+        )
 
     def _drain(self, waiting: deque[Collection]) -> None:
         """Fetch and store, one batch ahead, until nothing waits or it is time to look around."""
@@ -130,8 +138,8 @@ class Sweep:
         finally:
             wait([upcoming] if upcoming else [])
         self._left = [one.id for one in waiting]
-        if waiting and (inbox := self._shelf.role("inbox")):  # there will be another round
-            self._finished.discard(inbox.id)
+        if waiting:  # there will be another round
+            self._finished.discard(self._shelf.folder(self._entrance).id)
 
     def _start(self, waiting: deque[Collection]) -> Future[_Fetched | None] | None:
         return self._fetcher.submit(self._fetch, waiting.popleft()) if waiting else None
@@ -146,12 +154,23 @@ class Sweep:
             log.info("folder %s of account %s has gone", folder.id, self._account.id)
             self._finished.add(folder.id)
             return None
+        self._learn_labels(batch)
         self._cursors[folder.id] = batch.cursor
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
         for id, reason in batch.unreadable.items():
             log.warning("message %s in folder %s is passed over: %s", id, folder.id, reason)
         return _Fetched(folder, collection, batch, self._shelf.arrivals(batch.arrived))
+
+    def _learn_labels(self, batch: ChangeBatch) -> None:
+        """List again if a message bears a label made since; one that is still not listed is kept from us."""
+        named = labels_of(batch)
+        if named <= self._shelf.folders.keys() | self._hidden:
+            return
+        listed = list(self._provider.collections())
+        with self._storing:
+            self._refresh_folders(listed)
+            self._hidden |= named - self._shelf.folders.keys()
 
     def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
         budget = Budget(messages=SIZES[min(self._batches, len(SIZES) - 1)], since=self._since)
@@ -173,7 +192,7 @@ class Sweep:
         folder, batch = fetched.folder, fetched.batch
         if fetched.arrivals or batch.flags or batch.removed:
             self._own()
-            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags))
+            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags, batch.labels))
         if batch.removed:
             self._held.append(fetched)
         else:
@@ -199,12 +218,15 @@ class Sweep:
         """Look once more into the other folders: what vanished in one may have arrived in another."""
         for collection in self._provider.collections():
             folder = self._shelf.folders.get(collection.id)
-            if folder is None or folder.id in left or self._is_unmoved(collection, folder):
+            if not collection.synced or folder is None or folder.id in left:
+                continue
+            if self._is_unmoved(collection, folder):
                 continue
             fetched = self._fetch(collection)
             if fetched is None:
                 continue
-            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, fetched.batch.flags))
+            batch = fetched.batch
+            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags, batch.labels))
             if fetched.batch.removed:
                 self._rewind(folder)
             else:
@@ -253,7 +275,9 @@ class Sweep:
         return Shelf(mail=work.mail, blobs=work.blobs, account=self._account, folders=stored, now=work.now)
 
     def _empty(self, stored: dict[str, Folder], gone: Folder) -> None:
-        """Take every message out of a folder that is no longer on the server."""
+        """Take every message out of a folder or label that is no longer on the server."""
+        if gone.label:
+            unlabel(self._work.mail, self._account.id, gone, self._shelf_of(stored).role("sent"))
         known = frozenset(self._work.mail.known(self._account.id, gone.id))
         until_fresh(partial(self._shelf_of(stored).remove, gone, known))
         self._work.checkpoints.save(self._own(), gone.id, None)
