@@ -21,6 +21,7 @@ class Folder:
     rev: int = 0
 
 
+ROLES = frozenset({"inbox", "sent", "drafts", "trash", "spam", "archive", "all", "important"})
 _PREFERENCE = ("inbox", "archive", "sent", "drafts", None, "important", "all", "spam", "trash")
 
 

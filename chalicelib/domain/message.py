@@ -55,7 +55,8 @@ class Message:
     """A compact message: everything but its body. `date` is the received time in Unix seconds.
 
     `places` are all copies on the server; a message in no place is deleted. Folder and flags are
-    those of the copy in the preferred folder.
+    those of the copy in the preferred folder. `expires_at` is the Unix second in which it leaves the
+    store by itself, 0 for never.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Message:
     starred: bool
     places: tuple[Place, ...] = ()
     raw: RawRef | None = None
+    expires_at: int = 0
     rev: int = 0
 
     @property

@@ -41,6 +41,12 @@ class Provider(Protocol):
         Raises CursorExpired if the server has forgotten the cursor (a new UIDVALIDITY).
         """
 
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        """Return the cursor of somebody who holds nothing received before `since`, though it was brought.
+
+        A later `changes` with an earlier `budget.since` brings it again.
+        """
+
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         """Return what lies in the range that the cursor has covered, of that what was received since then.
 

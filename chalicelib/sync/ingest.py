@@ -19,6 +19,7 @@ from chalicelib.domain.folder import Folder, preference
 from chalicelib.domain.message import File, Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign
+from chalicelib.domain.window import PAST, Window, latest
 from chalicelib.formats.mime import ParsedMail, ParsedPart, parse
 from chalicelib.ids import dated_id
 from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
@@ -38,22 +39,27 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """Where one account's mail is put; `folders` is by collection."""
+    """Where one account's mail is put; `folders` is by collection.
+
+    Mail stays as long as `window` (a fixed one) says, and until `until` (Unix seconds) at least.
+    """
 
     mail: Mail
     blobs: Blobs
     account: Account
     folders: Mapping[str, Folder]
     now: Clock = time.time
+    window: Window = field(default_factory=Window)
+    until: int = PAST
 
     def folder(self, collection_id: str) -> Folder:
         """Return the folder of a collection that was listed."""
         return self.folders[collection_id]
 
-    def absorb(self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]) -> None:
-        """Store arrivals and flag changes. Raises Stale."""
+    def absorb(self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]) -> int:
+        """Store arrivals and flag changes; return how many copies are new here. Raises Stale."""
         if not arrivals and not flags:
-            return
+            return 0
         draft = _Draft(shelf=self, folder=folder)
         draft.load(arrivals, flags)
         ids = [draft.place(arrival) for arrival in arrivals]
@@ -61,6 +67,7 @@ class Shelf:
             draft.reflag(remote_id, letters)
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
+        return len(draft.new_locations)
 
     def restate(self, folder: Folder, flags: Mapping[RemoteId, Flags], settled: int) -> None:
         """Let copies be what the server says they are, except where we wrote after `settled`.
@@ -75,17 +82,40 @@ class Shelf:
                 draft.reflag(remote_id, letters)
         self.mail.save(self.account.id, draft.changes())
 
-    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
-        """Forget places; a message left without any is deleted. Raises Stale."""
+    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> int:
+        """Forget places, return how many; a message left without any is deleted. Raises Stale."""
         draft = _Draft(shelf=self, folder=folder)
         draft.load([], dict.fromkeys(removed, Flags("")))
         for remote_id in removed:
             draft.displace(remote_id)
         self.mail.save(self.account.id, draft.changes())
+        return len(draft.moved_locations)
 
     def role(self, name: str) -> Folder | None:
         """Return the folder of a role."""
         return next((folder for folder in self.folders.values() if folder.role == name), None)
+
+    def viewed(self, message: Message) -> Message:
+        """Show folder and flags of the copy in the preferred folder."""
+        by_id = {folder.id: folder for folder in self.folders.values()}
+        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
+        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
+        return replace(
+            message,
+            folder_id=shown.folder_id,
+            unread="s" not in shown.flags,
+            starred="f" in shown.flags,
+        )
+
+    def expiry(self, message: Message) -> int:
+        """Return when a message leaves by itself, as it lies now."""
+        return latest(
+            self.window.expiry(message.date, [place.folder_id for place in message.places]), self.until
+        )
+
+    def anchors_expire(self) -> int:
+        """Return the life's end of anchors written now: no earlier than that of messages that bear them."""
+        return latest(self.window.longest(self.now()), self.until)
 
     def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
         """Parse messages and keep their raw bytes."""
@@ -183,7 +213,8 @@ class _Draft:
     def place(self, arrival: Arrival) -> str:
         """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
-        message = self._recognise(arrival) or arrival.message
+        held = self._recognise(arrival)
+        message = held or arrival.message
         kept = tuple(
             place
             for place in message.places
@@ -191,11 +222,13 @@ class _Draft:
         )
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
-        message = self._viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
+        message = self.shelf.viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
+        expires_at = latest(held.expires_at if held else PAST, self.shelf.expiry(message))
+        message = replace(message, expires_at=expires_at)
         self.wanted[message.id] = message
         self.bodies[message.id] = arrival.mail.body_html
         if remote.id:
-            self._locate(remote.id, Location(message.id, remote.flags))
+            self._locate(remote.id, Location(message.id, remote.flags, message.expires_at))
         return message.id
 
     def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
@@ -208,8 +241,8 @@ class _Draft:
             for place in message.places
         )
         if places != message.places:
-            self.wanted[message.id] = self._viewed(replace(message, places=places))
-        self._locate(remote_id, Location(message.id, flags))
+            self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
+        self._locate(remote_id, Location(message.id, flags, message.expires_at))
 
     def restore(self, remote_id: RemoteId, flags: Flags) -> None:
         """Put a copy back that was to move and has not: it lies here, and nowhere without a name."""
@@ -218,7 +251,7 @@ class _Draft:
             return
         named = (place for place in message.places if place.remote_id)
         places = _sorted((*named, Place(self.folder.id, remote_id, flags)))
-        self.wanted[message.id] = self._viewed(replace(message, places=places))
+        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
 
     def written(self, remote_id: RemoteId) -> int:
         """Return the second in which the message of a copy was last written, 0 if we hold none."""
@@ -235,7 +268,7 @@ class _Draft:
         if message is None:
             return
         places = tuple(p for p in message.places if not _is_at(p, self.folder.id, remote_id))
-        self.wanted[message.id] = self._viewed(replace(message, places=places)) if places else None
+        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
 
     def thread(self, ids: Iterable[str]) -> None:
         """Give these messages their threads, merging threads that turn out to be one."""
@@ -252,19 +285,22 @@ class _Draft:
         """Return what has to be written."""
         self._rethread()
         folder_id = self.folder.id
+        bodies = {id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None}
         return MailChanges(
             messages=[
                 Revised(self.stored.get(id), new)
                 for id, new in self.wanted.items()
                 if self.stored.get(id) != new
             ],
-            bodies={id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None},
+            bodies=bodies,
+            bodies_expire={id: m.expires_at for id, m in self.wanted.items() if m and id in bodies},
             threads=[
                 Revised(self.threads.get(id), new)
                 for id, new in self.wanted_threads.items()
                 if self.threads.get(id) != new
             ],
             anchors=list(self.new_anchors.values()),
+            anchors_expire=self.shelf.anchors_expire(),
             new_locations={(folder_id, id): location for id, location in self.new_locations.items()},
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
@@ -288,18 +324,6 @@ class _Draft:
         elif self.locations[remote_id] != location:
             self.moved_locations[remote_id] = location
         self.locations[remote_id] = location
-
-    def _viewed(self, message: Message) -> Message:
-        """Show folder and flags of the copy in the preferred folder."""
-        by_id = {folder.id: folder for folder in self.shelf.folders.values()}
-        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
-        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
-        return replace(
-            message,
-            folder_id=shown.folder_id,
-            unread="s" not in shown.flags,
-            starred="f" in shown.flags,
-        )
 
     def _moved_over(self, assignment: Assignment) -> list[Message]:
         """Return the messages of swallowed threads under their survivor; their anchors must follow."""
@@ -353,7 +377,10 @@ def _revised(
     if revised is None or not revised.entries:
         return None
     is_new = not thread.entries
-    return revised if is_new or revised == thread else replace(revised, version=thread.version + 1)
+    if not is_new and revised != thread:
+        revised = replace(revised, version=thread.version + 1)
+    held = PAST if is_new else thread.expires_at
+    return replace(revised, expires_at=latest(held, *(message.expires_at for message in joining)))
 
 
 def _rank(folder: Folder | None, place: Place) -> tuple[int, str, str]:
@@ -370,11 +397,19 @@ def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:
 
 
 def record_sent(
-    mail: Mail, blobs: Blobs, account: Account, raw: bytes, folder: Folder | None, at: int
+    mail: Mail,
+    blobs: Blobs,
+    account: Account,
+    raw: bytes,
+    folder: Folder | None,
+    at: int,
+    *,
+    window: Window | None = None,
 ) -> Message:
     """Store a mail just sent, before sync has seen its copy in Sent; that copy keeps this id."""
     folders = {one.collection: one for one in mail.folders(account.id)}
-    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders)
+    fixed = (window or Window()).fixed(folders.values())
+    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders, window=fixed)
     home = folder or Folder(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )

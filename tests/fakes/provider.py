@@ -143,6 +143,11 @@ class MemoryProvider:
             history_left=left,
         )
 
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        """Return the cursor of somebody who holds nothing received before `since`."""
+        state = json.loads(cursor)
+        return Cursor(json.dumps(state | {"since": max(state["since"], since)}))
+
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         """Return what the cursor claims to have brought."""
         box, state = self._box(collection.id), json.loads(cursor)

@@ -12,6 +12,7 @@ from chalicelib.domain.account import Account, Application, MailSettings, Server
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.window import Window, WindowChange
 from chalicelib.errors import CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services
@@ -49,6 +50,10 @@ class MemoryAccounts:
 
     def settings(self, account_id: str) -> MailSettings:
         return MailSettings(imap=SERVER, smtp=SERVER)
+
+    def configure(self, account: Account, change: WindowChange) -> Account:
+        self.rows[account.id] = change.applied(self.rows[account.id])
+        return self.rows[account.id]
 
     def transition(self, account: Account, state: SyncState) -> Account:
         self.rows[account.id] = replace(account, state=state)
@@ -294,6 +299,9 @@ class MemoryServices:
     @property
     def contents(self) -> Contents:
         return Contents(mail=self.mail, blobs=self.blobs, provider=self.provider)
+
+    def window(self, account: Account) -> Window:
+        return Window(days=account.history_days or 0, exceptions=account.folder_days)
 
     send = Services.send
     finish_sending = Services.finish_sending

@@ -25,7 +25,6 @@ def desk_on(server: Any, accounts: MemoryAccounts | None = None) -> Desk:
         open_mailbox=lambda settings: server,
         open_transport=lambda settings: server,
         pepper="p",
-        history_days=30,
     )
 
 

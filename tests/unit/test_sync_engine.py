@@ -38,7 +38,6 @@ ACCOUNT = Account(
     state=SyncState.INITIALIZING,
     linked_at=0,
     scopes="email",
-    history_days=0,
 )
 
 

@@ -19,7 +19,7 @@ from chalicelib.domain.change import (
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
 from chalicelib.providers.imap import changes
-from chalicelib.providers.imap.cursor import load
+from chalicelib.providers.imap.cursor import load, narrowed
 from chalicelib.providers.imap.fetching import (
     Meta,
     bodies,
@@ -65,6 +65,10 @@ class ImapProvider:
     ) -> ChangeBatch:
         """Return the next bounded batch: live changes, then older history. Raises CursorExpired."""
         return changes.step(self._session, collection, cursor, known, budget)
+
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        """Return the cursor of somebody who holds nothing received before `since`, though it was brought."""
+        return narrowed(cursor, since)
 
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         """Return everything the cursor claims to have brought. Raises CursorExpired."""
