@@ -286,6 +286,13 @@ class Services:
         """Return how much of an account's mail is kept."""
         return self.workspace.window(account)
 
+    def search(self, account: Account, query: str, most: int) -> list[Message]:
+        """Return up to `most` messages that the account's mail server finds, newest first."""
+        from chalicelib.sync import searching
+
+        deadline = Deadline.after(self.settings.search_seconds)
+        return searching.search(self.workspace, account, query, most, deadline)
+
     @cached_property
     def contents(self) -> Contents:
         """Bodies, files and raw mail."""

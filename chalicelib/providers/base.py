@@ -1,7 +1,7 @@
 """The protocols that every mail server is made to speak."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chalicelib.domain.change import (
     Budget,
@@ -70,6 +70,20 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Log out; never raises."""
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A provider that can look for words; not every one can."""
+
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return matching messages of a folder in the provider's own query language, newest first.
+
+        Raises Gone if there is no such folder, InvalidRequest if the query cannot be asked.
+        """
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there, in this order, as far as the budget goes."""
 
 
 class Transport(Protocol):

@@ -69,7 +69,8 @@ class MailChanges:
 
     `new_locations` are written before everything else: what a crash leaves half stored is then known to
     lie there, and missed if it vanishes from the server. `locations` that change or go are written last.
-    Bodies and anchors live until the given second, 0 is for ever.
+    Bodies and anchors live until the given second, 0 is for ever. Where writing is `shared`, somebody without
+    the lease is at work: a new object does not replace one that came meanwhile.
     """
 
     messages: list[Revised[Message]] = field(default_factory=list)
@@ -78,6 +79,7 @@ class MailChanges:
     threads: list[Revised[Thread]] = field(default_factory=list)
     anchors: list[Anchor] = field(default_factory=list)
     anchors_expire: int = 0
+    shared: bool = False
     new_locations: dict[tuple[str, RemoteId], Location] = field(default_factory=dict)
     locations: dict[tuple[str, RemoteId], Location | None] = field(default_factory=dict)
 

@@ -16,7 +16,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
@@ -39,7 +38,7 @@ _CHUNK = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """The window cursors agree with. `was` is the one rows may still be of, newer than `place` none are."""
+    """The window cursors agree with; rows of mail up to `place` may still be of the one before, `was`."""
 
     window: Window
     was: Window | None = None
@@ -98,12 +97,13 @@ class Fitting:
             self.save(folder.id, None if gone else self.provider.narrowed(cursor, since))
 
     def _pass(self, fit: Fit, deadline: Deadline) -> bool:
-        pause, place = Deadline.after(SECONDS), fit.place
+        pause = Deadline.after(SECONDS)
         for some in _chunks(self.work.mail.newest_messages(self.account.id, before=fit.place)):
-            until_fresh(partial(self._fit, fit, [message.id for message in some]))
-            place = some[-1].date
+            for start in range(0, len(some), _CHUNK):
+                ids = [message.id for message in some[start : start + _CHUNK]]
+                until_fresh(partial(self._fit, fit, ids))
             if deadline.passed() or pause.passed():
-                self.save(KEY, replace(fit, place=place).dump())
+                self.save(KEY, replace(fit, place=some[-1].date - 1).dump())
                 return False
         self.save(KEY, Fit(window=fit.window).dump())
         return True
@@ -189,7 +189,14 @@ class Fitting:
 
 
 def _chunks(messages: Iterator[Message]) -> Iterator[list[Message]]:
-    while some := list(islice(messages, _CHUNK)):
+    """Yield messages in groups that part no second, so that a pass can go on behind any of them."""
+    some: list[Message] = []
+    for message in messages:
+        if len(some) >= _CHUNK and message.date != some[-1].date:
+            yield some
+            some = []
+        some.append(message)
+    if some:
         yield some
 
 

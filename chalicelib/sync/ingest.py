@@ -301,6 +301,7 @@ class _Draft:
             ],
             anchors=list(self.new_anchors.values()),
             anchors_expire=self.shelf.anchors_expire(),
+            shared=self.shelf.until != PAST,
             new_locations={(folder_id, id): location for id, location in self.new_locations.items()},
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )

@@ -56,6 +56,7 @@ class MemoryProvider:
         self.counts = counts
         self.boxes = {name: Box() for name in ROLES}
         self.steps: list[str] = []
+        self.searched: list[str] = []
         self.meanwhile: Callable[[str], None] = lambda folder: None
 
     # The other program.
@@ -191,6 +192,23 @@ class MemoryProvider:
             if email.message_from_bytes(message.raw)["Message-ID"] == message_id:
                 return id
         return None
+
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return messages that hold these very words, newest first."""
+        box = self._box(collection_id)
+        self.searched.append(collection_id)
+        found = [m for m in box.messages.values() if query.encode() in m.raw]
+        return [m.id for m in sorted(found, key=lambda m: m.received_at, reverse=True)][:limit]
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those that are still there, as far as the budget goes."""
+        brought, left = [], budget.bytes
+        box = self._box(collection_id)
+        for message in (box.messages[id] for id in ids[: budget.messages] if id in box.messages):
+            if len(message.raw) <= left:
+                brought.append(message)
+                left -= len(message.raw)
+        return brought
 
     def close(self) -> None:
         """Do nothing."""

@@ -66,7 +66,10 @@ class World:
         self.checkpoints = MemoryCheckpoints(fuse=self.fuse)
 
     def sync(self, provider: Any = None) -> Outcome:
-        work = Workspace(
+        return sync_account(self.workspace(provider), self.accounts.account, Deadline.after(60))
+
+    def workspace(self, provider: Any = None) -> Workspace:
+        return Workspace(
             mail=self.mail,
             checkpoints=self.checkpoints,
             blobs=self.blobs,
@@ -75,7 +78,6 @@ class World:
             history_days=self.history_days,
             now=lambda: self.now,
         )
-        return sync_account(work, self.accounts.account, Deadline.after(60))
 
     def flags_by_place(self) -> dict[tuple[str, str], str]:
         """What the store says of every place, by collection and remote id."""

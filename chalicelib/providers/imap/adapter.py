@@ -18,7 +18,7 @@ from chalicelib.domain.change import (
     RemoteMessage,
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
-from chalicelib.providers.imap import changes
+from chalicelib.providers.imap import changes, search
 from chalicelib.providers.imap.cursor import load, narrowed
 from chalicelib.providers.imap.fetching import (
     Meta,
@@ -110,6 +110,14 @@ class ImapProvider:
         opened = open_mailbox(self._session, collection_id)
         uids = uids_with_message_id(self._session, message_id)
         return remote_id(opened.uidvalidity, uids[-1]) if uids else None
+
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return matching messages of a folder, newest first. Raises Gone, InvalidRequest."""
+        return search.search(self._session, collection_id, query, limit)
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there, as far as the budget goes."""
+        return search.bring(self._session, collection_id, ids, budget)
 
     def close(self) -> None:
         """Log out; never raises."""

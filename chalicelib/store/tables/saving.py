@@ -18,6 +18,7 @@ from chalicelib.store.tables.body import BodyTable, body_key
 from chalicelib.store.tables.threads_index import Months, index_key, index_row
 
 _BUCKETS = 16
+_ABSENT = "attribute_not_exists(pk) OR #ttl <= :now"
 _MOST_FILES = 90
 """A transaction holds a hundred actions; the message and its body take two."""
 
@@ -39,8 +40,8 @@ class Saving:
         messages = [c for c in changes.messages if _differs(c)]
         threads = [c for c in changes.threads if _differs(c)]
         self._prepare(messages, threads, changes)
-        self._write_messages(messages)
-        self._write_threads(threads)
+        self._write_messages(messages, changes.shared)
+        self._write_threads(threads, changes.shared)
         _at_once([partial(self._delete_message, c.old) for c in messages if c.old and c.new is None])
         self._finish(messages, threads, changes)
         gone = [self._place(*place) for place, location in changes.locations.items() if location is None]
@@ -69,13 +70,13 @@ class Saving:
             ]
         )
 
-    def _write_messages(self, changes: Sequence[Revised[Message]]) -> None:
+    def _write_messages(self, changes: Sequence[Revised[Message]], shared: bool) -> None:
         rest = [(c.old, c.new) for c in changes if c.new]
         changed = [(self._message_row(new, old.rev), old.rev) for old, new in rest if old is not None and new]
         created = [self._message_row(new, 0) for old, new in rest if old is None and new]
-        self._write(created, changed)
+        self._write(created, changed, shared=shared)
 
-    def _write_threads(self, changes: Sequence[Revised[Thread]]) -> None:
+    def _write_threads(self, changes: Sequence[Revised[Thread]], shared: bool) -> None:
         gone = [
             partial(self._table.delete_if, *rows.thread_key(c.old.account_id, c.old.id), c.old.rev)
             for c in changes
@@ -84,12 +85,21 @@ class Saving:
         rest = [(c.old, c.new) for c in changes if c.new]
         changed = [(self._thread_row(new, old), old.rev) for old, new in rest if old is not None and new]
         created = [self._thread_row(new, None) for old, new in rest if old is None and new]
-        self._write(created, changed, gone)
+        self._write(created, changed, gone, shared=shared)
 
     def _write(
-        self, created: Sequence[Item], changed: Sequence[tuple[Item, int]], gone: Sequence[Write] = ()
+        self,
+        created: Sequence[Item],
+        changed: Sequence[tuple[Item, int]],
+        gone: Sequence[Write] = (),
+        *,
+        shared: bool,
     ) -> None:
         puts = [partial(self._table.put_if, row, "rev = :r", {":r": {"N": str(rev)}}) for row, rev in changed]
+        if shared:
+            absent = {":now": {"N": str(int(self._now))}}
+            puts += [partial(self._table.put_if, row, _ABSENT, absent, {"#ttl": "ttl"}) for row in created]
+            created = []
         _at_once([partial(self._table.write_many, created), *puts, *gone])
 
     def _finish(
