@@ -67,3 +67,21 @@ def test_a_failure_names_its_step_and_stores_nothing(server: Any, step: str, sid
         connect(desk_on(server, accounts), connection.load(BODY), now=5)
     assert (caught.value.details["error"], caught.value.details["server"]) == (step, side)
     assert caught.value.status == status and not accounts.rows
+
+
+def test_a_window_may_be_given_and_stays_when_connecting_again() -> None:
+    desk = desk_on(MemoryServer())
+    window = {"history_days": 7, "folder_history_days": {"spam": "none"}}
+    first = connect(desk, connection.load({**BODY, **window}), now=5)
+    assert (first.history_days, first.folder_days) == (7, {"spam": None})
+    again = connect(desk, connection.load(BODY), now=9)
+    assert (again.history_days, again.folder_days) == (7, {"spam": None})
+    other = connect(desk, connection.load({**BODY, "history_days": 0}), now=9)
+    assert (other.history_days, other.folder_days) == (0, {"spam": None})
+
+
+@pytest.mark.parametrize("window", [{"history_days": "x"}, {"folder_history_days": {"attic": 5}}])
+def test_a_bad_window_is_refused_before_anything_is_tried(window: Any) -> None:
+    with pytest.raises(ConnectFailed) as caught:
+        connection.load({**BODY, **window})
+    assert caught.value.details["error"] == "Invalid history window"
