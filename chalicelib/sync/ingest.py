@@ -299,12 +299,19 @@ class _Draft:
                 for id, new in self.wanted_threads.items()
                 if self.threads.get(id) != new
             ],
-            anchors=list(self.new_anchors.values()),
+            anchors=list({**self._outlived(), **self.new_anchors}.values()),
             anchors_expire=self.shelf.anchors_expire(),
             shared=self.shelf.until != PAST,
             new_locations={(folder_id, id): location for id, location in self.new_locations.items()},
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
+
+    def _outlived(self) -> dict[str, Anchor]:
+        """Return the anchors of messages that live longer than before: they must, too."""
+        ends = {id: message.expires_at for id, message in self.stored.items()}
+        longer = [m for id, m in self.wanted.items() if m and ends.get(id) != m.expires_at]
+        keys = {key for message in longer for key in anchor_keys(message)[:1]}
+        return {key: self.anchors[key] for key in keys & self.anchors.keys()}
 
     def _recognise(self, arrival: Arrival) -> Message | None:
         """Find the message we hold: by its place, by its id, by its Message-ID."""

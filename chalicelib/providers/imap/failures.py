@@ -15,7 +15,7 @@ _TEMPORARY = re.compile(
     r"\[(UNAVAILABLE|SERVERBUG|CONTACTADMIN)\b|temporar|try again|not connected|internal|timeout", re.I
 )
 _ABSENT = re.compile(  # Dovecot sends no code for it
-    r"\[(NONEXISTENT|TRYCREATE)\b|(mailbox|folder) (doesn't|does not) exist|(no such|unknown) (mailbox|folder)",
+    r"\[(NONEXISTENT|TRYCREATE)\b|(mailbox|folder) (doesn't|does not) exist|no such (mailbox|folder)",
     re.I,
 )
 _BACKOFF = re.compile(r"backoff time: (\d+) milliseconds", re.I)
