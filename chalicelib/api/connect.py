@@ -53,5 +53,4 @@ def _desk() -> connecting.Desk:
         open_mailbox=partial(registry.provider, reach=here.reach),
         open_transport=partial(registry.transport, connecting.PROVIDER, reach=here.reach),
         pepper=here.settings.pepper,
-        history_days=here.settings.history_days,
     )

@@ -30,7 +30,6 @@ class Desk:
     open_mailbox: Callable[[str, MailSettings], Provider]
     open_transport: Callable[[MailSettings], Transport]
     pepper: str
-    history_days: int
 
 
 def connect(desk: Desk, wanted: Connection, now: int) -> Account:
@@ -95,13 +94,15 @@ def _stored(desk: Desk, wanted: Connection, existing: Account | None, provider: 
         state=SyncState.INITIALIZING,
         linked_at=existing.linked_at if existing else now,
         scopes=wanted.scopes,
-        history_days=desk.history_days,
+        history_days=existing.history_days if existing else None,
+        folder_days=existing.folder_days if existing else {},
     )
+    account = wanted.window.applied(account)
     if existing is None:
         stored = desk.accounts.create(account, wanted.settings)
         if stored.linked_at == now and stored.name == account.name:
             return stored
-        account = stored  # another request connected this address at the same moment
+        account = wanted.window.applied(stored)  # another request connected this address at the same moment
     return desk.accounts.reconnect(account, wanted.settings)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 GMAIL = "gmail"
@@ -21,7 +22,11 @@ class SyncState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One connected mailbox; `linked_at` and `cancelled_at` are Unix seconds."""
+    """One connected mailbox; `linked_at` is in Unix seconds.
+
+    `history_days` of mail are kept, 0 is everything, None as the application has it. `folder_days` are
+    exceptions by folder id or role; there None means that nothing of the folder is kept.
+    """
 
     id: str
     application_id: str
@@ -31,7 +36,8 @@ class Account:
     state: SyncState
     linked_at: int
     scopes: str
-    history_days: int
+    history_days: int | None = None
+    folder_days: Mapping[str, int | None] = field(default_factory=dict)
     rev: int = 0
 
     @property
@@ -66,9 +72,13 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """A customer's program: owns accounts and webhooks."""
+    """A customer's program: owns accounts and webhooks.
+
+    `history_days` of mail are kept of each account, 0 is everything, None as the deployment has it.
+    """
 
     id: str
     name: str
     redirect_uris: tuple[str, ...] = ()
     icon_url: str = ""
+    history_days: int | None = None

@@ -29,6 +29,7 @@ class Folder:
         return "label" if self.label else "folder"
 
 
+ROLES = frozenset({"inbox", "sent", "drafts", "trash", "spam", "archive", "all", "important"})
 _PREFERENCE = ("inbox", "archive", "sent", "drafts", None, "important", "all", "spam", "trash")
 
 

@@ -56,7 +56,8 @@ class Message:
 
     `places` are all copies on the server; a message in no place is deleted. Folder and flags are
     those of the copy in the preferred folder. `label_ids` are the labels it bears beside its folder,
-    sorted; `identity` is the provider's own name of the mail, empty where it has none.
+    sorted; `identity` is the provider's own name of the mail, empty where it has none. `expires_at` is the
+    Unix second in which it leaves the store by itself, 0 for never.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Message:
     starred: bool
     places: tuple[Place, ...] = ()
     raw: RawRef | None = None
+    expires_at: int = 0
     rev: int = 0
     label_ids: tuple[str, ...] = ()
     identity: str = ""

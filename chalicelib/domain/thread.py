@@ -24,7 +24,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """Messages that belong together; `version` rises by one with each change."""
+    """Messages that belong together; `version` rises by one with each change.
+
+    `expires_at` is the Unix second in which it leaves the store by itself, 0 for never.
+    """
 
     id: str
     account_id: str
@@ -33,6 +36,7 @@ class Thread:
     participants: tuple[Address, ...]
     entries: Mapping[str, Entry]
     version: int = 0
+    expires_at: int = 0
     rev: int = 0
 
     @property

@@ -22,6 +22,7 @@ from chalicelib.domain.folder import Folder, preference
 from chalicelib.domain.message import Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign
+from chalicelib.domain.window import PAST, Window, latest
 from chalicelib.formats.mime import ParsedMail, parse
 from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids
@@ -47,13 +48,18 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """Where one account's mail is put; `folders` is by collection."""
+    """Where one account's mail is put; `folders` is by collection.
+
+    Mail stays as long as `window` (a fixed one) says, and until `until` (Unix seconds) at least.
+    """
 
     mail: Mail
     blobs: Blobs
     account: Account
     folders: Mapping[str, Folder]
     now: Clock = time.time
+    window: Window = field(default_factory=Window)
+    until: int = PAST
 
     def folder(self, collection_id: str) -> Folder:
         """Return the folder of a collection that was listed."""
@@ -65,10 +71,10 @@ class Shelf:
         arrivals: Sequence[Arrival],
         flags: Mapping[RemoteId, Flags],
         labels: Labels = MappingProxyType({}),
-    ) -> None:
-        """Store arrivals and changes of flags and labels. Raises Stale."""
+    ) -> int:
+        """Store arrivals and changes of flags and labels; return how many copies are new. Raises Stale."""
         if not arrivals and not flags:
-            return
+            return 0
         draft = _Draft(shelf=self, folder=folder)
         draft.load(arrivals, flags)
         ids = [draft.place(arrival) for arrival in arrivals]
@@ -78,6 +84,7 @@ class Shelf:
             draft.relabel(remote_id, names)
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
+        return len(draft.new_locations)
 
     def restate(
         self,
@@ -100,13 +107,14 @@ class Shelf:
                     draft.relabel(remote_id, labels[remote_id])
         self.mail.save(self.account.id, draft.changes())
 
-    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
-        """Forget places; a message left without any is deleted. Raises Stale."""
+    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> int:
+        """Forget places, return how many; a message left without any is deleted. Raises Stale."""
         draft = _Draft(shelf=self, folder=folder)
         draft.load([], dict.fromkeys(removed, Flags("")))
         for remote_id in removed:
             draft.displace(remote_id)
         self.mail.save(self.account.id, draft.changes())
+        return len(draft.moved_locations)
 
     def label_ids(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the ids of labels by their collections; those that are not shown to us are left out."""
@@ -115,6 +123,28 @@ class Shelf:
     def role(self, name: str) -> Folder | None:
         """Return the folder of a role."""
         return next((folder for folder in self.folders.values() if folder.role == name), None)
+
+    def viewed(self, message: Message) -> Message:
+        """Show folder and flags of the copy in the preferred folder."""
+        by_id = {folder.id: folder for folder in self.folders.values()}
+        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
+        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
+        return replace(
+            message,
+            folder_id=shown.folder_id,
+            unread="s" not in shown.flags,
+            starred="f" in shown.flags,
+        )
+
+    def expiry(self, message: Message) -> int:
+        """Return when a message leaves by itself, as it lies now."""
+        return latest(
+            self.window.expiry(message.date, [place.folder_id for place in message.places]), self.until
+        )
+
+    def anchors_expire(self) -> int:
+        """Return the life's end of anchors written now: no earlier than that of messages that bear them."""
+        return latest(self.window.longest(self.now()), self.until)
 
     def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
         """Parse messages and keep their raw bytes."""
@@ -180,20 +210,23 @@ class _Draft:
     def place(self, arrival: Arrival) -> str:
         """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
-        message = self._held(arrival)
+        held = self._recognise(arrival)
+        message = _completed(held, arrival) if held else arrival.message
         if self.shelf.account.labelled and message.places and not remote.id:
             return message.id  # a mail of ours that the provider has shown us already
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
         message = replace(message, places=_sorted((*self._kept(message, remote), place)), raw=raw)
-        message = self._viewed(self._described(message, remote))
+        message = self.shelf.viewed(self._described(message, remote))
+        expires_at = latest(held.expires_at if held else PAST, self.shelf.expiry(message))
+        message = replace(message, expires_at=expires_at)
         if remote.thread:
             self.conversations[message.id] = remote.thread
         self.wanted[message.id] = message
         if remote.whole:
             self.bodies[message.id] = arrival.mail.body_html
         if remote.id:
-            self._locate(remote.id, Location(message.id, remote.flags))
+            self._locate(remote.id, Location(message.id, remote.flags, message.expires_at))
         return message.id
 
     def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
@@ -228,8 +261,8 @@ class _Draft:
             for place in message.places
         )
         if places != message.places:
-            self.wanted[message.id] = self._viewed(replace(message, places=places))
-        self._locate(remote_id, Location(message.id, flags))
+            self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
+        self._locate(remote_id, Location(message.id, flags, message.expires_at))
 
     def restore(self, remote_id: RemoteId, flags: Flags) -> None:
         """Put a copy back that was to move and has not: it lies here, and nowhere without a name."""
@@ -238,7 +271,7 @@ class _Draft:
             return
         named = (place for place in message.places if place.remote_id)
         places = _sorted((*named, Place(self.folder.id, remote_id, flags)))
-        self.wanted[message.id] = self._viewed(replace(message, places=places))
+        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
 
     def written(self, remote_id: RemoteId) -> int:
         """Return the second in which the message of a copy was last written, 0 if we hold none."""
@@ -255,7 +288,7 @@ class _Draft:
         if message is None:
             return
         places = tuple(p for p in message.places if not _is_at(p, self.folder.id, remote_id))
-        self.wanted[message.id] = self._viewed(replace(message, places=places)) if places else None
+        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
 
     def thread(self, ids: Iterable[str]) -> None:
         """Give these messages their threads, merging threads that turn out to be one."""
@@ -285,29 +318,33 @@ class _Draft:
         """Return what has to be written."""
         self._rethread()
         folder_id = self.folder.id
+        bodies = {id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None}
         return MailChanges(
             messages=[
                 Revised(self.stored.get(id), new)
                 for id, new in self.wanted.items()
                 if self.stored.get(id) != new
             ],
-            bodies={id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None},
+            bodies=bodies,
+            bodies_expire={id: m.expires_at for id, m in self.wanted.items() if m and id in bodies},
             threads=[
                 Revised(self.threads.get(id), new)
                 for id, new in self.wanted_threads.items()
                 if self.threads.get(id) != new
             ],
-            anchors=list(self.new_anchors.values()),
+            anchors=list({**self._outlived(), **self.new_anchors}.values()),
+            anchors_expire=self.shelf.anchors_expire(),
+            shared=self.shelf.until != PAST,
             new_locations={(folder_id, id): location for id, location in self.new_locations.items()},
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
 
-    def _held(self, arrival: Arrival) -> Message:
-        """Return the message we hold, completed if only its beginning was here, or a new one."""
-        held = self._recognise(arrival)
-        if held is None or held.raw or arrival.raw is None:
-            return held or arrival.message
-        return completed(held, arrival.mail, arrival.raw)
+    def _outlived(self) -> dict[str, Anchor]:
+        """Return the anchors of messages that live longer than before: they must, too."""
+        ends = {id: message.expires_at for id, message in self.stored.items()}
+        longer = [m for id, m in self.wanted.items() if m and ends.get(id) != m.expires_at]
+        keys = {key for message in longer for key in anchor_keys(message)[:1]}
+        return {key: self.anchors[key] for key in keys & self.anchors.keys()}
 
     def _recognise(self, arrival: Arrival) -> Message | None:
         """Find the message we hold: by its place, by its id, by its Message-ID."""
@@ -327,18 +364,6 @@ class _Draft:
         elif self.locations[remote_id] != location:
             self.moved_locations[remote_id] = location
         self.locations[remote_id] = location
-
-    def _viewed(self, message: Message) -> Message:
-        """Show folder and flags of the copy in the preferred folder."""
-        by_id = {folder.id: folder for folder in self.shelf.folders.values()}
-        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
-        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
-        return replace(
-            message,
-            folder_id=shown.folder_id,
-            unread="s" not in shown.flags,
-            starred="f" in shown.flags,
-        )
 
     def _moved_over(self, assignment: Assignment) -> list[Message]:
         """Return the messages of swallowed threads under their survivor; their anchors must follow."""
@@ -392,7 +417,10 @@ def _revised(
     if revised is None or not revised.entries:
         return None
     is_new = not thread.entries
-    return revised if is_new or revised == thread else replace(revised, version=thread.version + 1)
+    if not is_new and revised != thread:
+        revised = replace(revised, version=thread.version + 1)
+    held = PAST if is_new else thread.expires_at
+    return replace(revised, expires_at=latest(held, *(message.expires_at for message in joining)))
 
 
 def _rank(folder: Folder | None, place: Place) -> tuple[int, str, str]:
@@ -409,11 +437,19 @@ def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:
 
 
 def record_sent(
-    mail: Mail, blobs: Blobs, account: Account, raw: bytes, folder: Folder | None, at: int
+    mail: Mail,
+    blobs: Blobs,
+    account: Account,
+    raw: bytes,
+    folder: Folder | None,
+    at: int,
+    *,
+    window: Window | None = None,
 ) -> Message:
     """Store a mail just sent, before sync has seen its copy in Sent; that copy keeps this id."""
     folders = {one.collection: one for one in mail.folders(account.id)}
-    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders)
+    fixed = (window or Window()).fixed(folders.values())
+    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders, window=fixed)
     home = folder or Folder(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
@@ -431,3 +467,8 @@ def record_sent(
         return mail.messages(account.id, [id])[id]
 
     return until_fresh(store)
+
+
+def _completed(held: Message, arrival: Arrival) -> Message:
+    """Return the message we hold, completed if only its beginning was here."""
+    return held if held.raw or arrival.raw is None else completed(held, arrival.mail, arrival.raw)

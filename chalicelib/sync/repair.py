@@ -81,7 +81,12 @@ class _Comparison:
         folders = {folder.collection: folder for folder in self.work.mail.folders(self.account.id)}
         work = self.work
         self.shelf = Shelf(
-            mail=work.mail, blobs=work.blobs, account=self.account, folders=folders, now=work.now
+            mail=work.mail,
+            blobs=work.blobs,
+            account=self.account,
+            folders=folders,
+            now=work.now,
+            window=work.window(self.account).fixed(folders.values()),
         )
         cursors = work.checkpoints.cursors(self.account.id)
         surplus: list[tuple[Folder, frozenset[RemoteId]]] = []
@@ -105,7 +110,7 @@ class _Comparison:
         if self.deadline.passed():
             self.findings.done = False
             return frozenset()
-        since = self.work.since()
+        since = self.shelf.window.since(folder.id, self.work.now())
         try:
             there = self.provider.listing(collection, cursor, since and since + _MARGIN)
             everything = self.provider.listing(collection, cursor) if since else there

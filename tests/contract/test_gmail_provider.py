@@ -69,6 +69,9 @@ class UnderOtherNames:
     ) -> ChangeBatch:
         return self.inner.changes(self._real(collection), cursor, known, budget)
 
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        return self.inner.narrowed(cursor, since)
+
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         return self.inner.listing(self._real(collection), cursor, since)
 

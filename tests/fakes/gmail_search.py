@@ -69,11 +69,8 @@ def _valued(name: str, rest: list[Any], last: int) -> Test:
     if name == "UID":
         within = uid_set(value, last)
         return lambda uid, mail: within(uid)
-    if name in ("SINCE", "BEFORE"):
-        at = calendar.timegm(time.strptime(value, "%d-%b-%Y"))
-        return lambda uid, mail: (mail.at >= at) is (name == "SINCE")
-    if name == "LARGER":
-        return lambda uid, mail: len(mail.raw) > int(value)
+    if name in ("SINCE", "BEFORE", "LARGER"):
+        return _measured(name, value)
     if name == "HEADER":
         wanted = _text(rest.pop(0)).lower()
         return lambda uid, mail: wanted in mail.header(value).lower()
@@ -84,6 +81,13 @@ def _valued(name: str, rest: list[Any], last: int) -> Test:
     if name in ("X-GM-MSGID", "X-GM-THRID"):
         return lambda uid, mail: value == str(mail.msgid if name == "X-GM-MSGID" else mail.thrid)
     raise BadSearch(name)
+
+
+def _measured(name: str, value: str) -> Test:
+    if name == "LARGER":
+        return lambda uid, mail: len(mail.raw) > int(value)
+    at = calendar.timegm(time.strptime(value, "%d-%b-%Y"))
+    return lambda uid, mail: (mail.at >= at) is (name == "SINCE")
 
 
 def _text(word: Any) -> str:

@@ -27,7 +27,6 @@ def desk_on(server: Any, accounts: MemoryAccounts | None = None) -> Desk:
         ),
         open_transport=lambda settings: server,
         pepper="p",
-        history_days=30,
     )
 
 
@@ -102,3 +101,21 @@ def test_an_account_with_folders_stays_one_whatever_its_server_offers_now() -> N
     assert (folders.provider, folders.organization_unit) == ("imap", "folder")
     assert connect(desk_on(server, accounts), connection.load(BODY), now=9).provider == "imap"
     assert server.kinds == ["imap"]
+
+
+def test_a_window_may_be_given_and_stays_when_connecting_again() -> None:
+    desk = desk_on(MemoryServer())
+    window = {"history_days": 7, "folder_history_days": {"spam": "none"}}
+    first = connect(desk, connection.load({**BODY, **window}), now=5)
+    assert (first.history_days, first.folder_days) == (7, {"spam": None})
+    again = connect(desk, connection.load(BODY), now=9)
+    assert (again.history_days, again.folder_days) == (7, {"spam": None})
+    other = connect(desk, connection.load({**BODY, "history_days": 0}), now=9)
+    assert (other.history_days, other.folder_days) == (0, {"spam": None})
+
+
+@pytest.mark.parametrize("window", [{"history_days": "x"}, {"folder_history_days": {"attic": 5}}])
+def test_a_bad_window_is_refused_before_anything_is_tried(window: Any) -> None:
+    with pytest.raises(ConnectFailed) as caught:
+        connection.load({**BODY, **window})
+    assert caught.value.details["error"] == "Invalid history window"

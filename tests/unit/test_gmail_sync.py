@@ -20,6 +20,7 @@ from chalicelib.sync import edits, sweep
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.ingest import record_sent
 from chalicelib.sync.repair import repair
+from chalicelib.sync.searching import search
 from chalicelib.sync.workspace import Workspace
 from tests.contract.test_gmail_provider import HERE, settings_of
 from tests.fakes.gmail_server import GmailServer
@@ -457,3 +458,16 @@ def test_new_mail_comes_while_spam_is_still_read(world: World, monkeypatch: pyte
     world.check()
     place = [m.subject for m in world.mail.order()].index("news")
     assert 0 < place < 180, "the news came after the whole of Spam"
+
+
+def test_a_search_speaks_gmails_language_and_brings_what_is_not_here(world: World) -> None:
+    world.store.deliver(mail("tide tables", 1), labels={"\\Inbox", "Harbour"})
+    world.store.deliver(mail("invoice", 2), labels={"\\Inbox"})
+    world.sync()
+    late = world.store.deliver(mail("tide warning", 3), labels={"Harbour"})
+    found = search(world.work(), ACCOUNT, "subject:tide -subject:invoice", 10, Deadline.after(60))
+    assert [message.subject for message in found] == ["tide warning", "tide tables"]
+    assert world.labels(found[0]) == {"All Mail", "Harbour"} and found[0].identity == str(late.msgid)
+    places = [{place.folder_id for place in message.places} for message in found]
+    assert places[0] == places[1] and len(places[0]) == 1, "mail lies in All Mail, labels only point to it"
+    assert search(world.work(), ACCOUNT, "label:harbour", 1, Deadline.after(60)) == found[:1]

@@ -18,9 +18,9 @@ from chalicelib.domain.change import (
     RemoteMessage,
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
-from chalicelib.providers.imap import changes
+from chalicelib.providers.imap import changes, search
 from chalicelib.providers.imap.compress import is_far
-from chalicelib.providers.imap.cursor import load
+from chalicelib.providers.imap.cursor import load, narrowed
 from chalicelib.providers.imap.fetching import (
     Meta,
     bodies,
@@ -67,6 +67,10 @@ class ImapProvider:
         """Return the next bounded batch: live changes, then older history. Raises CursorExpired."""
         return changes.step(self._session, collection, cursor, known, budget)
 
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        """Return the cursor of somebody who holds nothing received before `since`, though it was brought."""
+        return narrowed(cursor, since)
+
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         """Return everything the cursor claims to have brought. Raises CursorExpired."""
         return changes.listing(self._session, collection, cursor, since)
@@ -108,6 +112,14 @@ class ImapProvider:
         opened = open_mailbox(self._session, collection_id)
         uids = uids_with_message_id(self._session, message_id)
         return remote_id(opened.uidvalidity, uids[-1]) if uids else None
+
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return matching messages of a folder, newest first. Raises Gone, InvalidRequest."""
+        return search.search(self._session, collection_id, query, limit)
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there, as far as the budget goes."""
+        return search.bring(self._session, collection_id, ids, budget)
 
     def close(self) -> None:
         """Log out; never raises."""

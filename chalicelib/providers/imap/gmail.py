@@ -25,7 +25,7 @@ from chalicelib.domain.change import (
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.compress import is_far
-from chalicelib.providers.imap.fetching import open_mailbox, split_id
+from chalicelib.providers.imap.fetching import open_mailbox, remote_id, split_id
 from chalicelib.providers.imap.gmail_labels import Labels, gmail_collections
 from chalicelib.providers.imap.session import Session, open_session
 from chalicelib.providers.imap.wire import Line, Literal, tokens, uid_sets
@@ -124,6 +124,17 @@ class GmailProvider(ImapProvider):
         uidvalidity = open_mailbox(self._session, collection.id).uidvalidity
         valid = [id for id in ids if split_id(id)[0] == uidvalidity]
         return {id: traits.labels for id, traits in self._traits(valid, labels).items()}
+
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return what Gmail's own search syntax finds, newest first. Raises Gone."""
+        uidvalidity = open_mailbox(self._session, collection_id).uidvalidity
+        return [remote_id(uidvalidity, uid) for uid in search(self._session, query)[: -limit - 1 : -1]]
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there, as far as the budget goes."""
+        labels = self._known_labels()
+        brought = super().bring(collection_id, ids, budget)
+        return list(_described(brought, self._traits([message.id for message in brought], labels)))
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Make changes in order: flags, labels, place; an item that is no longer there is passed over."""

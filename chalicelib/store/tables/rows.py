@@ -97,6 +97,7 @@ def message_of(row: Item) -> Message:
         starred="s" in flags,
         places=_listed(row, "pl", lambda p: Place(p[0], RemoteId(p[1]), Flags(p[2]))),
         raw=RawRef(*json.loads(text("raw"))) if "raw" in row else None,
+        expires_at=expiry_of(row),
         rev=int(row["rev"]["N"]),
         label_ids=_listed(row, "la", str),
         identity=text("pi"),
@@ -143,6 +144,7 @@ def thread_of(row: Item) -> Thread:
         participants=tuple(Address(*pair) for pair in json.loads(row["p"]["S"])),
         entries=dict(_entry_of(entry, folders) for entry in entries),
         version=int(row["v"]["N"]),
+        expires_at=expiry_of(row),
         rev=int(row["rev"]["N"]),
     )
 
@@ -183,6 +185,11 @@ def anchor_of(row: Item) -> Anchor:
     key, candidates, message_ids = json.loads(row["k"]["S"])
     found = tuple(Candidate(thread, tuple(emails), reply) for thread, emails, reply in candidates)
     return Anchor(key=key, candidates=found, message_ids=tuple(message_ids))
+
+
+def expiry_of(row: Item) -> int:
+    """Return when a row leaves by itself (Unix seconds), 0 for never."""
+    return int(row["ttl"]["N"]) if "ttl" in row else 0
 
 
 def live(rows: Iterable[Item], now: float) -> list[Item]:
