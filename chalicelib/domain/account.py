@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.removal import Frozen
+from chalicelib.domain.trouble import Trouble
+
 
 class SyncState(StrEnum):
     """How syncing goes; the hyphenated names are those of the management API."""
@@ -19,7 +22,10 @@ class SyncState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One connected mailbox; `linked_at` and `cancelled_at` are Unix seconds."""
+    """One connected mailbox; `linked_at` and `cancelled_at` are Unix seconds.
+
+    `trouble` and `frozen` change without a new `rev`: clients are told of states only.
+    """
 
     id: str
     application_id: str
@@ -31,6 +37,8 @@ class Account:
     scopes: str
     history_days: int
     rev: int = 0
+    trouble: Trouble | None = None
+    frozen: tuple[Frozen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,13 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
 from chalicelib.domain.folder import Folder
-from chalicelib.errors import CursorExpired, Gone
+from chalicelib.errors import AuthRejected, CursorExpired, Gone, ProviderError, Throttled
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Lease
 from chalicelib.sync import folders
+from chalicelib.sync.guard import Guard, Scene
 from chalicelib.sync.ingest import Arrival, Shelf
+from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 
@@ -41,12 +43,12 @@ class Overtaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """A batch of one folder, parsed and ready to be stored."""
+    """A batch of one folder, ready to be stored; `arrivals` is None if it could not be parsed as a whole."""
 
     folder: Folder
     collection: Collection
     batch: ChangeBatch
-    arrivals: list[Arrival]
+    arrivals: list[Arrival] | None
 
 
 class Sweep:
@@ -65,6 +67,10 @@ class Sweep:
         self._held: list[_Fetched] = []
         self._left: list[str] = []
         self._batches = 0
+        self._intake = Intake(work.quarantine, account.id, work.now)
+        self._guard = Guard(work, account)
+        self._listed: dict[str, Collection] = {}
+        self.failing: dict[str, ProviderError] = {}
         self._shelf = self._shelf_of({})
         self._storing = threading.RLock()
         self._fetcher = ThreadPoolExecutor(1, "fetch")
@@ -78,6 +84,8 @@ class Sweep:
     ) -> None:
         self._fetcher.shutdown(cancel_futures=True)
         if self._lease:
+            if kind is None:
+                self._intake.end()
             self._work.checkpoints.release(self._lease)
 
     @property
@@ -95,15 +103,23 @@ class Sweep:
     def once(self) -> bool:
         """List the folders and sync those that moved; False if none did. Raises Busy, Overtaken."""
         listed = list(self._provider.collections())
+        self._listed = {one.id: one for one in listed}
         self._refresh_folders(listed)
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
             return False
-        if any(one.token or self._cursor(one) is None for one in waiting):
+        if any(one.token or self._shelf.folder(one.id).id not in self._cursors for one in waiting):
             self._own()  # here something is sure to be written
         self._drain(waiting)
         self._settle()
         return True
+
+    def review(self) -> None:
+        """Look again at removals that were held back, once nothing else moves. Raises Busy, Overtaken."""
+        if self.failing and len(self.failing) >= len(self._listed):
+            raise next(iter(self.failing.values()))
+        known = {id: one for id, one in self._cursors.items() if id not in self.failing}
+        self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._own))
 
     def _in_turn(self, waiting: Iterable[Collection]) -> deque[Collection]:
         """Order folders: the inbox, then those the last round had to leave, in their order."""
@@ -146,12 +162,25 @@ class Sweep:
             log.info("folder %s of account %s has gone", folder.id, self._account.id)
             self._finished.add(folder.id)
             return None
+        except ProviderError as error:
+            self._pass_over(folder, error)
+            return None
         self._cursors[folder.id] = batch.cursor
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
-        for id, reason in batch.unreadable.items():
-            log.warning("message %s in folder %s is passed over: %s", id, folder.id, reason)
-        return _Fetched(folder, collection, batch, self._shelf.arrivals(batch.arrived))
+        if batch.arrived and self._lease is None:
+            with self._storing:
+                self._own()  # whoever dies over a message must leave a trace
+        return _Fetched(folder, collection, batch, self._intake.parse(self._shelf, batch.arrived))
+
+    def _pass_over(self, folder: Folder, error: ProviderError) -> None:
+        """Go on without a folder that fails. Raises ProviderError if it is the account or the connection."""
+        if isinstance(error, AuthRejected | Throttled):
+            raise error
+        self._provider.collections()
+        log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
+        self.failing[folder.id] = error
+        self._finished.add(folder.id)
 
     def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
         budget = Budget(messages=SIZES[min(self._batches, len(SIZES) - 1)], since=self._since)
@@ -171,13 +200,21 @@ class Sweep:
 
     def _store(self, fetched: _Fetched) -> None:
         folder, batch = fetched.folder, fetched.batch
-        if fetched.arrivals or batch.flags or batch.removed:
+        removed = batch.removed and not self._guard.is_waiting(folder, batch.removed)
+        if removed:
             self._own()
-            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags))
-        if batch.removed:
+        self._take(fetched)
+        if removed:
             self._held.append(fetched)
         else:
             self._advance(folder, batch.cursor)
+
+    def _take(self, fetched: _Fetched) -> None:
+        folder, batch = fetched.folder, fetched.batch
+        if batch.arrived or batch.flags or batch.unreadable:
+            self._own()
+            self._intake.withhold(folder, batch.unreadable)
+            self._intake.take(Place(self._shelf, folder), batch, fetched.arrivals)
 
     def _advance(self, folder: Folder, cursor: Cursor) -> None:
         if self._saved.get(folder.id) == cursor:
@@ -190,9 +227,10 @@ class Sweep:
         held, self._held = self._held, []
         if not held:
             return
-        self._catch_moves({fetched.folder.id for fetched in held})
+        self._catch_moves({fetched.folder.id for fetched in held} | self.failing.keys())
         for fetched in held:
-            until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
+            if not self._guard.freezes(fetched.folder, fetched.batch.removed):
+                until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
             self._advance(fetched.folder, fetched.batch.cursor)
 
     def _catch_moves(self, left: Set[str]) -> None:
@@ -204,7 +242,7 @@ class Sweep:
             fetched = self._fetch(collection)
             if fetched is None:
                 continue
-            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, fetched.batch.flags))
+            self._take(fetched)
             if fetched.batch.removed:
                 self._rewind(folder)
             else:
@@ -225,9 +263,6 @@ class Sweep:
         cursor = self._cursors.get(folder.id)
         return cursor is not None and self._provider.unchanged(collection, cursor, self._since)
 
-    def _cursor(self, collection: Collection) -> Cursor | None:
-        return self._cursors.get(self._shelf.folder(collection.id).id)
-
     def _own(self) -> Lease:
         """Return the lease, taking it first; what was read before must still hold."""
         if self._lease:
@@ -235,14 +270,15 @@ class Sweep:
         self._lease = self._work.checkpoints.acquire(self._account.id, LEASE_SECONDS)
         if self._lease is None:
             raise Busy(self._account.id)
+        self._intake.begin(self._lease)
         if self._work.checkpoints.cursors(self._account.id) != self._saved:
             raise Overtaken(self._account.id)
         return self._lease
 
-    def _refresh_folders(self, listed: Iterable[Collection]) -> None:
-        listed = list(listed)
+    def _refresh_folders(self, listed: list[Collection]) -> None:
         stored = {folder.collection: folder for folder in self._work.mail.folders(self._account.id)}
-        changed = folders.differences(self._account.id, stored, listed, now=int(self._work.now()))
+        every = folders.differences(self._account.id, stored, listed, now=int(self._work.now()))
+        changed = [one for one in every if one.new or not (one.old and self._guard.keeps(one.old))]
         if changed:
             self._own()
             for gone in (change.old for change in changed if change.old and not change.new):

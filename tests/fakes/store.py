@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,9 @@ from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import File, Message
+from chalicelib.domain.removal import Frozen
 from chalicelib.domain.thread import Thread
+from chalicelib.domain.trouble import Trouble
 from chalicelib.store.ports import Lease, LeaseLost, Location, MailChanges, Revised, Stale
 
 
@@ -150,7 +153,7 @@ class MemoryMail:
 
 @dataclass
 class MemoryCheckpoints:
-    """Checkpoints port; a lease is given to whoever asks last, unless a `rival` has it.
+    """Checkpoints port; a lease is given to whoever asks last, unless a `rival` has it. A Crash keeps it.
 
     `before_lease` is called before one is given: what another worker does just then.
     """
@@ -159,6 +162,8 @@ class MemoryCheckpoints:
     saved: dict[str, Cursor] = field(default_factory=dict)
     epoch: int = 0
     rival: bool = False
+    held: bool = False
+    died: int = 0
     before_lease: Callable[[], None] = lambda: None
 
     def cursors(self, account_id: str) -> dict[str, Cursor]:
@@ -170,7 +175,9 @@ class MemoryCheckpoints:
             return None
         with self.fuse.around("lease acquire"):
             self.epoch += 1
-        return Lease(account_id, self.epoch, seconds)
+            self.died += self.held
+            self.held = True
+        return Lease(account_id, self.epoch, seconds, self.died)
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
         with self.fuse.around("cursor save" if cursor else "cursor forget"):
@@ -182,7 +189,8 @@ class MemoryCheckpoints:
                 self.saved[folder_id] = cursor
 
     def release(self, lease: Lease) -> None:
-        pass
+        if lease.epoch == self.epoch and not isinstance(sys.exc_info()[1], Crash):
+            self.held, self.died = False, 0
 
 
 @dataclass
@@ -202,7 +210,7 @@ class MemoryBlobs:
 
 @dataclass
 class MemoryAccounts:
-    """The two calls of the Accounts port that syncing makes."""
+    """The calls of the Accounts port that syncing makes."""
 
     account: Account
     fuse: Fuse = field(default_factory=Fuse)
@@ -211,8 +219,21 @@ class MemoryAccounts:
         return self.account
 
     def transition(self, account: Account, state: SyncState) -> Account:
-        with self.fuse.around("account transition"):
-            self.account = replace(account, state=state)
+        if state is not account.state:
+            with self.fuse.around("account transition"):
+                self.account = replace(account, state=state)
+        return self.account
+
+    def note_trouble(self, account: Account, trouble: Trouble | None) -> Account:
+        if trouble != self.account.trouble:
+            with self.fuse.around("trouble put"):
+                self.account = replace(self.account, trouble=trouble)
+        return self.account
+
+    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+        if tuple(frozen) != self.account.frozen:
+            with self.fuse.around("frozen put"):
+                self.account = replace(self.account, frozen=tuple(frozen))
         return self.account
 
     def settings(self, account_id: str) -> MailSettings:

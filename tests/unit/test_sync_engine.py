@@ -25,8 +25,9 @@ from chalicelib.store.ports import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.ingest import record_sent
-from chalicelib.sync.workspace import Workspace
+from chalicelib.sync.workspace import Safety, Workspace
 from tests.fakes.provider import Box, MemoryProvider
+from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
 
 ACCOUNT = Account(
@@ -59,15 +60,21 @@ class World:
     fuse: Fuse = field(default_factory=Fuse)
     history_days: int = 0
     now: float = 1_700_000_000.0
+    safety: Safety | None = None
 
     def __post_init__(self) -> None:
         self.mail = MemoryMail(fuse=self.fuse)
         self.blobs = MemoryBlobs(fuse=self.fuse)
         self.accounts = MemoryAccounts(ACCOUNT, fuse=self.fuse)
         self.checkpoints = MemoryCheckpoints(fuse=self.fuse)
+        self.quarantine = MemoryQuarantine(fuse=self.fuse)
 
     def sync(self, provider: Any = None) -> Outcome:
-        work = Workspace(
+        work = self.workspace(provider)
+        return sync_account(work, self.accounts.account, Deadline.after(60))
+
+    def workspace(self, provider: Any = None) -> Workspace:
+        return Workspace(
             mail=self.mail,
             checkpoints=self.checkpoints,
             blobs=self.blobs,
@@ -75,8 +82,9 @@ class World:
             provider=lambda account: provider or self.server,
             history_days=self.history_days,
             now=lambda: self.now,
+            quarantine=self.quarantine,
+            safety=self.safety,
         )
-        return sync_account(work, self.accounts.account, Deadline.after(60))
 
     def flags_by_place(self) -> dict[tuple[str, str], str]:
         """What the store says of every place, by collection and remote id."""

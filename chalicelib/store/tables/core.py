@@ -21,7 +21,7 @@ class CoreRow(Row):
 
 
 class AccountRow(CoreRow):
-    """An account; readers of the table's stream rely on these attribute names."""
+    """An account; readers of the table's stream rely on these names. `trouble` and `frozen` are JSON."""
 
     kind = UnicodeAttribute(default="account")
     id = UnicodeAttribute()
@@ -35,6 +35,8 @@ class AccountRow(CoreRow):
     history_days = NumberAttribute()
     rev = NumberAttribute()
     credentials = BinaryAttribute(legacy_encoding=False)
+    trouble = UnicodeAttribute(null=True)
+    frozen = UnicodeAttribute(null=True)
 
 
 class AccountPointerRow(CoreRow):
