@@ -9,6 +9,8 @@ from chalicelib.api.files import files
 from chalicelib.api.folders import folders
 from chalicelib.api.management import management
 from chalicelib.api.messages import messages
+from chalicelib.api.quarantine import quarantine
+from chalicelib.api.removals import removals
 from chalicelib.api.send import sending
 from chalicelib.api.threads import threads
 from chalicelib.api.webhooks import webhooks
@@ -23,6 +25,8 @@ BLUEPRINTS = (
     folders,
     management,
     messages,
+    quarantine,
+    removals,
     sending,
     threads,
     webhooks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.api import access
-from chalicelib.api.query import Query, existing, object_id
+from chalicelib.api.query import Query
 from chalicelib.api.routes import Routes
 from chalicelib.services import services
 from chalicelib.wire import account as wire
@@ -42,8 +42,6 @@ def list_accounts(client_id: str) -> Any:
 @management.route("/a/{client_id}/accounts/{id}", methods=["GET"])
 def show_account(client_id: str, id: str) -> Any:
     """Return one account of the application."""
-    application = access.application(management.current_request, client_id)
+    account = access.managed(management.current_request, client_id, id)
     Query(management.current_request)
-    account = services().accounts.get(object_id(id))
-    own = account if account and account.application_id == application.id else None
-    return wire.dump_managed(existing(own, id))
+    return wire.dump_managed(account)

@@ -155,8 +155,8 @@ class Guard:
         if self._is_due(mark):  # it has grown meanwhile
             self._mark(replace(mark, count=lost, held=held, since=int(self._work.now())))
         elif mark.folder_id not in self._earlier:
-            log.warning(
-                "account %s: removal of %d of %d messages from folder %s is frozen",
+            log.error(
+                "account %s needs a look: removal of %d of %d messages from folder %s is frozen",
                 self._account_id, lost, held, mark.folder_id,
             )  # fmt: skip
 

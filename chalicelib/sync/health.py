@@ -26,6 +26,7 @@ from chalicelib.store.ports import Accounts, Polls, Stale
 from chalicelib.sync.stale import until_fresh
 
 RESTING = frozenset({SyncState.INVALID, SyncState.STOPPED})
+_ALARMING = frozenset({SyncState.STOPPED, SyncState.SYNC_ERROR})
 UNTRIED_SECONDS = 600
 STUCK = "An attempt ended without a result: the worker crashed, or was out of memory or time."
 
@@ -62,6 +63,10 @@ class Health:
             return self.accounts.transition(account, _state_in(account, trouble, now))
 
         account = until_fresh(step)
+        if account and account.state in _ALARMING:
+            log.error(
+                "account %s needs a look: it is in state %s: %s", account_id, account.state.value, reason
+            )
         if account is None or account.state in RESTING:
             self.polls.remove(account_id)
             return True

@@ -172,7 +172,10 @@ class Intake:
                 return
             entry = replace(old, reason=_words(error))
         self._note(old, replace(entry, state=QuarantineState.HELD))
-        log.warning("message %s in folder %s is set aside: %s", remote.id, place.folder.id, entry.reason)
+        log.error(
+            "account %s needs a look: message %s of folder %s is set aside: %s",
+            self._account_id, remote.id, place.folder.id, entry.reason,
+        )  # fmt: skip
 
     def _entry(self, folder_id: str, remote_id: RemoteId, old: Quarantined | None) -> Quarantined:
         return old or Quarantined(
