@@ -22,8 +22,11 @@ from enum import Enum
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
+from chalicelib.errors import Interrupted
 from chalicelib.sync import health
-from chalicelib.sync.sweep import Busy, Overtaken, Sweep
+from chalicelib.sync.hangups import Hangups
+from chalicelib.sync.stale import Busy, Overtaken
+from chalicelib.sync.sweep import Sweep
 from chalicelib.sync.workspace import Workspace
 
 
@@ -39,9 +42,19 @@ class Outcome(Enum):
 
 def sync_account(work: Workspace, account: Account, deadline: Deadline) -> Outcome:
     """Sync until current or out of time. Raises ProviderError when the mail server fails."""
+    hangups = Hangups(work, account)
+    while True:
+        try:
+            return _stay(work, account, deadline, hangups)
+        except Interrupted as error:
+            if deadline.passed() or not hangups.learn(error):
+                raise
+
+
+def _stay(work: Workspace, account: Account, deadline: Deadline, hangups: Hangups) -> Outcome:
     provider = work.provider(account)
     try:
-        with Sweep(work, account, provider, deadline) as sweep:
+        with Sweep(work, account, provider, deadline, hangups) as sweep:
             current = _until_current(sweep, deadline)
     except Busy:
         return Outcome.BUSY

@@ -59,6 +59,11 @@ class Intake:
         self._suspects: set[Name] | None = None
         self._noted: frozenset[Name] = frozenset()
 
+    @property
+    def sets_aside(self) -> bool:
+        """Whether there is a place for messages that do not go in."""
+        return self._quarantine is not None
+
     def begin(self, lease: Lease) -> None:
         """Be careful from now on if the holder before died."""
         if not lease.died or self._quarantine is None:
@@ -110,6 +115,24 @@ class Intake:
                 entry = self._entry(folder.id, remote_id, old)
                 attempts = entry.attempts + 1
                 self._note(old, replace(entry, cause=Cause.WITHHELD, reason=reason, attempts=attempts))
+
+    def blame(self, folder_id: str, remote_id: RemoteId, reason: str) -> bool:
+        """Count an attempt that the server ended for a message alone; True if it is set aside (now)."""
+        if self._quarantine is None:
+            return False
+        old = self._quarantine.get(self._account_id, entry_id(self._account_id, folder_id, remote_id))
+        if old and old.state is not QuarantineState.SUSPECT:
+            return True
+        entry = self._entry(folder_id, remote_id, old)
+        held = entry.attempts + 1 >= TRIES
+        state = QuarantineState.HELD if held else QuarantineState.SUSPECT
+        counted = replace(
+            entry, attempts=entry.attempts + 1, cause=Cause.WITHHELD, reason=reason, state=state
+        )
+        self._note(old, counted)
+        if held:
+            _tell(counted)
+        return held
 
     def again(self, place: Place, entry: Quarantined, remote: RemoteMessage) -> bool:
         """Try a message that was set aside once more; True if it is in now."""
@@ -172,10 +195,7 @@ class Intake:
                 return
             entry = replace(old, reason=_words(error))
         self._note(old, replace(entry, state=QuarantineState.HELD))
-        log.error(
-            "account %s needs a look: message %s of folder %s is set aside: %s",
-            self._account_id, remote.id, place.folder.id, entry.reason,
-        )  # fmt: skip
+        _tell(entry)
 
     def _entry(self, folder_id: str, remote_id: RemoteId, old: Quarantined | None) -> Quarantined:
         return old or Quarantined(
@@ -216,6 +236,13 @@ class Intake:
                 raise
             return error
         return None
+
+
+def _tell(entry: Quarantined) -> None:
+    log.error(
+        "account %s needs a look: message %s of folder %s is set aside: %s",
+        entry.account_id, entry.remote_id, entry.folder_id, entry.reason,
+    )  # fmt: skip
 
 
 def _words(error: Exception) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -18,7 +19,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection, Cursor, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.quarantine import Quarantined, QuarantineState
-from chalicelib.errors import CursorExpired, Gone
+from chalicelib.errors import CursorExpired, Gone, Interrupted
 from chalicelib.providers.base import Provider
 from chalicelib.sync import retry
 from chalicelib.sync.guard import Guard
@@ -109,11 +110,12 @@ class _Comparison:
             cursor = cursors.get(folder.id) if folder else None
             if folder and cursor:
                 surplus.append((folder, self._compare(collection, folder, cursor)))
-        self._retry()
         for folder, removed in surplus:  # last of all, so that what merely moved is not deleted
             frozen = self.guard.freezes(folder, removed)
             for part in _chunks(sorted(removed) if not frozen else []):
                 until_fresh(partial(self.shelf.remove, folder, frozenset(part)))
+        with suppress(Interrupted):  # then the connection has ended, and everything else is done
+            self._retry()
         log.info("account %s compared with its server: %s", self.account.id, self.findings)
         return self.findings
 

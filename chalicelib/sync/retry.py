@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection, RemoteId
 from chalicelib.domain.quarantine import Quarantined
-from chalicelib.errors import AuthRejected, Gone, ProviderError, Throttled
+from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Quarantine
+from chalicelib.sync.hangups import REASON
 from chalicelib.sync.ingest import Shelf
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.workspace import Workspace
@@ -26,7 +27,7 @@ def retry(work: Workspace, account: Account, id: str) -> bool:
     if lease is None:
         return False
     try:
-        with closing(work.provider(account)) as provider:
+        with closing(work.provider(account)) as provider, suppress(Interrupted):
             folders = {folder.collection: folder for folder in work.mail.folders(account.id)}
             shelf = Shelf(mail=work.mail, blobs=work.blobs, account=account, folders=folders, now=work.now)
             intake = Intake(work.quarantine, account.id, work.now)
@@ -39,14 +40,21 @@ def retry(work: Workspace, account: Account, id: str) -> bool:
 def attempt(
     quarantine: Quarantine, intake: Intake, provider: Provider, shelf: Shelf, entry: Quarantined
 ) -> bool:
-    """Fetch and store one message; True if its entry has gone: it is in, or no longer on the server."""
+    """Fetch and store one message; True if its entry has gone: it is in, or no longer on the server.
+
+    Raises Interrupted, once that is noted, if the server hangs up.
+    """
     folder = next((one for one in shelf.folders.values() if one.id == entry.folder_id), None)
     if folder is None:
         return quarantine.change(entry, None)
     if any(shelf.mail.locations(entry.account_id, folder.id, [entry.remote_id])):
         return quarantine.change(entry, None)
     collection = Collection(id=folder.collection, name=folder.display_name, role=folder.role)
-    found = provider.items(collection, [entry.remote_id])
+    try:
+        found = provider.items(collection, [entry.remote_id])
+    except Interrupted:
+        intake.withhold(folder, {entry.remote_id: REASON})
+        raise
     if found:
         return intake.again(Place(shelf, folder), entry, found[0])
     reason = _reason(provider, folder.collection, entry.remote_id)

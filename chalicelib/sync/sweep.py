@@ -16,14 +16,15 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
 from chalicelib.domain.folder import Folder
-from chalicelib.errors import AuthRejected, CursorExpired, Gone, ProviderError, Throttled
+from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Lease
 from chalicelib.sync import folders
 from chalicelib.sync.guard import Guard, Scene
+from chalicelib.sync.hangups import Hangups
 from chalicelib.sync.ingest import Arrival, Shelf
 from chalicelib.sync.intake import Intake, Place
-from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.stale import Busy, Overtaken, until_fresh
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 20.0
@@ -31,14 +32,6 @@ LOOK_AROUND_SECONDS = 5.0
 SIZES = (80, 120, 200, 400)
 
 log = logging.getLogger(__name__)
-
-
-class Busy(Exception):
-    """Another worker has the lease."""
-
-
-class Overtaken(Exception):
-    """Another worker moved the cursors before the lease was ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +47,9 @@ class _Fetched:
 class Sweep:
     """Syncs one account; a context manager that gives the lease back."""
 
-    def __init__(self, work: Workspace, account: Account, provider: Provider, deadline: Deadline) -> None:
+    def __init__(
+        self, work: Workspace, account: Account, provider: Provider, deadline: Deadline, hangups: Hangups
+    ) -> None:
         self._work = work
         self._account = account
         self._provider = provider
@@ -68,6 +63,7 @@ class Sweep:
         self._left: list[str] = []
         self._batches = 0
         self._intake = Intake(work.quarantine, account.id, work.now)
+        self._hangups = hangups
         self._guard = Guard(work, account)
         self._listed: dict[str, Collection] = {}
         self.failing: dict[str, ProviderError] = {}
@@ -175,7 +171,9 @@ class Sweep:
 
     def _pass_over(self, folder: Folder, error: ProviderError) -> None:
         """Go on without a folder that fails. Raises ProviderError if it is the account or the connection."""
-        if isinstance(error, AuthRejected | Throttled):
+        if isinstance(error, Interrupted):
+            error.folder_id = folder.id
+        if isinstance(error, AuthRejected | Interrupted | Throttled):
             raise error
         self._provider.collections()
         log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
@@ -183,7 +181,8 @@ class Sweep:
         self._finished.add(folder.id)
 
     def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
-        budget = Budget(messages=SIZES[min(self._batches, len(SIZES) - 1)], since=self._since)
+        size = SIZES[min(self._batches, len(SIZES) - 1)]
+        budget = self._hangups.budget(folder.id, Budget(messages=size, since=self._since))
         self._batches += 1
         cursor = self._cursors.get(folder.id)
         known = partial(self._known, folder.id)

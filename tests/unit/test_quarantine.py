@@ -11,11 +11,11 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known, RemoteId, RemoteMessage
 from chalicelib.domain.quarantine import Cause, QuarantineState, entry_id
-from chalicelib.errors import ProviderError
+from chalicelib.errors import Interrupted, ProviderError
 from chalicelib.formats import mime
 from chalicelib.store.dynamo import Overloaded
-from chalicelib.sync import ingest, retry, sweep
-from chalicelib.sync.engine import Outcome
+from chalicelib.sync import hangups, ingest, retry, sweep
+from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.intake import STORM
 from chalicelib.sync.repair import repair
 from tests.fakes.provider import MemoryProvider
@@ -315,3 +315,85 @@ class TestRetryOnRequest:
         [entry] = world.quarantine.entries(ACCOUNT.id)
         world.checkpoints.rival = True
         assert not retry.retry(world.workspace(), ACCOUNT, entry.id)
+
+
+class HangingUp(MemoryProvider):
+    """A server that ends the connection when it is asked for a bad message; a new one is no better."""
+
+    def __init__(self, counts: bool = True) -> None:
+        super().__init__(counts)
+        self.bad: set[RemoteId] = set()
+        self.connections = 0
+        self.whims = 0
+
+    def connect(self, account: object) -> HangingUp:
+        self.connections += 1
+        return self
+
+    def changes(
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+    ) -> ChangeBatch:
+        batch = super().changes(collection, cursor, known, budget)
+        together = [m for m in batch.arrived if m.id not in budget.alone | budget.avoid]
+        alone = [[m] for m in batch.arrived if m.id in budget.alone - budget.avoid]
+        for asked in [together, *alone]:
+            self.whims -= 1 if asked else 0
+            if (self.whims >= 0 and asked) or any(m.id in self.bad for m in asked):
+                raise Interrupted("closed", tuple(m.id for m in asked))
+        return replace(batch, arrived=tuple(m for m in batch.arrived if m.id not in budget.avoid))
+
+
+class TestHangups:
+    """The server ends the connection over a message."""
+
+    @pytest.fixture
+    def server(self) -> HangingUp:
+        return HangingUp()
+
+    @pytest.fixture
+    def world(self, server: HangingUp) -> World:
+        return World(server=server)
+
+    def sync(self, world: World, server: HangingUp) -> Outcome:
+        work = replace(world.workspace(), provider=server.connect)
+        return sync_account(work, world.accounts.account, Deadline.after(60))
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_the_message_is_found_and_set_aside_in_one_call(
+        self, world: World, server: HangingUp, number: int
+    ) -> None:
+        server.bad = set(fill(world, number))
+        assert self.sync(world, server) is Outcome.CURRENT
+        assert len(world.mail.all_messages) == 30
+        entries = world.quarantine.entries(ACCOUNT.id)
+        assert {entry.remote_id for entry in entries} == server.bad
+        assert all((one.cause, one.attempts) == (Cause.WITHHELD, 3) for one in entries)
+        assert server.connections == 2 + 3 * number, "one in company, three alone, one that works"
+        assert all(entry.folder_id == folder_id(world) for entry in entries)
+
+    def test_a_connection_that_breaks_once_blames_nobody(self, world: World, server: HangingUp) -> None:
+        fill(world, 0)
+        server.whims = 1
+        assert self.sync(world, server) is Outcome.CURRENT
+        assert len(world.mail.all_messages) == 30 and world.quarantine.entries(ACCOUNT.id) == []
+
+    def test_a_server_that_always_hangs_up_fails_the_pass(self, world: World, server: HangingUp) -> None:
+        fill(world, 0)
+        server.whims = 1_000
+        with pytest.raises(Interrupted):
+            self.sync(world, server)
+        assert server.connections <= hangups.MOST + 1
+        assert len(world.quarantine.entries(ACCOUNT.id)) <= 4
+
+    def test_what_was_counted_before_goes_on_being_counted(
+        self, world: World, server: HangingUp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server.bad = set(fill(world))
+        monkeypatch.setattr(hangups, "MOST", 2)
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                self.sync(world, server)
+        monkeypatch.undo()
+        self.sync(world, server)
+        [entry] = world.quarantine.entries(ACCOUNT.id)
+        assert entry.attempts == 3 and entry.state is QuarantineState.HELD
