@@ -169,14 +169,9 @@ class Intake:
             names = {place.name(remote) for remote in rest}
             self._note_suspects(suspects | names)
             self._take_apart(place, rest)
-        for remote in sorted(alone, key=lambda one: self._counted(place, one)):
+        for remote in alone:
             self._alone(place, remote, DIED)
             suspects.discard(place.name(remote))
-
-    def _counted(self, place: Place, remote: RemoteMessage) -> int:
-        id = entry_id(self._account_id, place.folder.id, remote.id)
-        entry = self._quarantine.get(self._account_id, id) if self._quarantine else None
-        return entry.attempts if entry else 0
 
     def _alone(self, place: Place, remote: RemoteMessage, reason: str) -> None:
         """Try one message until it is in or has had its attempts; one was made already, in company."""

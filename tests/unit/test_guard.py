@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.change import RemoteId
+from chalicelib.domain.change import Flags, RemoteId
 from chalicelib.domain.delta import Event
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome
@@ -95,6 +95,18 @@ def test_while_it_waits_a_quiet_poll_writes_nothing(world: World, how: str) -> N
     assert world.fuse.count == writes
 
 
+def test_while_it_waits_the_folder_is_not_listed_again_and_again() -> None:
+    world = filled(counts=True)
+    lose(world, "expunged")
+
+    def listing(*arguments: object) -> dict[RemoteId, Flags]:
+        raise AssertionError("the folder was listed too early")
+
+    world.server.listing = listing  # type: ignore[method-assign,assignment]
+    world.now += WAIT - 1
+    assert world.sync() is Outcome.QUIET
+
+
 @pytest.mark.parametrize("how", LOSSES)
 def test_the_word_of_the_owner_is_enough(world: World, how: str) -> None:
     lose(world, how)
@@ -158,6 +170,22 @@ def test_a_folder_that_comes_back_empty_under_a_new_uidvalidity_is_guarded(world
     assert held(world) == 100
     [mark] = world.accounts.account.frozen
     assert mark.count == 50
+
+
+@pytest.mark.parametrize(("number", "left"), [(20, 40), (21, 60)])
+def test_twenty_messages_are_few_even_if_they_are_most(number: int, left: int) -> None:
+    world = filled(counts=True, number=30)
+    expunge(world, number)
+    world.sync()
+    assert held(world) == left
+
+
+@pytest.mark.parametrize(("number", "left"), [(20, 20), (21, 42)])
+def test_a_folder_of_twenty_messages_goes_with_them(number: int, left: int) -> None:
+    world = filled(counts=True, number=number)
+    vanish(world)
+    world.sync()
+    assert held(world) == left
 
 
 @pytest.mark.parametrize("number", [20, 25])

@@ -154,6 +154,8 @@ class Failing(MemoryProvider):
         super().__init__(counts)
         self.broken: set[str] = set()
         self.dead = False
+        self.deadly = False
+        self.tried: list[str] = []
 
     def collections(self) -> Any:
         if self.dead:
@@ -163,8 +165,10 @@ class Failing(MemoryProvider):
     def changes(
         self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
     ) -> ChangeBatch:
+        self.tried.append(collection.id)
         if collection.id in self.broken:
-            raise ProviderError(f"NO [SERVERBUG] {collection.id} cannot be opened")
+            self.dead = self.deadly
+            raise ProviderError(f"NO [SERVERBUG] {collection.id} cannot be opened ({len(self.tried)})")
         return super().changes(collection, cursor, known, budget)
 
 
@@ -227,13 +231,11 @@ def test_a_connection_that_breaks_is_no_fault_of_a_folder(world: World) -> None:
     server: Any = world.server
     broken(world, "Sent")
 
-    def hang_up(folder: str) -> None:
-        server.dead = True
-
-    world.server.meanwhile = hang_up
+    server.deadly = True
     with pytest.raises(ProviderError, match="connection reset"):
         world.sync()
     assert world.accounts.account.trouble is None
+    assert server.tried[-1] == "Sent", "another folder was tried on a dead connection"
 
 
 @pytest.mark.parametrize("state", [SyncState.SYNC_ERROR, SyncState.PARTIAL, SyncState.INITIALIZING])
@@ -245,10 +247,16 @@ def test_a_pass_that_works_makes_the_account_running_and_forgets(world: World, s
     assert world.accounts.account.state is SyncState.RUNNING and world.accounts.account.trouble is None
 
 
+@pytest.mark.parametrize("failing", [False, True])
 @pytest.mark.parametrize("state", [SyncState.INVALID, SyncState.STOPPED])
 def test_a_pass_that_ends_after_the_account_was_put_to_rest_does_not_wake_it(
-    world: World, state: SyncState
+    world: World, state: SyncState, failing: bool
 ) -> None:
+    if failing:
+        broken(world, "Sent")
+        world.sync()
+        world.sync()
+        world.server.deliver("INBOX", mail("m9", 9), at=9)
     account = world.accounts.account
 
     def put_to_rest(folder: str) -> None:
@@ -259,8 +267,11 @@ def test_a_pass_that_ends_after_the_account_was_put_to_rest_does_not_wake_it(
     assert world.accounts.account.state is state
 
 
-def test_a_quiet_pass_of_a_healthy_account_writes_nothing(world: World) -> None:
+def test_a_quiet_pass_of_a_healthy_account_writes_nothing_and_reads_it_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.sync()
     writes = world.fuse.count
+    monkeypatch.setattr(world.accounts, "get", lambda id: pytest.fail("the account was read again"))
     assert world.sync() is Outcome.QUIET
     assert world.fuse.count == writes
