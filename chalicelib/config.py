@@ -29,6 +29,7 @@ class Settings:
     search_seconds: float = 15.0
     application_requests: int = 500
     webhook_destinations: frozenset[str] = frozenset()
+    removal_seconds: int = 600
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -42,6 +43,7 @@ class Settings:
         through an account's folders for the same reason. POSTERN_APPLICATION_REQUESTS
         bounds how many of each may be under way at once for one application.
         POSTERN_WEBHOOK_DESTINATIONS lists the ARNs of queues and event buses webhooks may write to.
+        POSTERN_REMOVAL_SECONDS is how long the removal of most of a folder waits for a second look.
         """
         env = os.environ if env is None else env
         prefix = "POSTERN_QUEUE_"
@@ -62,7 +64,12 @@ class Settings:
             search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
             application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "500")),
             webhook_destinations=_listed(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
+            removal_seconds=int(env.get("POSTERN_REMOVAL_SECONDS") or _removal_seconds(env)),
         )
+
+
+def _removal_seconds(env: Mapping[str, str]) -> int:
+    return 30 if env.get("POSTERN_LOCAL") == "1" else 600  # the local runtime polls every few seconds
 
 
 def _listed(text: str) -> frozenset[str]:

@@ -17,6 +17,7 @@ ApiError                    500  api_error
     ├── Throttled           429  try again later
     ├── Refused             503  an address we do not talk to; trying again will not help
     ├── Gone                404  the item is no longer on the server
+    ├── Interrupted         503  the server hung up over some messages
     └── CursorExpired            never leaves sync: forget the cursor and list again
 """
 
@@ -138,6 +139,15 @@ class Gone(ProviderError):
     """The item is no longer on the mail server."""
 
     status = 404
+
+
+class Interrupted(ProviderError):
+    """The mail server hung up while it was asked for messages: `asked`, in the folder `folder_id`."""
+
+    def __init__(self, message: str, asked: tuple[str, ...] = (), folder_id: str = "") -> None:
+        super().__init__(message)
+        self.asked = asked
+        self.folder_id = folder_id
 
 
 class CursorExpired(ProviderError):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from chalicelib.store.vault import Vault
     from chalicelib.sync.content import Contents
     from chalicelib.sync.engine import Outcome
+    from chalicelib.sync.health import Health
     from chalicelib.sync.repair import Findings
     from chalicelib.sync.workspace import Workspace
     from chalicelib.webhooks.deliver import Desk as Delivering
@@ -113,6 +114,23 @@ class Services:
         from chalicelib.store.tables.accounts import AccountTable
 
         return AccountTable(self.settings, self.vault)
+
+    @cached_property
+    def quarantine(self) -> ports.Quarantine:
+        """Messages that cannot be taken in."""
+        from chalicelib.store.tables.quarantine import QuarantineTable
+
+        return QuarantineTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def health(self) -> Health:
+        """How failures of a sync are recorded."""
+        import random
+
+        from chalicelib.sync.health import Health
+
+        share = random.SystemRandom().random
+        return Health(accounts=self.accounts, polls=self.polls, share=share, now=time.time)
 
     @cached_property
     def applications(self) -> ports.Applications:
@@ -266,7 +284,7 @@ class Services:
     @cached_property
     def workspace(self) -> Workspace:
         """What the sync engine works with."""
-        from chalicelib.sync.workspace import Workspace
+        from chalicelib.sync.workspace import Safety, Workspace
 
         return Workspace(
             mail=self.mail,
@@ -276,6 +294,8 @@ class Services:
             provider=self.provider,
             history_days=self.settings.history_days,
             application_days=self._application_days,
+            quarantine=self.quarantine,
+            safety=Safety(seconds=self.settings.removal_seconds),
         )
 
     def _application_days(self, application_id: str) -> int | None:
@@ -351,6 +371,12 @@ class Services:
 
         wait = repair.SETTLED_SECONDS if settled is None else settled
         return repair.repair(self.workspace, account, deadline, wait)
+
+    def retry_quarantined(self, account: Account, id: str) -> bool:
+        """Try a message that was set aside once more; False if another worker is at the account."""
+        from chalicelib.sync import retry
+
+        return retry.retry(self.workspace, account, id)
 
     def apply_edit(self, account: Account, body: Mapping[str, Any]) -> None:
         """Repeat on the mail server what the API has already done here."""

@@ -9,6 +9,8 @@ from chalicelib.api.files import files
 from chalicelib.api.folders import folders
 from chalicelib.api.management import management
 from chalicelib.api.messages import messages
+from chalicelib.api.quarantine import quarantine
+from chalicelib.api.removals import removals
 from chalicelib.api.search import search
 from chalicelib.api.send import sending
 from chalicelib.api.threads import threads
@@ -24,6 +26,8 @@ BLUEPRINTS = (
     folders,
     management,
     messages,
+    quarantine,
+    removals,
     search,
     sending,
     threads,

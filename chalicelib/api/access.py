@@ -7,8 +7,9 @@ import binascii
 
 from chalice.app import Request
 
+from chalicelib.api.query import existing, object_id
 from chalicelib.domain.account import Account, Application, SyncState
-from chalicelib.errors import Forbidden, NotFound, Unauthorized
+from chalicelib.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chalicelib.services import services
 
 _REFUSED = {
@@ -39,6 +40,19 @@ def writer(request: Request) -> Account:
 def application(request: Request, client_id: str) -> Application:
     """Return the application whose client secret the request bears. Raises Unauthorized."""
     return verified(client_id, _credential(request))
+
+
+def managed(request: Request, client_id: str, id: str) -> Account:
+    """Return an account of the application whose client secret the request bears. Raises NotFound."""
+    owner = application(request, client_id)
+    found = services().accounts.get(object_id(id))
+    return existing(found if found and found.application_id == owner.id else None, id)
+
+
+def may_sync(account: Account) -> None:
+    """Raise Conflict while an account rests: nothing asked of its mail server would be done."""
+    if account.state in _REFUSED:
+        raise Conflict(f"{_REFUSED[account.state]} Until then its mail server is not asked for anything.")
 
 
 def verified(client_id: str, secret: str) -> Application:

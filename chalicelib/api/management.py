@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.api import access
 from chalicelib.api.progress import progress_of
-from chalicelib.api.query import Query, existing, object_id
+from chalicelib.api.query import Query
 from chalicelib.api.routes import Routes
 from chalicelib.domain.account import Account
 from chalicelib.errors import InvalidRequest
@@ -48,17 +48,16 @@ def list_accounts(client_id: str) -> Any:
 @management.route("/a/{client_id}/accounts/{id}", methods=["GET"])
 def show_account(client_id: str, id: str) -> Any:
     """Return one account of the application."""
-    application = access.application(management.current_request, client_id)
+    account = access.managed(management.current_request, client_id, id)
     Query(management.current_request)
-    return wire.dump_managed(_own(application.id, id))
+    return wire.dump_managed(account)
 
 
 @management.route("/a/{client_id}/accounts/{id}", methods=["PUT", "POST"])
 def update_account(client_id: str, id: str) -> Any:
     """Change how much mail is kept, of the account or of single folders; what is absent stays."""
-    application = access.application(management.current_request, client_id)
+    account = access.managed(management.current_request, client_id, id)
     Query(management.current_request)
-    account = _own(application.id, id)
     request = body.parse(management.current_request.raw_body)
     if unknown := request.keys() - window.KEYS:
         raise InvalidRequest(f"Unexpected attribute: {min(unknown)[:100]}")
@@ -72,14 +71,9 @@ def update_account(client_id: str, id: str) -> Any:
 @management.route("/a/{client_id}/accounts/{id}/progress", methods=["GET"])
 def show_progress(client_id: str, id: str) -> Any:
     """Return how far the sync of an account has come."""
-    application = access.application(management.current_request, client_id)
+    account = access.managed(management.current_request, client_id, id)
     Query(management.current_request)
-    return progress_of(_own(application.id, id))
-
-
-def _own(application_id: str, id: str) -> Account:
-    account = services().accounts.get(object_id(id))
-    return existing(account if account and account.application_id == application_id else None, id)
+    return progress_of(account)
 
 
 def _sync(accounts: Iterable[Account]) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chalicelib.domain.removal import Frozen
+from chalicelib.domain.trouble import Trouble
+
 GMAIL = "gmail"
 
 
@@ -26,6 +29,7 @@ class Account:
 
     `history_days` of mail are kept, 0 is everything, None as the application has it. `folder_days` are
     exceptions by folder id or role; there None means that nothing of the folder is kept.
+    `trouble` and `frozen` change without a new `rev`: clients are told of states only.
     """
 
     id: str
@@ -39,6 +43,8 @@ class Account:
     history_days: int | None = None
     folder_days: Mapping[str, int | None] = field(default_factory=dict)
     rev: int = 0
+    trouble: Trouble | None = None
+    frozen: tuple[Frozen, ...] = ()
 
     @property
     def labelled(self) -> bool:

@@ -68,11 +68,16 @@ class RemoteMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone."""
+    """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone.
+
+    Messages in `alone` are asked for one by one, those in `avoid` not at all: the server hung up over them.
+    """
 
     messages: int = 200
     bytes: int = 8_000_000
     since: int = 0
+    alone: frozenset[RemoteId] = frozenset()
+    avoid: frozenset[RemoteId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,10 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.progress import Tally
+from chalicelib.domain.quarantine import Quarantined
+from chalicelib.domain.removal import Frozen
 from chalicelib.domain.thread import Thread
+from chalicelib.domain.trouble import Trouble
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import WindowChange
 
@@ -43,12 +46,14 @@ class Revised(Generic[T]):
 class Lease:
     """The right to write an account's mail; `epoch` fences off whoever held it before.
 
-    It lasts `seconds` from when it was taken or last used.
+    It lasts `seconds` from when it was taken or last used. `died` counts the holders in a row before this
+    one who never gave it back.
     """
 
     account_id: str
     epoch: int
     seconds: float
+    died: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +264,31 @@ class Accounts(Protocol):
     def transition(self, account: Account, state: SyncState) -> Account:
         """Move to a state, conditional on `rev`; the same state is no write. Raises Stale."""
 
+    def note_trouble(self, account: Account, trouble: Trouble | None) -> Account:
+        """Remember what keeps the account from syncing (None forgets it). Raises Stale."""
+
+    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+        """Remember removals that wait, in place of those of `account`. Raises Stale."""
+
+
+class Quarantine(Protocol):
+    """Messages that cannot be taken in (table `core`)."""
+
+    def entries(self, account_id: str) -> list[Quarantined]:
+        """Return every entry of an account, oldest first."""
+
+    def get(self, account_id: str, id: str) -> Quarantined | None:
+        """Return one entry, strongly consistent."""
+
+    def change(self, old: Quarantined | None, new: Quarantined | None) -> bool:
+        """Store or remove an entry if it is still as it was read (None: there is none); False otherwise."""
+
+    def suspects(self, account_id: str) -> frozenset[tuple[str, RemoteId]]:
+        """Return the folders and names of messages during which a worker may have died."""
+
+    def suspect(self, account_id: str, names: Iterable[tuple[str, RemoteId]]) -> None:
+        """Remember these, and only these."""
+
 
 class Applications(Protocol):
     """Customers' programs (table `core`)."""
@@ -421,10 +451,11 @@ class Circuits(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
-    """When an account was last seen to be alive, which sets how often it is polled."""
+    """When an account was last seen to be alive, which sets how often it is polled; not before `retry_at`."""
 
     account_id: str
     active_at: int
+    retry_at: int = 0
 
 
 class Polls(Protocol):
@@ -432,6 +463,9 @@ class Polls(Protocol):
 
     def put(self, poll: Poll) -> None:
         """Enter an account or note that it is active."""
+
+    def rest(self, account_id: str, until: int) -> None:
+        """Poll this account not before a time (Unix seconds); one that is not polled stays so."""
 
     def remove(self, account_id: str) -> None:
         """Poll this account no more."""

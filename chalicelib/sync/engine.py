@@ -12,7 +12,8 @@ batch is being stored the next one is fetched and parsed.
     └── list again while something is left ─▶ CURRENT, or MORE when the deadline has passed
 
 The lease is taken before the first write (somebody else has it: BUSY). A crash anywhere repeats the
-batch under way; repeating writes nothing twice.
+batch under way; repeating writes nothing twice. Messages that cannot be stored are set aside (`intake`),
+large removals wait for a second look (`guard`), and how it went decides on the account's state (`health`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from __future__ import annotations
 from enum import Enum
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.sync.sweep import Busy, Overtaken, Sweep
+from chalicelib.domain.account import Account
+from chalicelib.errors import Interrupted
+from chalicelib.sync import health
+from chalicelib.sync.hangups import Hangups
+from chalicelib.sync.stale import Busy, Overtaken
+from chalicelib.sync.sweep import Sweep
 from chalicelib.sync.workspace import Workspace
 
 
@@ -37,17 +42,28 @@ class Outcome(Enum):
 
 def sync_account(work: Workspace, account: Account, deadline: Deadline) -> Outcome:
     """Sync until current or out of time. Raises ProviderError when the mail server fails."""
+    hangups = Hangups(work, account)
+    while True:
+        try:
+            return _stay(work, account, deadline, hangups)
+        except Interrupted as error:
+            if deadline.passed() or not hangups.learn(error):
+                raise
+
+
+def _stay(work: Workspace, account: Account, deadline: Deadline, hangups: Hangups) -> Outcome:
     provider = work.provider(account)
     try:
-        with Sweep(work, account, provider, deadline) as sweep:
+        with Sweep(work, account, provider, deadline, hangups) as sweep:
             current = _until_current(sweep, deadline)
     except Busy:
         return Outcome.BUSY
     finally:
         provider.close()
+    failing = {id: error.message for id, error in sweep.failing.items()}
+    health.passed(work.accounts, account, failing, current, int(work.now()))
     if not current:
         return Outcome.MORE
-    _announce(work, account)
     return Outcome.CURRENT if sweep.wrote else Outcome.QUIET
 
 
@@ -56,17 +72,10 @@ def _until_current(sweep: Sweep, deadline: Deadline) -> bool:
     while True:
         try:
             if not sweep.once():
+                sweep.review()
                 return True
         except Overtaken:  # now the lease is ours
             sweep.reload()
             continue
         if deadline.passed():
             return False
-
-
-def _announce(work: Workspace, account: Account) -> None:
-    if account.state is SyncState.RUNNING:
-        return
-    current = work.accounts.get(account.id)
-    if current is not None and current.state in (SyncState.INITIALIZING, SyncState.SYNC_ERROR):
-        work.accounts.transition(current, SyncState.RUNNING)

@@ -8,7 +8,8 @@ What is right already is not written.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -17,9 +18,13 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection, Cursor, RemoteId
 from chalicelib.domain.folder import Folder
-from chalicelib.errors import CursorExpired, Gone
+from chalicelib.domain.quarantine import Quarantined, QuarantineState
+from chalicelib.errors import CursorExpired, Gone, Interrupted
 from chalicelib.providers.base import Labelled, Provider
+from chalicelib.sync import retry
+from chalicelib.sync.guard import Guard
 from chalicelib.sync.ingest import Shelf
+from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 
@@ -28,6 +33,7 @@ CHUNK = 100
 SETTLED_SECONDS = 3_600
 """An edit made by the API has reached the mail server after so long, or was given up."""
 
+RETRY_SECONDS = 86_400
 _WEEK = 604_800
 _MARGIN = 3 * 86_400  # mail about to leave the window may be here or not
 
@@ -42,6 +48,7 @@ class Findings:
     missing: int = 0
     surplus: int = 0
     folders: int = 0
+    retried: int = 0
     done: bool = True
 
 
@@ -60,7 +67,11 @@ def repair(
     try:
         provider = work.provider(account)
         try:
-            return _Comparison(work, account, provider, deadline, settled).run()
+            comparison = _Comparison(work, account, provider, deadline, settled)
+            comparison.intake.begin(lease)
+            findings = comparison.run()
+            comparison.intake.end()
+            return findings
         finally:
             provider.close()
     finally:
@@ -75,7 +86,16 @@ class _Comparison:
     deadline: Deadline
     settled: int
     shelf: Shelf = field(init=False)
+    intake: Intake = field(init=False)
+    guard: Guard = field(init=False)
+    set_aside: list[Quarantined] = field(init=False)
     findings: Findings = field(default_factory=Findings)
+
+    def __post_init__(self) -> None:
+        work, id = self.work, self.account.id
+        self.intake = Intake(work.quarantine, id, work.now)
+        self.guard = Guard(work, self.account)
+        self.set_aside = work.quarantine.entries(id) if work.quarantine else []
 
     def run(self) -> Findings:
         folders = {folder.collection: folder for folder in self.work.mail.folders(self.account.id)}
@@ -96,8 +116,11 @@ class _Comparison:
             if folder and cursor:
                 surplus.append((folder, self._compare(collection, folder, cursor)))
         for folder, removed in surplus:  # last of all, so that what merely moved is not deleted
-            for part in _chunks(sorted(removed)):
+            frozen = self.guard.freezes(folder, removed)
+            for part in _chunks(sorted(removed) if not frozen else []):
                 until_fresh(partial(self.shelf.remove, folder, frozenset(part)))
+        with suppress(Interrupted):  # then the connection has ended, and everything else is done
+            self._retry()
         log.info("account %s compared with its server: %s", self.account.id, self.findings)
         return self.findings
 
@@ -117,19 +140,41 @@ class _Comparison:
         except (CursorExpired, Gone):
             return frozenset()
         known = self.work.mail.known(self.account.id, folder.id)
-        for part in _chunks(sorted(there.keys() - known.keys())):
-            arrivals = self.shelf.arrivals(self.provider.items(collection, part))
-            until_fresh(partial(self.shelf.absorb, folder, arrivals, {}))
-            self.findings.missing += len(arrivals)
+        aside = {entry.remote_id for entry in self.set_aside if entry.folder_id == folder.id}
+        for part in _chunks(sorted(there.keys() - known.keys() - aside)):
+            arrived = self.provider.items(collection, part)
+            self.intake.put(Place(self.shelf, folder), arrived)
+            self.findings.missing += len(arrived)
         settled = int(self.work.now()) - self.settled
         for part in _chunks(sorted(there.keys() & known.keys())):
             flags = {id: there[id] for id in part}
             labels = self.provider.labels(collection, part) if isinstance(self.provider, Labelled) else {}
             until_fresh(partial(self.shelf.restate, folder, flags, settled, labels))
         self.findings.folders += 1
+        self._clear(folder, everything.keys())
         removed = frozenset(known.keys() - everything.keys())
         self.findings.surplus += len(removed)
         return removed
+
+    def _clear(self, folder: Folder, there: Set[RemoteId]) -> None:
+        """Forget what was set aside and is no longer on the server."""
+        gone = [one for one in self.set_aside if one.folder_id == folder.id and one.remote_id not in there]
+        for entry in gone:
+            if self.work.quarantine is not None:
+                self.work.quarantine.change(entry, None)
+            self.set_aside.remove(entry)
+
+    def _retry(self) -> None:
+        """Try once more what was set aside, except what was tried today: a worker may have died of it."""
+        quarantine = self.work.quarantine
+        settled = int(self.work.now()) - RETRY_SECONDS
+        waiting = [one for one in self.set_aside if one.state is not QuarantineState.SKIPPED]
+        for entry in (one for one in waiting if one.last_at <= settled):
+            if quarantine is None or self.deadline.passed():
+                return
+            into = retry.attempt(quarantine, self.intake, self.provider, self.shelf, entry)
+            self.findings.retried += 1
+            self.findings.missing += into
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

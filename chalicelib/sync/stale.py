@@ -13,6 +13,14 @@ T = TypeVar("T")
 TRIES = 8
 
 
+class Busy(Exception):
+    """Another worker has the lease."""
+
+
+class Overtaken(Exception):
+    """Another worker moved the cursors before the lease was ours."""
+
+
 def until_fresh(step: Callable[[], T]) -> T:
     """Repeat a step while others change the same objects. Raises Stale after eight tries."""
     for _ in range(TRIES - 1):

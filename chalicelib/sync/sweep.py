@@ -16,14 +16,17 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
 from chalicelib.domain.folder import Folder
-from chalicelib.errors import CursorExpired, Gone
+from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Lease
 from chalicelib.sync import folders
 from chalicelib.sync.fitting import Fitting
+from chalicelib.sync.guard import Guard, Scene
+from chalicelib.sync.hangups import Hangups
 from chalicelib.sync.ingest import Arrival, Shelf
+from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.labels import labels_of
-from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.stale import Busy, Overtaken, until_fresh
 from chalicelib.sync.tallies import Tallies
 from chalicelib.sync.unlabel import unlabel
 from chalicelib.sync.workspace import Workspace
@@ -35,28 +38,22 @@ SIZES = (80, 120, 200, 400)
 log = logging.getLogger(__name__)
 
 
-class Busy(Exception):
-    """Another worker has the lease."""
-
-
-class Overtaken(Exception):
-    """Another worker moved the cursors before the lease was ours."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """A batch of one folder, parsed and ready to be stored."""
+    """A batch of one folder, ready to be stored; `arrivals` is None if it could not be parsed as a whole."""
 
     folder: Folder
     collection: Collection
     batch: ChangeBatch
-    arrivals: list[Arrival]
+    arrivals: list[Arrival] | None
 
 
 class Sweep:
     """Syncs one account; a context manager that gives the lease back."""
 
-    def __init__(self, work: Workspace, account: Account, provider: Provider, deadline: Deadline) -> None:
+    def __init__(
+        self, work: Workspace, account: Account, provider: Provider, deadline: Deadline, hangups: Hangups
+    ) -> None:
         self._work = work
         self._account = account
         self._provider = provider
@@ -72,6 +69,11 @@ class Sweep:
         self._entrance = ""
         self._hidden: set[str] = set()
         self._batches = 0
+        self._intake = Intake(work.quarantine, account.id, work.now)
+        self._hangups = hangups
+        self._guard = Guard(work, account)
+        self._listed: dict[str, Collection] = {}
+        self.failing: dict[str, ProviderError] = {}
         self._shelf = self._shelf_of({})
         self._storing = threading.RLock()
         self._fetcher = ThreadPoolExecutor(1, "fetch")
@@ -85,6 +87,8 @@ class Sweep:
     ) -> None:
         self._fetcher.shutdown(cancel_futures=True)
         if self._lease:
+            if kind is None:
+                self._intake.end()
             self._work.checkpoints.release(self._lease)
 
     @property
@@ -102,6 +106,7 @@ class Sweep:
     def once(self) -> bool:
         """List the folders and sync those that moved; False if all was done. Raises Busy, Overtaken."""
         listed = list(self._provider.collections())
+        self._listed = {one.id: one for one in listed}
         self._refresh_folders(listed)
         listed = [one for one in listed if one.synced]
         self._entrance = listed[0].id if listed else ""
@@ -114,6 +119,13 @@ class Sweep:
         self._drain(waiting)
         self._settle()
         return True
+
+    def review(self) -> None:
+        """Look again at removals that were held back, once nothing else moves. Raises Busy, Overtaken."""
+        if self.failing and len(self.failing) >= len(self._listed):
+            raise next(iter(self.failing.values()))
+        known = {id: one for id, one in self._cursors.items() if id not in self.failing}
+        self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._own))
 
     def _in_turn(self, waiting: Iterable[Collection]) -> deque[Collection]:
         """Order folders: where new mail comes in, then those the last round had to leave, in their order."""
@@ -158,13 +170,28 @@ class Sweep:
             log.info("folder %s of account %s has gone", folder.id, self._account.id)
             self._finished.add(folder.id)
             return None
+        except ProviderError as error:
+            self._pass_over(folder, error)
+            return None
         self._learn_labels(batch)
         self._cursors[folder.id] = batch.cursor
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
-        for id, reason in batch.unreadable.items():
-            log.warning("message %s in folder %s is passed over: %s", id, folder.id, reason)
-        return _Fetched(folder, collection, batch, self._shelf.arrivals(batch.arrived))
+        if batch.arrived and self._lease is None:
+            with self._storing:
+                self._own()  # whoever dies over a message must leave a trace
+        return _Fetched(folder, collection, batch, self._intake.parse(self._shelf, batch.arrived))
+
+    def _pass_over(self, folder: Folder, error: ProviderError) -> None:
+        """Go on without a folder that fails. Raises ProviderError if it is the account or the connection."""
+        if isinstance(error, Interrupted):
+            error.folder_id = folder.id
+        if isinstance(error, AuthRejected | Interrupted | Throttled):
+            raise error
+        self._provider.collections()
+        log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
+        self.failing[folder.id] = error
+        self._finished.add(folder.id)
 
     def _learn_labels(self, batch: ChangeBatch) -> None:
         """List again if a message bears a label made since; one that is still not listed is kept from us."""
@@ -177,8 +204,8 @@ class Sweep:
             self._hidden |= named - self._shelf.folders.keys()
 
     def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
-        since = self._since(folder)
-        budget = Budget(messages=SIZES[min(self._batches, len(SIZES) - 1)], since=since)
+        size, since = SIZES[min(self._batches, len(SIZES) - 1)], self._since(folder)
+        budget = self._hangups.budget(folder.id, Budget(messages=size, since=since))
         self._batches += 1
         cursor = self._cursors.get(folder.id)
         known = partial(self._known, folder.id)
@@ -196,17 +223,26 @@ class Sweep:
             return known
 
     def _store(self, fetched: _Fetched) -> None:
-        folder, batch, new = fetched.folder, fetched.batch, 0
-        if fetched.arrivals or batch.flags or batch.removed:
+        folder, batch = fetched.folder, fetched.batch
+        removed = batch.removed and not self._guard.is_waiting(folder, batch.removed)
+        if removed:
             self._own()
-            absorb = partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags, batch.labels)
-            new = until_fresh(absorb)
+        new = self._take(fetched)
         if self._lease or self._saved.get(folder.id) != batch.cursor:
             self._tallies.add(folder.id, batch, new)
-        if batch.removed:
+        if removed:
             self._held.append(fetched)
         else:
             self._advance(folder, batch.cursor)
+
+    def _take(self, fetched: _Fetched) -> int:
+        """Store what a batch brings; return how many copies are new."""
+        place, batch = Place(self._shelf, fetched.folder), fetched.batch
+        if batch.arrived or batch.flags or batch.unreadable:
+            self._own()
+            self._intake.withhold(fetched.folder, batch.unreadable)
+            self._intake.take(place, batch, fetched.arrivals)
+        return place.new
 
     def _advance(self, folder: Folder, cursor: Cursor) -> None:
         if self._saved.get(folder.id) == cursor:
@@ -218,9 +254,11 @@ class Sweep:
         held, self._held = self._held, []
         if not held:
             return
-        self._catch_moves({fetched.folder.id for fetched in held})
+        self._catch_moves({fetched.folder.id for fetched in held} | self.failing.keys())
         for fetched in held:
-            removed = until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
+            removed = 0
+            if not self._guard.freezes(fetched.folder, fetched.batch.removed):
+                removed = until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
             self._tallies.add(fetched.folder.id, fetched.batch, 0, removed)
             self._advance(fetched.folder, fetched.batch.cursor)
 
@@ -235,9 +273,7 @@ class Sweep:
             fetched = self._fetch(collection)
             if fetched is None:
                 continue
-            batch = fetched.batch
-            absorb = partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags, batch.labels)
-            self._tallies.add(folder.id, batch, until_fresh(absorb))
+            self._tallies.add(folder.id, fetched.batch, self._take(fetched))
             if fetched.batch.removed:
                 self._rewind(folder)
             else:
@@ -294,14 +330,15 @@ class Sweep:
         self._lease = self._work.checkpoints.acquire(self._account.id, LEASE_SECONDS)
         if self._lease is None:
             raise Busy(self._account.id)
+        self._intake.begin(self._lease)
         if self._work.checkpoints.cursors(self._account.id) != self._saved:
             raise Overtaken(self._account.id)
         return self._lease
 
-    def _refresh_folders(self, listed: Iterable[Collection]) -> None:
-        listed = list(listed)
+    def _refresh_folders(self, listed: list[Collection]) -> None:
         stored = {folder.collection: folder for folder in self._work.mail.folders(self._account.id)}
-        changed = folders.differences(self._account.id, stored, listed, now=int(self._work.now()))
+        every = folders.differences(self._account.id, stored, listed, now=int(self._work.now()))
+        changed = [one for one in every if one.new or not (one.old and self._guard.keeps(one.old))]
         if changed:
             self._own()
             for gone in (change.old for change in changed if change.old and not change.new):

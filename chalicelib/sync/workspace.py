@@ -8,16 +8,27 @@ from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
+from chalicelib.domain.removal import FEW
 from chalicelib.domain.window import Window
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Mail
+from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Mail, Quarantine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """More than `few` messages and half of a folder do not vanish before `seconds` have passed."""
+
+    few: int = FEW
+    seconds: int = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """Stores, the way to a provider, and how many days of mail are kept (0: everything).
 
-    `application_days` is what an application (by id) says of that, None if nothing.
+    `application_days` is what an application (by id) says of that, None if nothing. Without `safety`
+    everything that is gone from the server is removed at once, without a `quarantine` a message that
+    cannot be taken in stops its account.
     """
 
     mail: Mail
@@ -28,6 +39,8 @@ class Workspace:
     history_days: int = 0
     application_days: Callable[[str], int | None] = lambda _: None
     now: Clock = time.time
+    quarantine: Quarantine | None = None
+    safety: Safety | None = None
 
     def window(self, account: Account) -> Window:
         """Return what is kept: as the account has it, else its application, else the deployment."""

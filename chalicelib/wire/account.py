@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.removal import Frozen
+from chalicelib.domain.trouble import Trouble
 from chalicelib.wire import body, window
 
 AccountJSON = dict[str, Any]
@@ -54,6 +56,34 @@ def dump_managed(account: Account) -> AccountJSON:
         "trial": False,
         "metadata": {},
         **window.dump(account),
+        "sync_error": _dump_trouble(account.trouble),
+        "pending_removals": [dump_frozen(mark) for mark in account.frozen],
+    }
+
+
+def dump_frozen(mark: Frozen) -> dict[str, Any]:
+    """Return a removal that waits."""
+    return {
+        "folder_id": mark.folder_id,
+        "folder": mark.name,
+        "folder_vanished": mark.vanished,
+        "count": mark.count,
+        "held": mark.held,
+        "since": mark.since,
+        "confirmed": mark.confirmed,
+    }
+
+
+def _dump_trouble(trouble: Trouble | None) -> dict[str, Any] | None:
+    if trouble is None:
+        return None
+    return {
+        "kind": trouble.fault.value,
+        "reason": trouble.reason,
+        "since": trouble.since,
+        "failures": trouble.failures,
+        "next_attempt_at": trouble.retry_at or None,
+        "folder_ids": [id for id, _ in trouble.folders],
     }
 
 

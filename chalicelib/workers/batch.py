@@ -12,6 +12,9 @@ Record = Mapping[str, Any]
 DELIVERIES = 5
 """How often a queue delivers a message before it is dead (maxReceiveCount of infra/resources.yaml)."""
 
+RECEIVED = "received"
+"""Key under which a message that was delivered before bears the number of its deliveries."""
+
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +37,7 @@ def each_record(
     failed = []
     for record in event["Records"]:
         try:
-            handle(json.loads(record["body"]))
+            handle(_body(record))
         except Exception:  # the edge: one bad message must not stop the rest
             log.exception("message %s failed", record["messageId"])
             failed.append(record["messageId"])
@@ -43,8 +46,18 @@ def each_record(
     return _failures(failed)
 
 
+def _body(record: Record) -> Mapping[str, Any]:
+    body: dict[str, Any] = json.loads(record["body"])
+    received = _received(record)
+    return body | {RECEIVED: received} if received > 1 else body
+
+
+def _received(record: Record) -> int:
+    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+
+
 def _is_last(record: Record) -> bool:
-    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) >= DELIVERIES
+    return _received(record) >= DELIVERIES
 
 
 def _last_words(give_up: Callable[[Mapping[str, Any]], None], record: Record) -> None:

@@ -25,8 +25,9 @@ def run(body: Mapping[str, Any]) -> None:
             return
         services().apply_edit(account, body)
     except AuthRejected as error:
+        if not sync.reject(account, error):
+            raise  # one refusal may be the server's hiccup
         # The change is given up: reconnecting has the account compared with its server.
-        sync.reject(account, error)
         return
     services().queues.send("sync", [{"account_id": account.id}], account.id)
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.account import Account
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import services
 from chalicelib.store.ports import Poll
+from chalicelib.sync import health
+from chalicelib.workers.batch import RECEIVED
 
 log = logging.getLogger(__name__)
 
@@ -23,41 +25,58 @@ class InTheWay(Exception):
 NOTED_SECONDS = 600
 _seen: dict[str, float] = {}
 
-RESTING = frozenset({SyncState.INVALID, SyncState.STOPPED})
+RESTING = health.RESTING
 
 
 def run(body: Mapping[str, Any]) -> None:
     """Sync one account, and compare it afterwards if the job says `repair`.
 
-    A mail server that fails is asked again by a later tick.
+    A job that names an entry of the quarantine tries that message once more. A mail server that fails is
+    asked again by a later tick, the later the longer it fails.
     """
+    if _is_unaccounted(body):
+        services().health.died(body["account_id"])
     account = services().accounts.get(body["account_id"])
     if account is None or account.state in RESTING:
         services().polls.remove(body["account_id"])
         return
     try:
-        deadline = services().working_time()
-        outcome = services().sync(account, deadline)
-        if body.get("repair"):
-            _repair(account, outcome.value, deadline, body.get("settled"))
+        _work(account, body)
     except AuthRejected as error:
         reject(account, error)
     except ProviderError as error:
         log.warning("account %s cannot be synced now: %s", account.id, error)
-    else:
-        if outcome.value == "more":
-            _go_on(account)
-        if outcome.value in ("more", "current"):
-            _note_life(account.id)
+        services().health.failed(account.id, error)
 
 
-def reject(account: Account, error: AuthRejected) -> None:
-    """Rest the account until its user has renewed the credentials."""
+def _work(account: Account, body: Mapping[str, Any]) -> None:
+    if "quarantine" in body:
+        _retry(account, str(body["quarantine"]))
+        return
+    deadline = services().working_time()
+    outcome = services().sync(account, deadline)
+    if body.get("repair"):
+        _repair(account, outcome.value, deadline, body.get("settled"))
+    if outcome.value == "more":
+        _go_on(account)
+    if outcome.value in ("more", "current"):
+        _note_life(account.id)
+
+
+def reject(account: Account, error: AuthRejected) -> bool:
+    """Note a refused login; True if the account rests until its user has renewed the credentials."""
     log.warning("account %s is refused by its mail server: %s", account.id, error)
-    fresh = services().accounts.get(account.id)  # the state may have moved while we were at work
-    if fresh is not None and fresh.state not in RESTING:
-        services().accounts.transition(fresh, SyncState.INVALID)
-    services().polls.remove(account.id)
+    return services().health.failed(account.id, error)
+
+
+def _is_unaccounted(body: Mapping[str, Any]) -> bool:
+    """Tell whether an earlier delivery of this job left no result; other jobs come again if `InTheWay`."""
+    return body.get(RECEIVED, 1) > 1 and not body.keys() & {"repair", "quarantine"}
+
+
+def _retry(account: Account, id: str) -> None:
+    if not services().retry_quarantined(account, id):
+        raise InTheWay(account.id)
 
 
 def _repair(account: Account, outcome: str, deadline: Deadline, settled: int | None) -> None:

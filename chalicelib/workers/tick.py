@@ -23,7 +23,7 @@ def _poll(now: float) -> None:
     jobs: list[dict[str, str | int]] = [
         {"account_id": poll.account_id}
         for poll in polls
-        if every.settings.local or schedule.is_due(poll, now)
+        if poll.retry_at <= now and (every.settings.local or schedule.is_due(poll, now))
     ]
     compared = (poll.account_id for poll in polls if schedule.is_repair_due(poll.account_id, now))
     jobs += [{"account_id": id, "repair": 1} for id in compared]

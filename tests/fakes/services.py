@@ -12,14 +12,17 @@ from chalicelib.domain.account import Account, Application, MailSettings, Server
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.message import Message
+from chalicelib.domain.removal import Frozen
+from chalicelib.domain.trouble import Trouble
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import Window, WindowChange
 from chalicelib.errors import CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services
-from chalicelib.store.ports import Poll, Slot
+from chalicelib.store.ports import Poll, Slot, Stale
 from chalicelib.sync.content import Contents
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
+from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import MemoryBlobs, MemoryCheckpoints, MemoryMail
 
 SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
@@ -58,6 +61,16 @@ class MemoryAccounts:
 
     def transition(self, account: Account, state: SyncState) -> Account:
         self.rows[account.id] = replace(account, state=state)
+        return self.rows[account.id]
+
+    def note_trouble(self, account: Account, trouble: Trouble | None) -> Account:
+        self.rows[account.id] = replace(self.rows[account.id], trouble=trouble)
+        return self.rows[account.id]
+
+    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+        if account.frozen != self.rows[account.id].frozen:
+            raise Stale
+        self.rows[account.id] = replace(self.rows[account.id], frozen=tuple(frozen))
         return self.rows[account.id]
 
 
@@ -208,6 +221,10 @@ class MemoryPolls:
     def put(self, poll: Poll) -> None:
         self.rows[poll.account_id] = poll
 
+    def rest(self, account_id: str, until: int) -> None:
+        if account_id in self.rows:
+            self.rows[account_id] = replace(self.rows[account_id], retry_at=until)
+
     def remove(self, account_id: str) -> None:
         self.rows.pop(account_id, None)
 
@@ -282,10 +299,12 @@ class MemoryServices:
     queues: MemoryQueues = field(default_factory=MemoryQueues)
     slots: MemorySlots = field(default_factory=MemorySlots)
     checkpoints: MemoryCheckpoints = field(default_factory=MemoryCheckpoints)
+    quarantine: MemoryQuarantine = field(default_factory=MemoryQuarantine)
     server: MemoryServer = field(default_factory=MemoryServer)
     searches: list[tuple[str, int]] = field(default_factory=list)
 
     delivering = Services.delivering
+    health = Services.health
     office = Services.office
     announce = Services.announce
     deliver = Services.deliver

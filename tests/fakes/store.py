@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,9 @@ from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.progress import Tally
+from chalicelib.domain.removal import Frozen
 from chalicelib.domain.thread import Thread
+from chalicelib.domain.trouble import Trouble
 from chalicelib.store.ports import Lease, LeaseLost, Location, MailChanges, Revised, Stale
 
 
@@ -152,7 +155,7 @@ class MemoryMail:
 
 @dataclass
 class MemoryCheckpoints:
-    """Checkpoints port; a lease is given to whoever asks last, unless a `rival` has it.
+    """Checkpoints port; a lease is given to whoever asks last, unless a `rival` has it. A Crash keeps it.
 
     `before_lease` is called before one is given: what another worker does just then.
     """
@@ -162,6 +165,8 @@ class MemoryCheckpoints:
     saved_tallies: dict[str, Tally] = field(default_factory=dict)
     epoch: int = 0
     rival: bool = False
+    held: bool = False
+    died: int = 0
     before_lease: Callable[[], None] = lambda: None
 
     def cursors(self, account_id: str) -> dict[str, Cursor]:
@@ -173,7 +178,9 @@ class MemoryCheckpoints:
             return None
         with self.fuse.around("lease acquire"):
             self.epoch += 1
-        return Lease(account_id, self.epoch, seconds)
+            self.died += self.held
+            self.held = True
+        return Lease(account_id, self.epoch, seconds, self.died)
 
     def tallies(self, account_id: str) -> dict[str, Tally]:
         return dict(self.saved_tallies)
@@ -191,7 +198,8 @@ class MemoryCheckpoints:
                 self.saved[folder_id] = cursor
 
     def release(self, lease: Lease) -> None:
-        pass
+        if lease.epoch == self.epoch and not isinstance(sys.exc_info()[1], Crash):
+            self.held, self.died = False, 0
 
 
 @dataclass
@@ -211,7 +219,7 @@ class MemoryBlobs:
 
 @dataclass
 class MemoryAccounts:
-    """The two calls of the Accounts port that syncing makes."""
+    """The calls of the Accounts port that syncing makes."""
 
     account: Account
     fuse: Fuse = field(default_factory=Fuse)
@@ -220,8 +228,21 @@ class MemoryAccounts:
         return self.account
 
     def transition(self, account: Account, state: SyncState) -> Account:
-        with self.fuse.around("account transition"):
-            self.account = replace(account, state=state)
+        if state is not account.state:
+            with self.fuse.around("account transition"):
+                self.account = replace(account, state=state)
+        return self.account
+
+    def note_trouble(self, account: Account, trouble: Trouble | None) -> Account:
+        if trouble != self.account.trouble:
+            with self.fuse.around("trouble put"):
+                self.account = replace(self.account, trouble=trouble)
+        return self.account
+
+    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+        if tuple(frozen) != self.account.frozen:
+            with self.fuse.around("frozen put"):
+                self.account = replace(self.account, frozen=tuple(frozen))
         return self.account
 
     def settings(self, account_id: str) -> MailSettings:

@@ -111,6 +111,11 @@ def test_refused_credentials_rest_the_account(here: Here) -> None:
     here.polls.put(Poll(account_id="acc", active_at=1))
     here.failure = AuthRejected("no")
     assert app.sync_account(on_queue({"account_id": "acc"}), None) == {"batchItemFailures": []}
+    row = here.accounts.rows["acc"]
+    assert row.state is SyncState.RUNNING and row.trouble, "one refusal may be a hiccup"
+    assert here.polls.rows["acc"].retry_at >= row.trouble.refused_at + 60
+    here.accounts.rows["acc"] = replace(row, trouble=replace(row.trouble, refused_at=1))
+    app.sync_account(on_queue({"account_id": "acc"}), None)
     assert here.accounts.rows["acc"].state is SyncState.INVALID
     assert here.polls.rows == {}
     here.failure = None

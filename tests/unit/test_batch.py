@@ -62,3 +62,11 @@ def test_an_unreadable_record_stops_the_batch_there() -> None:
     answer = each_group(streamed(("a", 1), ("a", -1), ("b", 2)), parse, seen.__setitem__)
     assert failed(answer) == ["s1"]
     assert seen == {"a": [1]}
+
+
+def test_a_handler_is_told_that_a_message_came_before() -> None:
+    seen: list[Mapping[str, Any]] = []
+    event = queued('{"n": 1}', '{"n": 2}')
+    event["Records"][1]["attributes"] = {"ApproximateReceiveCount": "3"}
+    each_record(event, seen.append)
+    assert seen == [{"n": 1}, {"n": 2, "received": 3}]

@@ -19,6 +19,8 @@ from chalicelib.api import filters
 from chalicelib.api.query import PAGE
 from chalicelib.domain.account import SyncState
 from chalicelib.domain.delta import Change, Delta, Event
+from chalicelib.domain.quarantine import Cause
+from chalicelib.domain.trouble import Fault
 from chalicelib.domain.webhook import TOLD_STATES, TRIGGERS
 from chalicelib.providers import http
 from chalicelib.providers.reach import Reach
@@ -27,6 +29,7 @@ from chalicelib.wire import application_cursor
 from chalicelib.wire import delivery as ledger
 from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices
+from tests.unit.test_api_repairs import ENTRY, troubled
 from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic
 from tests.unit.test_api_resources import call as call  # a fixture
 from tests.unit.test_api_resources import here as here  # a fixture
@@ -42,6 +45,7 @@ DELIVERY = DELIVERIES + "/{delivery_id}"
 HEALTH, MISSED, REPLAY, TEST = (
     "/a/{client_id}/webhooks/{id}/" + name for name in ("health", "missed", "replay", "test")
 )
+QUARANTINE, REMOVALS = ("/a/{client_id}/accounts/{id}/" + name for name in ("quarantine", "removals"))
 HOOK = {"callback_url": "https://desk.example/h", "triggers": ["message.created"], "state": "inactive"}
 
 
@@ -142,6 +146,8 @@ def test_the_triggers_and_states_are_those_of_the_code() -> None:
     schemas = FILE["components"]["schemas"]
     assert set(schemas["Trigger"]["enum"]) == TRIGGERS
     assert set(schemas["ManagedAccount"]["properties"]["sync_state"]["enum"]) == set(SyncState)
+    assert set(schemas["SyncError"]["properties"]["kind"]["enum"]) == set(Fault)
+    assert set(schemas["Quarantined"]["properties"]["cause"]["enum"]) == set(Cause)
     assert set(schemas["WebhookState"]["enum"]) == TOLD_STATES | {"failed", "inactive"}
     assert set(schemas["DeliveryState"]["enum"]) == set(ledger.STATES)
 
@@ -180,7 +186,8 @@ def _ids(call: Call, here: MemoryServices, endpoint: LoopbackEndpoint) -> dict[s
         kind: call("GET", f"/{kind}s?view=ids")[1][0] for kind in ("message", "thread", "folder", "file")
     }
     start = application_cursor.encode("app", application_cursor.Places())
-    return {**kinds, "webhook": webhook, "delivery": told.id, "start": start}
+    troubled(here)
+    return {**kinds, "entry": ENTRY.id, "webhook": webhook, "delivery": told.id, "start": start}
 
 
 @pytest.mark.parametrize(
@@ -242,6 +249,13 @@ def _ids(call: Call, here: MemoryServices, endpoint: LoopbackEndpoint) -> dict[s
         ),
         ("POST", "/a/{client_id}/accounts/{id}", "/a/app/accounts/acc", {"history_days": None}),
         ("GET", "/a/{client_id}/accounts/{id}/progress", "/a/app/accounts/acc/progress", None),
+        ("GET", QUARANTINE, "/a/app/accounts/acc/quarantine", None),
+        ("GET", QUARANTINE, "/a/app/accounts/acc/quarantine?state=skipped&limit=1&offset=0", None),
+        ("GET", f"{QUARANTINE}/{{entry_id}}", "/a/app/accounts/acc/quarantine/{entry}", None),
+        ("POST", f"{QUARANTINE}/{{entry_id}}/retry", "/a/app/accounts/acc/quarantine/{entry}/retry", None),
+        ("POST", f"{QUARANTINE}/{{entry_id}}/skip", "/a/app/accounts/acc/quarantine/{entry}/skip", None),
+        ("GET", REMOVALS, "/a/app/accounts/acc/removals", None),
+        ("POST", f"{REMOVALS}/{{folder_id}}/confirm", "/a/app/accounts/acc/removals/f1/confirm", None),
         ("GET", "/a/{client_id}/webhooks", "/a/app/webhooks", None),
         ("POST", "/a/{client_id}/webhooks", "/a/app/webhooks", {**HOOK, "callback_url": "https://b.example"}),
         ("GET", "/a/{client_id}/webhooks/{id}", "/a/app/webhooks/{webhook}", None),
@@ -307,6 +321,10 @@ def test_the_token_answer_has_the_form_the_file_promises(call: Call, here: Memor
         ("DELETE", "/labels/{id}", "/labels/x", None, 404),
         ("GET", "/delta", "/delta?cursor=zzz", None, 400),
         ("GET", "/a/{client_id}", "/a/other", None, 401),
+        ("GET", QUARANTINE, "/a/app/accounts/acc/quarantine?state=suspect", None, 400),
+        ("GET", QUARANTINE, "/a/app/accounts/other/quarantine", None, 404),
+        ("GET", f"{QUARANTINE}/{{entry_id}}", "/a/app/accounts/acc/quarantine/0", None, 404),
+        ("POST", f"{REMOVALS}/{{folder_id}}/confirm", "/a/app/accounts/acc/removals/0/confirm", None, 404),
         ("GET", DELIVERY, "/a/app/webhooks/{webhook}/deliveries/0", None, 404),
         ("GET", DELIVERIES, "/a/app/webhooks/{webhook}/deliveries?state=lost", None, 400),
         ("POST", REPLAY, "/a/app/webhooks/{webhook}/replay", {"since": 0}, 400),

@@ -26,8 +26,9 @@ from chalicelib.store.ports import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.ingest import record_sent
-from chalicelib.sync.workspace import Workspace
+from chalicelib.sync.workspace import Safety, Workspace
 from tests.fakes.provider import Box, MemoryProvider
+from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
 
 LARGE = 200
@@ -62,12 +63,14 @@ class World:
     fuse: Fuse = field(default_factory=Fuse)
     history_days: int = 0
     now: float = 1_700_000_000.0
+    safety: Safety | None = None
 
     def __post_init__(self) -> None:
         self.mail = MemoryMail(fuse=self.fuse)
         self.blobs = MemoryBlobs(fuse=self.fuse)
         self.accounts = MemoryAccounts(ACCOUNT, fuse=self.fuse)
         self.checkpoints = MemoryCheckpoints(fuse=self.fuse)
+        self.quarantine = MemoryQuarantine(fuse=self.fuse)
 
     def sync(self, provider: Any = None, deadline: Deadline | None = None) -> Outcome:
         return sync_account(self.workspace(provider), self.accounts.account, deadline or Deadline.after(60))
@@ -81,6 +84,8 @@ class World:
             provider=lambda account: provider or self.server,
             history_days=self.history_days,
             now=lambda: self.now,
+            quarantine=self.quarantine,
+            safety=self.safety,
         )
 
     def _tells_all(self, message: Message) -> bool:

@@ -95,10 +95,14 @@ class SyncMachine(RuleBasedStateMachine):
     def sync(self) -> None:
         for _ in range(2):  # what happened in the middle of the first may need the second
             assert self.world.sync() in (Outcome.CURRENT, Outcome.QUIET)
+        self.settle()
         self.world.check()
         writes = self.world.fuse.count
         assert self.world.sync() is Outcome.QUIET
         assert self.world.fuse.count == writes, "a quiet sync wrote something"
+
+    def settle(self) -> None:
+        """Let time pass until nothing waits any more."""
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

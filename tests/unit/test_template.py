@@ -244,12 +244,22 @@ def test_only_those_who_send_may_write_to_customers_destinations_and_only_to_lis
         assert granted["Action"] == ["events:PutEvents", "sqs:GetQueueUrl", "sqs:SendMessage"]
 
 
-def test_trouble_of_endpoints_raises_an_alarm() -> None:
-    [found] = of_type(resources(), "AWS::Logs::MetricFilter").values()
+@pytest.mark.parametrize(
+    ("name", "logs"), [("EndpointTrouble", "DeliverLogs"), ("AccountTrouble", "SyncAccountLogs")]
+)
+def test_trouble_of_endpoints_and_accounts_raises_an_alarm(name: str, logs: str) -> None:
+    found = of_type(resources(), "AWS::Logs::MetricFilter")[name]
     [metric] = found["MetricTransformations"]
-    alarm = resources()["EndpointTroubleAlarm"]["Properties"]
+    alarm = resources()[f"{name}Alarm"]["Properties"]
     assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
-    assert found["LogGroupName"] == {"Ref": "DeliverLogs"}
+    assert found["LogGroupName"] == {"Ref": logs}
+
+
+def test_what_an_account_is_alarmed_for_is_what_the_code_logs() -> None:
+    pattern = of_type(resources(), "AWS::Logs::MetricFilter")["AccountTrouble"]["FilterPattern"]
+    assert '"account * needs a look: *"' in pattern
+    sources = [ROOT / "chalicelib" / "sync" / f"{name}.py" for name in ("guard", "health", "intake")]
+    assert all('"account %s needs a look: ' in path.read_text("utf-8") for path in sources)
 
 
 def test_the_watcher_is_there_only_with_an_image() -> None:

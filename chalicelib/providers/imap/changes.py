@@ -19,7 +19,7 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
-from chalicelib.errors import CursorExpired
+from chalicelib.errors import CursorExpired, Interrupted, ProviderError
 from chalicelib.providers.imap.cursor import Progress, load
 from chalicelib.providers.imap.fetching import (
     BEGINNING,
@@ -286,10 +286,35 @@ def _bring(at: _Step, uids: Sequence[int], beginnings: bool = False) -> int:
     return handled
 
 
+def _interrupted(at: _Step, asked: Sequence[Meta], error: ProviderError) -> ProviderError:
+    """Return what to raise: some servers hang up over a message that they cannot read themselves."""
+    try:
+        at.session.wire.run(b"NOOP")
+    except ProviderError:
+        return Interrupted(error.message, tuple(at.name(meta.uid) for meta in asked))
+    return error
+
+
 def _fetch(at: _Step, fitting: Sequence[Meta], cut: Set[int] = frozenset()) -> None:
-    """Fetch messages, those in `cut` with their beginning only."""
+    """Fetch messages together, except those that the budget wants alone or not at all.
+
+    Those in `cut` come with their beginning only.
+    """
+    names = {meta.uid: at.name(meta.uid) for meta in fitting}
+    wanted = [meta for meta in fitting if names[meta.uid] not in at.budget.avoid]
+    together = [meta for meta in wanted if names[meta.uid] not in at.budget.alone]
+    _fetch_together(at, together, cut)
+    for meta in wanted:
+        if names[meta.uid] in at.budget.alone:
+            _fetch_together(at, [meta], cut)
+
+
+def _fetch_together(at: _Step, fitting: Sequence[Meta], cut: Set[int]) -> None:
     wanted = [meta for meta in fitting if meta.uid not in cut]
-    content = bodies(at.session, wanted, [meta for meta in fitting if meta.uid in cut])
+    try:
+        content = bodies(at.session, wanted, [meta for meta in fitting if meta.uid in cut])
+    except ProviderError as error:
+        raise _interrupted(at, fitting, error) from error
     for meta in fitting:
         raw = content.raw.get(meta.uid)
         if raw is not None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import TransactWriteError, UpdateError
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, MailSettings, Server, SyncState
+from chalicelib.domain.removal import Frozen
+from chalicelib.domain.trouble import Fault, Trouble
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.connection import bind, transactions
@@ -112,8 +117,10 @@ class AccountTable:
                 folder_days=account.folder_days,
                 state=SyncState.INITIALIZING,
                 rev=self._next(stored.rev),
+                trouble=None,
             )
             actions = [*_profile(renewed), *_state(renewed), AccountRow.credentials.set(sealed)]
+            actions.append(AccountRow.trouble.remove())
             if _update(stored, actions):
                 return renewed
         raise Stale(account.id)
@@ -149,6 +156,22 @@ class AccountTable:
             raise Stale(account.id)
         return moved
 
+    def note_trouble(self, account: Account, trouble: Trouble | None) -> Account:
+        """Remember what keeps the account from syncing (None forgets it). Raises Stale."""
+        if trouble == account.trouble:
+            return account
+        text = json.dumps(asdict(trouble)) if trouble else None
+        _set_text(account.id, AccountRow.trouble, text, AccountRow.rev == account.rev)
+        return replace(account, trouble=trouble)
+
+    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+        """Remember removals that wait, in place of those of `account`. Raises Stale."""
+        marks = tuple(frozen)
+        if marks == account.frozen:
+            return account
+        _set_text(account.id, AccountRow.frozen, _marks(marks), _unchanged(account))
+        return replace(account, frozen=marks)
+
     def _insert(self, row: AccountRow) -> None:
         pointers = (
             AccountPointerRow(email_pk(row.application_id, row.email_address), _ADDRESS, account_id=row.id),
@@ -181,6 +204,35 @@ def _update(stored: Account, actions: list[Action]) -> bool:
             raise
         return False
     return True
+
+
+def _set_text(account_id: str, attribute: UnicodeAttribute, text: str | None, condition: Condition) -> None:
+    """Write a part of the row that needs no new `rev`. Raises Stale."""
+    action = attribute.remove() if text is None else attribute.set(text)
+    row = AccountRow(account_pk(account_id), META)
+    try:
+        row.update(actions=[action], condition=AccountRow.pk.exists() & condition)
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        raise Stale(account_id) from error
+
+
+def _unchanged(account: Account) -> Condition:
+    marks = _marks(account.frozen)
+    return AccountRow.frozen == marks if marks else AccountRow.frozen.does_not_exist()
+
+
+def _marks(frozen: Sequence[Frozen]) -> str | None:
+    return json.dumps([asdict(mark) for mark in frozen]) if frozen else None
+
+
+def _trouble(text: str | None) -> Trouble | None:
+    if not text:
+        return None
+    facts = json.loads(text)
+    folders = tuple((str(id), int(passes)) for id, passes in facts.pop("folders"))
+    return Trouble(**facts | {"fault": Fault(facts["fault"]), "folders": folders})
 
 
 def _raise_unless_passing(error: TransactWriteError) -> None:
@@ -244,6 +296,8 @@ def _account(row: AccountRow) -> Account:
         history_days=None if row.history_days is None else int(row.history_days),
         folder_days=json.loads(row.folder_days) if row.folder_days else {},
         rev=int(row.rev),
+        trouble=_trouble(row.trouble),
+        frozen=tuple(Frozen(**mark) for mark in json.loads(row.frozen or "[]")),
     )
 
 

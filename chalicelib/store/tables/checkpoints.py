@@ -23,6 +23,7 @@ from chalicelib.store.tables.core import account_pk
 
 _LEASE = "LEASE"
 _CURSOR_PREFIX = "CP#"
+_DIED = "died"
 _NAMES = {"#epoch": "epoch", "#until": "until"}
 _NOT_LATER = "attribute_not_exists(#epoch) OR #epoch <= :epoch"
 
@@ -76,13 +77,15 @@ class CheckpointTable:
                     ":now": {"N": str(now)},
                     ":until": {"N": str(now + int(seconds * 1000))},
                 },
-                ReturnValues="UPDATED_NEW",
+                ReturnValues="UPDATED_OLD",
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return None
-        epoch = int(answer["Attributes"]["epoch"]["N"])
+        before = answer.get("Attributes", {})
+        epoch = int(before["epoch"]["N"]) + 1 if "epoch" in before else 1
+        died = self._died(account_id) if "until" in before and int(before["until"]["N"]) else 0
         self._until[account_id, epoch] = now / 1000 + seconds
-        return Lease(account_id=account_id, epoch=epoch, seconds=seconds)
+        return Lease(account_id=account_id, epoch=epoch, seconds=seconds, died=died)
 
     def save(self, lease: Lease, folder_id: str, cursor: Cursor | None, tally: Tally | None = None) -> None:
         """Move one cursor (None forgets it) with its tally; half-way through the lease prolong it, too.
@@ -117,14 +120,27 @@ class CheckpointTable:
         with suppress(LeaseLost):
             self._set_until(lease, 0.0)
 
+    def _died(self, account_id: str) -> int:
+        """Count a holder who never gave the lease back; only whoever finds it so writes this."""
+        answer = self._dynamodb.update_item(
+            TableName=self._table,
+            Key=_key(account_id, _LEASE),
+            UpdateExpression="ADD #died :one",
+            ExpressionAttributeNames={"#died": _DIED},
+            ExpressionAttributeValues={":one": {"N": "1"}},
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(answer["Attributes"][_DIED]["N"])
+
     def _set_until(self, lease: Lease, until: float) -> None:
+        given_back = not until
         try:
             self._dynamodb.update_item(
                 TableName=self._table,
                 Key=_key(lease.account_id, _LEASE),
-                UpdateExpression="SET #until = :until",
+                UpdateExpression="SET #until = :until" + (" REMOVE #died" if given_back else ""),
                 ConditionExpression="#epoch = :epoch",
-                ExpressionAttributeNames=_NAMES,
+                ExpressionAttributeNames=_NAMES | ({"#died": _DIED} if given_back else {}),
                 ExpressionAttributeValues={
                     ":epoch": {"N": str(lease.epoch)},
                     ":until": {"N": str(int(until * 1000))},

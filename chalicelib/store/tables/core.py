@@ -21,7 +21,10 @@ class CoreRow(Row):
 
 
 class AccountRow(CoreRow):
-    """An account; readers of the table's stream rely on these attribute names; `folder_days` is JSON."""
+    """An account; readers of the table's stream rely on these attribute names.
+
+    `folder_days`, `trouble` and `frozen` are JSON.
+    """
 
     kind = UnicodeAttribute(default="account")
     id = UnicodeAttribute()
@@ -36,6 +39,8 @@ class AccountRow(CoreRow):
     folder_days = UnicodeAttribute(null=True)
     rev = NumberAttribute()
     credentials = BinaryAttribute(legacy_encoding=False)
+    trouble = UnicodeAttribute(null=True)
+    frozen = UnicodeAttribute(null=True)
 
 
 class AccountPointerRow(CoreRow):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from chalicelib.config import Settings
-from chalicelib.store.dynamo import Table, key
+from chalicelib.store.dynamo import Item, Table, key
 from chalicelib.store.ports import Poll
 
 _SHARDS = 16
@@ -22,7 +23,20 @@ class PollTable:
     def put(self, poll: Poll) -> None:
         """Enter an account or note that it is active."""
         row = key(_shard_of(poll.account_id), poll.account_id)
-        self._table.write_many([row | {"active_at": {"N": str(poll.active_at)}}])
+        times = {"active_at": poll.active_at, "retry_at": poll.retry_at}
+        self._table.write_many([row | {name: {"N": str(at)} for name, at in times.items() if at}])
+
+    def rest(self, account_id: str, until: int) -> None:
+        """Poll this account not before a time (Unix seconds); one that is not polled stays so."""
+        client = self._table.client
+        with suppress(client.exceptions.ConditionalCheckFailedException):
+            client.update_item(
+                TableName=self._table.name,
+                Key=key(_shard_of(account_id), account_id),
+                UpdateExpression="SET retry_at = :until",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues={":until": {"N": str(until)}},
+            )
 
     def remove(self, account_id: str) -> None:
         """Poll this account no more."""
@@ -33,7 +47,15 @@ class PollTable:
         for shard in range(_SHARDS):
             for page in self._table.pages(_shard(shard)):
                 for row in page:
-                    yield Poll(account_id=row["sk"]["S"], active_at=int(row["active_at"]["N"]))
+                    yield Poll(
+                        account_id=row["sk"]["S"],
+                        active_at=_time(row, "active_at"),
+                        retry_at=_time(row, "retry_at"),
+                    )
+
+
+def _time(row: Item, name: str) -> int:
+    return int(row[name]["N"]) if name in row else 0
 
 
 def _shard(number: int) -> str:

@@ -1,0 +1,54 @@
+"""Messages over which the mail server hangs up: found by asking for each alone, on a new connection.
+
+Some servers end the connection when they cannot read a message themselves. Whoever asks for a hundred at once
+learns only that it is one of these; alone it is counted like any other message that cannot be taken in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import replace
+
+from chalicelib.domain.account import Account
+from chalicelib.domain.change import Budget, RemoteId
+from chalicelib.errors import Interrupted
+from chalicelib.sync.intake import Intake
+from chalicelib.sync.workspace import Workspace
+
+MOST = 12
+"""So many hang-ups in a row are looked into; then the pass has failed."""
+
+REASON = "The mail server hangs up when it is asked for this message."
+
+log = logging.getLogger(__name__)
+
+
+class Hangups:
+    """What has been learnt from hang-ups during one call."""
+
+    def __init__(self, work: Workspace, account: Account) -> None:
+        self._intake = Intake(work.quarantine, account.id, work.now)
+        self._account_id = account.id
+        self._times = 0
+        self._alone: defaultdict[str, set[RemoteId]] = defaultdict(set)
+        self._avoid: defaultdict[str, set[RemoteId]] = defaultdict(set)
+
+    def budget(self, folder_id: str, budget: Budget) -> Budget:
+        """Return a budget of a folder with what has been learnt of it."""
+        if not self._times:
+            return budget
+        alone, avoid = self._alone[folder_id], self._avoid[folder_id]
+        return replace(budget, alone=frozenset(alone), avoid=frozenset(avoid))
+
+    def learn(self, error: Interrupted) -> bool:
+        """Take a hang-up in; False if trying again would teach nothing."""
+        asked = [RemoteId(name) for name in error.asked]
+        self._times += 1
+        if not asked or self._times > MOST or not self._intake.sets_aside:
+            return False
+        log.warning("account %s: the server hung up over %d messages", self._account_id, len(asked))
+        self._alone[error.folder_id].update(asked)
+        if len(asked) == 1 and self._intake.blame(error.folder_id, asked[0], REASON):
+            self._avoid[error.folder_id].update(asked)
+        return True

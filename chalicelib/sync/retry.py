@@ -1,0 +1,77 @@
+"""Another attempt at a message that was set aside."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+
+from chalicelib.domain.account import Account
+from chalicelib.domain.change import Collection, RemoteId
+from chalicelib.domain.quarantine import Quarantined
+from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Throttled
+from chalicelib.providers.base import Provider
+from chalicelib.store.ports import Quarantine
+from chalicelib.sync.hangups import REASON
+from chalicelib.sync.ingest import Shelf
+from chalicelib.sync.intake import Intake, Place
+from chalicelib.sync.workspace import Workspace
+
+LEASE_SECONDS = 60.0
+
+
+def retry(work: Workspace, account: Account, id: str) -> bool:
+    """Try one entry now; False if another worker is at the account. Raises ProviderError."""
+    entry = work.quarantine.get(account.id, id) if work.quarantine else None
+    if entry is None or work.quarantine is None:
+        return True
+    lease = work.checkpoints.acquire(account.id, LEASE_SECONDS)
+    if lease is None:
+        return False
+    try:
+        with closing(work.provider(account)) as provider, suppress(Interrupted):
+            folders = {folder.collection: folder for folder in work.mail.folders(account.id)}
+            shelf = Shelf(mail=work.mail, blobs=work.blobs, account=account, folders=folders, now=work.now)
+            intake = Intake(work.quarantine, account.id, work.now)
+            attempt(work.quarantine, intake, provider, shelf, entry)
+    finally:
+        work.checkpoints.release(lease)
+    return True
+
+
+def attempt(
+    quarantine: Quarantine, intake: Intake, provider: Provider, shelf: Shelf, entry: Quarantined
+) -> bool:
+    """Fetch and store one message; True if its entry has gone: it is in, or no longer on the server.
+
+    Raises Interrupted, once that is noted, if the server hangs up.
+    """
+    folder = next((one for one in shelf.folders.values() if one.id == entry.folder_id), None)
+    if folder is None:
+        return quarantine.change(entry, None)
+    if any(shelf.mail.locations(entry.account_id, folder.id, [entry.remote_id])):
+        return quarantine.change(entry, None)
+    collection = Collection(id=folder.collection, name=folder.display_name, role=folder.role)
+    try:
+        found = provider.items(collection, [entry.remote_id])
+    except Interrupted:
+        intake.withhold(folder, {entry.remote_id: REASON})
+        raise
+    if found:
+        return intake.again(Place(shelf, folder), entry, found[0])
+    reason = _reason(provider, folder.collection, entry.remote_id)
+    if reason is None:
+        return quarantine.change(entry, None)
+    intake.withhold(folder, {entry.remote_id: reason})
+    return False
+
+
+def _reason(provider: Provider, collection_id: str, remote_id: RemoteId) -> str | None:
+    """Return why the server does not give a message out, None if it has none. Raises ProviderError."""
+    try:
+        provider.fetch(collection_id, remote_id)
+    except Gone:
+        return None
+    except (AuthRejected, Throttled):
+        raise
+    except ProviderError as error:
+        return error.message
+    return "The mail server gives this message out only now and then."
