@@ -8,6 +8,8 @@ from enum import StrEnum
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Trouble
 
+GMAIL = "gmail"
+
 
 class SyncState(StrEnum):
     """How syncing goes; the hyphenated names are those of the management API."""
@@ -39,6 +41,16 @@ class Account:
     rev: int = 0
     trouble: Trouble | None = None
     frozen: tuple[Frozen, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether mail bears labels, threads are the provider's and sent mail is filed by it (Gmail)."""
+        return self.provider == GMAIL
+
+    @property
+    def organization_unit(self) -> str:
+        """What the account's mail is sorted by: label or folder."""
+        return "label" if self.labelled else "folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

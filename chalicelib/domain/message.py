@@ -55,7 +55,8 @@ class Message:
     """A compact message: everything but its body. `date` is the received time in Unix seconds.
 
     `places` are all copies on the server; a message in no place is deleted. Folder and flags are
-    those of the copy in the preferred folder.
+    those of the copy in the preferred folder. `label_ids` are the labels it bears beside its folder,
+    sorted; `identity` is the provider's own name of the mail, empty where it has none.
     """
 
     id: str
@@ -80,6 +81,13 @@ class Message:
     places: tuple[Place, ...] = ()
     raw: RawRef | None = None
     rev: int = 0
+    label_ids: tuple[str, ...] = ()
+    identity: str = ""
+
+    @property
+    def folder_ids(self) -> list[str]:
+        """Ids of every folder it lies in and every label it bears, sorted."""
+        return sorted({place.folder_id for place in self.places}.union(self.label_ids))
 
     @property
     def participants(self) -> tuple[Address, ...]:

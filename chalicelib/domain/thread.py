@@ -83,7 +83,7 @@ class Thread:
 
 def entry_of(message: Message, sent_folder: str | None) -> Entry:
     """Return what a thread keeps of a message."""
-    folders = sorted({place.folder_id for place in message.places})
+    folders = message.folder_ids
     return Entry(
         date=message.date,
         unread=message.unread,

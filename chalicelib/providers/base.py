@@ -1,7 +1,7 @@
 """The protocols that every mail server is made to speak."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chalicelib.domain.change import (
     Budget,
@@ -64,6 +64,14 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Log out; never raises."""
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A provider whose messages bear labels; it names identity and thread of each, and files sent mail."""
+
+    def labels(self, collection: Collection, ids: Sequence[RemoteId]) -> Mapping[RemoteId, tuple[str, ...]]:
+        """Return the labels of those of these messages that are still there, as ids of collections."""
 
 
 class Transport(Protocol):

@@ -14,9 +14,14 @@ from chalicelib.formats.mime import ParsedMail
 
 
 def public_id(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> str:
-    """Return the id of a mail first seen now: its date, then a hash of what it is."""
-    if mail.message_id:
-        identity = f"{mail.message_id}|{len(remote.raw)}"
+    """Return the id of a mail first seen now: its date, then a hash of what it is.
+
+    A mail whose beginning alone is here must have a Message-ID.
+    """
+    if remote.identity:
+        identity = f"provider|{remote.identity}"
+    elif mail.message_id:
+        identity = f"{mail.message_id}|{len(remote.raw) if remote.whole else remote.size}"
     else:
         identity = hashlib.sha256(remote.raw).hexdigest()
     return ids.dated_id(remote.received_at, account_id, identity)
@@ -28,6 +33,15 @@ def namesake_ids(mail: ParsedMail, anchors: Mapping[str, Anchor]) -> tuple[str, 
     return anchor.message_ids if anchor else ()
 
 
-def is_same(stored: Message, size: int) -> bool:
-    """Tell whether a namesake is this very mail: equal in size, or sent by us and not yet seen back."""
-    return stored.size == size or any(not place.remote_id for place in stored.places)
+def is_same(stored: Message, arrived: Message, remote: RemoteMessage) -> bool:
+    """Tell whether a namesake is this very mail: as the provider says, else by its size.
+
+    One that was sent by us and is not yet seen back is taken for it, too: servers may change what they file.
+    """
+    if stored.identity and remote.identity:
+        return stored.identity == remote.identity
+    if stored.identity and not remote.id:  # sent by us, and the provider was quicker to show it
+        return True
+    if stored.id == arrived.id or stored.size == arrived.size:
+        return True
+    return any(not place.remote_id for place in stored.places)

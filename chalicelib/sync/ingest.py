@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from types import MappingProxyType
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
+from chalicelib.domain.conversation import conversation_id, conversation_key, converse
 from chalicelib.domain.folder import Folder, preference
-from chalicelib.domain.message import File, Message, Place, RawRef
+from chalicelib.domain.message import Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign
-from chalicelib.formats.mime import ParsedMail, ParsedPart, parse
-from chalicelib.ids import dated_id
+from chalicelib.formats.mime import ParsedMail, parse
 from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
-from chalicelib.sync.identity import is_same, namesake_ids, public_id
+from chalicelib.sync.identity import is_same, namesake_ids
+from chalicelib.sync.reading import completed, message_of
 from chalicelib.sync.stale import until_fresh
+
+Labels = Mapping[RemoteId, tuple[str, ...]]
+"""Ids of collections by message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A message on its way in: what the server gave and what it looks like before we know our own."""
+    """A message on its way in: what the server gave and what it looks like before we know our own.
+
+    `raw` is None while only its beginning is here.
+    """
 
     remote: RemoteMessage
     mail: ParsedMail
     message: Message
-    raw: RawRef
+    raw: RawRef | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +59,14 @@ class Shelf:
         """Return the folder of a collection that was listed."""
         return self.folders[collection_id]
 
-    def absorb(self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]) -> None:
-        """Store arrivals and flag changes. Raises Stale."""
+    def absorb(
+        self,
+        folder: Folder,
+        arrivals: Sequence[Arrival],
+        flags: Mapping[RemoteId, Flags],
+        labels: Labels = MappingProxyType({}),
+    ) -> None:
+        """Store arrivals and changes of flags and labels. Raises Stale."""
         if not arrivals and not flags:
             return
         draft = _Draft(shelf=self, folder=folder)
@@ -59,10 +74,18 @@ class Shelf:
         ids = [draft.place(arrival) for arrival in arrivals]
         for remote_id, letters in flags.items():
             draft.reflag(remote_id, letters)
+        for remote_id, names in labels.items():
+            draft.relabel(remote_id, names)
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
 
-    def restate(self, folder: Folder, flags: Mapping[RemoteId, Flags], settled: int) -> None:
+    def restate(
+        self,
+        folder: Folder,
+        flags: Mapping[RemoteId, Flags],
+        settled: int,
+        labels: Labels = MappingProxyType({}),
+    ) -> None:
         """Let copies be what the server says they are, except where we wrote after `settled`.
 
         The server may still be at work on those. Raises Stale.
@@ -73,6 +96,8 @@ class Shelf:
             if draft.written(remote_id) <= settled:
                 draft.restore(remote_id, letters)
                 draft.reflag(remote_id, letters)
+                if remote_id in labels:
+                    draft.relabel(remote_id, labels[remote_id])
         self.mail.save(self.account.id, draft.changes())
 
     def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
@@ -83,63 +108,33 @@ class Shelf:
             draft.displace(remote_id)
         self.mail.save(self.account.id, draft.changes())
 
+    def label_ids(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the ids of labels by their collections; those that are not shown to us are left out."""
+        return tuple(sorted({self.folders[name].id for name in names if name in self.folders}))
+
     def role(self, name: str) -> Folder | None:
         """Return the folder of a role."""
         return next((folder for folder in self.folders.values() if folder.role == name), None)
 
     def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
         """Parse messages and keep their raw bytes."""
-        if not arrived:
-            return []
-        # One object per batch: a PUT per message would be the dearest part of a sync.
-        data = b"".join(remote.raw for remote in arrived)
-        key = f"raw/{self.account.id}/{hashlib.sha256(data).hexdigest()}"
-        self.blobs.put(key, data)
-        stored_at, offset, arrivals = int(self.now()), 0, []
+        kept, arrivals = self._keep([remote.raw for remote in arrived if remote.whole]), []
         for remote in arrived:
-            raw = RawRef(key, offset, len(remote.raw), stored_at)
-            offset += raw.length
             parsed = parse(remote.raw)
-            message = _message_of(self.account.id, remote, parsed)
+            message = message_of(self.account.id, remote, parsed)
+            raw = next(kept) if remote.whole else None
             arrivals.append(Arrival(remote=remote, mail=parsed, message=message, raw=raw))
         return arrivals
 
-
-def _message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Message:
-    id = public_id(account_id, remote, mail)
-    return Message(
-        id=id,
-        account_id=account_id,
-        thread_id="",
-        subject=mail.subject,
-        sender=mail.sender,
-        to=mail.to,
-        cc=mail.cc,
-        bcc=mail.bcc,
-        reply_to=mail.reply_to,
-        date=remote.received_at,
-        size=len(remote.raw),
-        snippet=mail.snippet,
-        files=tuple(_file_of(id, remote, part) for part in mail.parts if part.listed),
-        message_id=mail.message_id,
-        in_reply_to=mail.in_reply_to,
-        references=mail.references,
-        folder_id=None,
-        unread=False,
-        starred=False,
-    )
-
-
-def _file_of(message_id: str, remote: RemoteMessage, part: ParsedPart) -> File:
-    return File(
-        id=dated_id(remote.received_at, message_id, "file", str(part.part)),
-        filename=part.filename,
-        content_type=part.content_type,
-        size=part.size,
-        disposition=part.disposition,
-        content_id=part.content_id,
-        part=part.part,
-    )
+    def _keep(self, raws: Sequence[bytes]) -> Iterator[RawRef]:
+        """Keep raw mails in one object: a PUT per message would be the dearest part of a sync."""
+        data = b"".join(raws)
+        key = f"raw/{self.account.id}/{hashlib.sha256(data).hexdigest()}"
+        if raws:
+            self.blobs.put(key, data)
+        offsets = accumulate(map(len, raws), initial=0)
+        stored_at = int(self.now())
+        return (RawRef(key, offset, len(raw), stored_at) for raw, offset in zip(raws, offsets, strict=False))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,6 +153,7 @@ class _Draft:
     locations: dict[RemoteId, Location] = field(default_factory=dict)
     new_locations: dict[RemoteId, Location] = field(default_factory=dict)
     moved_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
+    conversations: dict[str, str] = field(default_factory=dict)
 
     @property
     def _mail(self) -> Mail:
@@ -172,6 +168,7 @@ class _Draft:
         remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
         self.locations = self._mail.locations(self._account_id, self.folder.id, remote_ids)
         keys = {key for arrival in arrivals for key in anchor_keys(arrival.message)}
+        keys |= {conversation_key(arrival.remote.thread) for arrival in arrivals if arrival.remote.thread}
         self.anchors = self._mail.anchors(self._account_id, keys)
         ids = {arrival.message.id for arrival in arrivals}
         ids |= {location.message_id for location in self.locations.values()}
@@ -183,20 +180,43 @@ class _Draft:
     def place(self, arrival: Arrival) -> str:
         """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
-        message = self._recognise(arrival) or arrival.message
-        kept = tuple(
+        message = self._held(arrival)
+        if self.shelf.account.labelled and message.places and not remote.id:
+            return message.id  # a mail of ours that the provider has shown us already
+        place = Place(self.folder.id, remote.id, remote.flags)
+        raw = message.raw or arrival.raw
+        message = replace(message, places=_sorted((*self._kept(message, remote), place)), raw=raw)
+        message = self._viewed(self._described(message, remote))
+        if remote.thread:
+            self.conversations[message.id] = remote.thread
+        self.wanted[message.id] = message
+        if remote.whole:
+            self.bodies[message.id] = arrival.mail.body_html
+        if remote.id:
+            self._locate(remote.id, Location(message.id, remote.flags))
+        return message.id
+
+    def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
+        """The other copies; a mail with labels has one only, and what arrives has left its former place."""
+        if self.shelf.account.labelled:
+            return ()
+        return (
             place
             for place in message.places
             if place.folder_id != self.folder.id or (place.remote_id and place.remote_id != remote.id)
         )
-        place = Place(self.folder.id, remote.id, remote.flags)
-        raw = message.raw or arrival.raw
-        message = self._viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
-        self.wanted[message.id] = message
-        self.bodies[message.id] = arrival.mail.body_html
-        if remote.id:
-            self._locate(remote.id, Location(message.id, remote.flags))
-        return message.id
+
+    def _described(self, message: Message, remote: RemoteMessage) -> Message:
+        """Take over what the provider says of a mail beside its flags."""
+        if not self.shelf.account.labelled:
+            return message
+        identity = remote.identity or message.identity
+        return replace(message, label_ids=self.shelf.label_ids(remote.labels), identity=identity)
+
+    def relabel(self, remote_id: RemoteId, names: Iterable[str]) -> None:
+        """Take over the server's labels of a message we hold."""
+        if message := self._at(remote_id):
+            self.wanted[message.id] = replace(message, label_ids=self.shelf.label_ids(names))
 
     def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
         """Take over the server's flags of a message we hold; others are not here yet."""
@@ -240,6 +260,9 @@ class _Draft:
     def thread(self, ids: Iterable[str]) -> None:
         """Give these messages their threads, merging threads that turn out to be one."""
         waiting = [message for id in dict.fromkeys(ids) if (message := self.wanted[id]) is not None]
+        if self.shelf.account.labelled:
+            self._converse(waiting)
+            return
         while waiting:
             assignment = assign(self._account_id, waiting, self.anchors)
             for message in waiting:
@@ -247,6 +270,16 @@ class _Draft:
             for anchor in assignment.anchors:
                 self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
             waiting = self._moved_over(assignment)
+
+    def _converse(self, messages: Sequence[Message]) -> None:
+        """Give these messages the threads of their provider."""
+        ids = {conversation_id(self._account_id, name) for name in self.conversations.values()}
+        self._load_threads(ids | {message.thread_id for message in messages if message.thread_id})
+        placed = converse(self._account_id, messages, self.conversations, self.anchors, self.threads)
+        for id, thread_id in placed.thread_of.items():
+            self.wanted[id] = replace(self.wanted[id] or self.stored[id], thread_id=thread_id)
+        for anchor in placed.anchors:
+            self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
 
     def changes(self) -> MailChanges:
         """Return what has to be written."""
@@ -269,14 +302,20 @@ class _Draft:
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
 
+    def _held(self, arrival: Arrival) -> Message:
+        """Return the message we hold, completed if only its beginning was here, or a new one."""
+        held = self._recognise(arrival)
+        if held is None or held.raw or arrival.raw is None:
+            return held or arrival.message
+        return completed(held, arrival.mail, arrival.raw)
+
     def _recognise(self, arrival: Arrival) -> Message | None:
         """Find the message we hold: by its place, by its id, by its Message-ID."""
         location = self.locations.get(arrival.remote.id)
         candidates = [location.message_id] if location else []
         candidates += [arrival.message.id, *namesake_ids(arrival.mail, self.anchors)]
         held = (self.wanted.get(id) for id in candidates)
-        size = len(arrival.remote.raw)
-        return next((message for message in held if message and is_same(message, size)), None)
+        return next((m for m in held if m and is_same(m, arrival.message, arrival.remote)), None)
 
     def _at(self, remote_id: RemoteId) -> Message | None:
         location = self.locations.get(remote_id)
@@ -379,6 +418,8 @@ def record_sent(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
     remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
+    if account.labelled and (all_mail := shelf.role("all")):  # where Gmail will file it itself
+        home, remote = all_mail, replace(remote, labels=(home.collection,))
     [arrival] = shelf.arrivals([remote])
 
     def store() -> Message:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chalicelib.clock import Clock
-from chalicelib.domain.change import ChangeBatch, Cursor, Flags, RemoteId, RemoteMessage
+from chalicelib.domain.change import ChangeBatch, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.store.outage import is_passing
@@ -40,9 +40,13 @@ class Place:
     shelf: Shelf
     folder: Folder
 
-    def put(self, remotes: Sequence[RemoteMessage], flags: Mapping[RemoteId, Flags]) -> None:
-        """Parse and store. Raises whatever a parser may raise."""
-        self.shelf.absorb(self.folder, self.shelf.arrivals(remotes), flags)
+    def put(self, remotes: Sequence[RemoteMessage]) -> None:
+        """Parse and store messages. Raises whatever a parser may raise."""
+        self.shelf.absorb(self.folder, self.shelf.arrivals(remotes), {})
+
+    def absorb(self, arrivals: Sequence[Arrival], batch: ChangeBatch) -> None:
+        """Store parsed messages and everything else a batch says. Raises Stale."""
+        self.shelf.absorb(self.folder, arrivals, batch.flags, batch.labels)
 
     def name(self, remote: RemoteMessage) -> Name:
         """Return the message's place among all of the account."""
@@ -89,15 +93,15 @@ class Intake:
     def take(self, place: Place, batch: ChangeBatch, arrivals: list[Arrival] | None) -> None:
         """Store what a batch brings. Raises what may pass: Stale, LeaseLost, errors of AWS."""
         if arrivals is not None:
-            if not self._failure(partial(place.shelf.absorb, place.folder, arrivals, batch.flags)):
+            if not self._failure(partial(place.absorb, arrivals, batch)):
                 return
             if not arrivals:  # flags alone blame no message
-                place.put((), batch.flags)
+                place.absorb([], batch)
         if self._suspects is None:
             self._take_apart(place, batch.arrived)
         else:
             self._take_carefully(place, batch.arrived, self._suspects)
-        until_fresh(partial(place.put, (), batch.flags))
+        until_fresh(partial(place.absorb, [], batch))
 
     def put(self, place: Place, remotes: Sequence[RemoteMessage]) -> None:
         """Parse and store messages, setting aside what cannot be."""
@@ -137,7 +141,7 @@ class Intake:
     def again(self, place: Place, entry: Quarantined, remote: RemoteMessage) -> bool:
         """Try a message that was set aside once more; True if it is in now."""
         entry = self._note(entry, replace(entry, attempts=entry.attempts + 1))
-        error = self._failure(partial(place.put, [remote], {}))
+        error = self._failure(partial(place.put, [remote]))
         if error is None:
             self._forget(entry)
             return True
@@ -153,7 +157,7 @@ class Intake:
 
     def _sift(self, place: Place, remotes: Sequence[RemoteMessage]) -> list[tuple[RemoteMessage, Exception]]:
         """Put in what goes in, by halves; return what does not."""
-        error = self._failure(partial(place.put, remotes, {})) if remotes else None
+        error = self._failure(partial(place.put, remotes)) if remotes else None
         if error is None:
             return []
         if len(remotes) == 1:
@@ -184,7 +188,7 @@ class Intake:
         entry = replace(entry, attempts=max(entry.attempts, 1), reason=reason, state=QuarantineState.SUSPECT)
         while entry.attempts < TRIES:
             old = self._note(old, replace(entry, attempts=entry.attempts + 1))
-            error = self._failure(partial(place.put, [remote], {}))
+            error = self._failure(partial(place.put, [remote]))
             if error is None:
                 self._forget(old)
                 return

@@ -20,7 +20,7 @@ from chalicelib.domain.change import Collection, Cursor, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.quarantine import Quarantined, QuarantineState
 from chalicelib.errors import CursorExpired, Gone, Interrupted
-from chalicelib.providers.base import Provider
+from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync import retry
 from chalicelib.sync.guard import Guard
 from chalicelib.sync.ingest import Shelf
@@ -143,7 +143,8 @@ class _Comparison:
         settled = int(self.work.now()) - self.settled
         for part in _chunks(sorted(there.keys() & known.keys())):
             flags = {id: there[id] for id in part}
-            until_fresh(partial(self.shelf.restate, folder, flags, settled))
+            labels = self.provider.labels(collection, part) if isinstance(self.provider, Labelled) else {}
+            until_fresh(partial(self.shelf.restate, folder, flags, settled, labels))
         self.findings.folders += 1
         self._clear(folder, everything.keys())
         removed = frozenset(known.keys() - everything.keys())

@@ -24,7 +24,9 @@ from chalicelib.sync.guard import Guard, Scene
 from chalicelib.sync.hangups import Hangups
 from chalicelib.sync.ingest import Arrival, Shelf
 from chalicelib.sync.intake import Intake, Place
+from chalicelib.sync.labels import labels_of
 from chalicelib.sync.stale import Busy, Overtaken, until_fresh
+from chalicelib.sync.unlabel import unlabel
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 20.0
@@ -61,6 +63,8 @@ class Sweep:
         self._finished: set[str] = set()
         self._held: list[_Fetched] = []
         self._left: list[str] = []
+        self._entrance = ""
+        self._hidden: set[str] = set()
         self._batches = 0
         self._intake = Intake(work.quarantine, account.id, work.now)
         self._hangups = hangups
@@ -101,10 +105,12 @@ class Sweep:
         listed = list(self._provider.collections())
         self._listed = {one.id: one for one in listed}
         self._refresh_folders(listed)
+        listed = [one for one in listed if one.synced]
+        self._entrance = listed[0].id if listed else ""
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
             return False
-        if any(one.token or self._shelf.folder(one.id).id not in self._cursors for one in waiting):
+        if not self._saved or any(one.token for one in waiting):
             self._own()  # here something is sure to be written
         self._drain(waiting)
         self._settle()
@@ -112,15 +118,17 @@ class Sweep:
 
     def review(self) -> None:
         """Look again at removals that were held back, once nothing else moves. Raises Busy, Overtaken."""
-        if self.failing and len(self.failing) >= len(self._listed):
+        if self.failing and len(self.failing) >= sum(one.synced for one in self._listed.values()):
             raise next(iter(self.failing.values()))
         known = {id: one for id, one in self._cursors.items() if id not in self.failing}
         self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._own))
 
     def _in_turn(self, waiting: Iterable[Collection]) -> deque[Collection]:
-        """Order folders: the inbox, then those the last round had to leave, in their order."""
+        """Order folders: where new mail comes in, then those the last round had to leave, in their order."""
         place = {id: number for number, id in enumerate(self._left)}
-        return deque(sorted(waiting, key=lambda one: (one.role != "inbox", place.get(one.id, len(place)))))
+        return deque(
+            sorted(waiting, key=lambda one: (one.id != self._entrance, place.get(one.id, len(place))))
+        )
 
     def _drain(self, waiting: deque[Collection]) -> None:
         """Fetch and store, one batch ahead, until nothing waits or it is time to look around."""
@@ -142,8 +150,8 @@ class Sweep:
         finally:
             wait([upcoming] if upcoming else [])
         self._left = [one.id for one in waiting]
-        if waiting and (inbox := self._shelf.role("inbox")):  # there will be another round
-            self._finished.discard(inbox.id)
+        if waiting:  # there will be another round
+            self._finished.discard(self._shelf.folder(self._entrance).id)
 
     def _start(self, waiting: deque[Collection]) -> Future[_Fetched | None] | None:
         return self._fetcher.submit(self._fetch, waiting.popleft()) if waiting else None
@@ -161,6 +169,7 @@ class Sweep:
         except ProviderError as error:
             self._pass_over(folder, error)
             return None
+        self._learn_labels(batch)
         self._cursors[folder.id] = batch.cursor
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
@@ -179,6 +188,16 @@ class Sweep:
         log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
         self.failing[folder.id] = error
         self._finished.add(folder.id)
+
+    def _learn_labels(self, batch: ChangeBatch) -> None:
+        """List again if a message bears a label made since; one that is still not listed is kept from us."""
+        named = labels_of(batch)
+        if named <= self._shelf.folders.keys() | self._hidden:
+            return
+        listed = list(self._provider.collections())
+        with self._storing:
+            self._refresh_folders(listed)
+            self._hidden |= named - self._shelf.folders.keys()
 
     def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
         size = SIZES[min(self._batches, len(SIZES) - 1)]
@@ -236,7 +255,9 @@ class Sweep:
         """Look once more into the other folders: what vanished in one may have arrived in another."""
         for collection in self._provider.collections():
             folder = self._shelf.folders.get(collection.id)
-            if folder is None or folder.id in left or self._is_unmoved(collection, folder):
+            if not collection.synced or folder is None or folder.id in left:
+                continue
+            if self._is_unmoved(collection, folder):
                 continue
             fetched = self._fetch(collection)
             if fetched is None:
@@ -291,7 +312,9 @@ class Sweep:
         return Shelf(mail=work.mail, blobs=work.blobs, account=self._account, folders=stored, now=work.now)
 
     def _empty(self, stored: dict[str, Folder], gone: Folder) -> None:
-        """Take every message out of a folder that is no longer on the server."""
+        """Take every message out of a folder or label that is no longer on the server."""
+        if gone.label:
+            unlabel(self._work.mail, self._account.id, gone, self._shelf_of(stored).role("sent"))
         known = frozenset(self._work.mail.known(self._account.id, gone.id))
         until_fresh(partial(self._shelf_of(stored).remove, gone, known))
         self._work.checkpoints.save(self._own(), gone.id, None)

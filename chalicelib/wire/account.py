@@ -31,7 +31,7 @@ def dump(account: Account) -> AccountJSON:
         "name": account.name,
         "email_address": account.email_address,
         "provider": account.provider,
-        "organization_unit": "folder",
+        "organization_unit": account.organization_unit,
         "sync_state": _SHORT[account.state],
         "linked_at": account.linked_at,
     }

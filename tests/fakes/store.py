@@ -66,7 +66,8 @@ class MemoryMail:
 
     def save_folders(self, account_id: str, changes: Sequence[Revised[Folder]]) -> None:
         for change in changes:
-            self._put("folder", self.all_folders, change)
+            one = change.new or change.old
+            self._put(one.kind if one else "", self.all_folders, change)
 
     def messages(self, account_id: str, ids: Iterable[str]) -> dict[str, Message]:
         return {id: self.all_messages[id] for id in ids if id in self.all_messages}

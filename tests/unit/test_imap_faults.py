@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from chalicelib.domain.change import Flags
-from chalicelib.errors import ProviderError, Throttled
+from chalicelib.errors import Gone, ProviderError, Throttled
+from chalicelib.providers.imap.failures import failure
 from chalicelib.providers.imap.fetching import Bodies, Meta, bodies
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Wire
@@ -31,11 +32,8 @@ class Scripted:
         rest = self._pending.read()
         self._pending = io.BytesIO(rest + self._answer(command).replace(b"TAG", tag))
 
-    def readline(self, limit: int) -> bytes:
-        return self._pending.readline(limit)
-
-    def read(self, size: int) -> bytes:
-        return self._pending.read(size)
+    def readinto1(self, target: memoryview) -> int:
+        return self._pending.readinto(target)
 
 
 def fetched(answer: Answer, uids: range) -> Bodies:
@@ -95,6 +93,13 @@ def test_a_server_that_gives_out_nothing_is_ill() -> None:
 
     with pytest.raises(ProviderError):
         fetched(answer, range(1, 30))
+
+
+@pytest.mark.parametrize(
+    "text", ["Mailbox doesn't exist: Old (0.001 secs).", "[NONEXISTENT] gone", "[NOPERM] Permission denied"]
+)
+def test_a_folder_that_is_not_there_for_us_is_gone_with_or_without_a_code(text: str) -> None:
+    assert isinstance(failure(text), Gone)
 
 
 @pytest.mark.parametrize("said", [b"", b"* 1 FETCH (UID 1 BODY[] {30}\r\ncut", b"* BYE shutting down\r\n"])

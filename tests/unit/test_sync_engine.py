@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from chalicelib.domain.change import (
     RemoteId,
 )
 from chalicelib.domain.delta import Event
+from chalicelib.domain.message import Message
 from chalicelib.store.ports import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
@@ -29,6 +30,9 @@ from chalicelib.sync.workspace import Safety, Workspace
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
+
+LARGE = 200
+"""Octets of a `mail` that answers no other are fewer, those of one that does are more."""
 
 ACCOUNT = Account(
     id="a",
@@ -69,9 +73,8 @@ class World:
         self.checkpoints = MemoryCheckpoints(fuse=self.fuse)
         self.quarantine = MemoryQuarantine(fuse=self.fuse)
 
-    def sync(self, provider: Any = None) -> Outcome:
-        work = self.workspace(provider)
-        return sync_account(work, self.accounts.account, Deadline.after(60))
+    def sync(self, provider: Any = None, deadline: Deadline | None = None) -> Outcome:
+        return sync_account(self.workspace(provider), self.accounts.account, deadline or Deadline.after(60))
 
     def workspace(self, provider: Any = None) -> Workspace:
         return Workspace(
@@ -86,6 +89,10 @@ class World:
             safety=self.safety,
         )
 
+    def _tells_all(self, message: Message) -> bool:
+        body = self.mail.all_bodies.get(message.id)
+        return body is not None and bool(message.snippet) == bool(body)
+
     def flags_by_place(self) -> dict[tuple[str, str], str]:
         """What the store says of every place, by collection and remote id."""
         names = {folder.id: folder.collection for folder in self.mail.all_folders.values()}
@@ -99,6 +106,8 @@ class World:
         at = [(p, m.id) for m in self.mail.all_messages.values() for p in m.places]
         places = {(p.folder_id, p.remote_id): id for p, id in at if p.remote_id}
         assert places == {key: place.message_id for key, place in self.mail.all_locations.items()}
+        whole = {m.id for m in self.mail.all_messages.values() if m.raw and self._tells_all(m)}
+        assert whole == set(self.mail.all_messages), "only a beginning is here"
 
 
 @pytest.fixture
@@ -234,6 +243,23 @@ def test_a_folder_that_goes_while_we_look_at_it_does_not_end_the_sync(world: Wor
     world.sync()
     world.check()
     assert [m.subject for m in world.mail.all_messages.values()] == ["two"]
+
+
+class Barred(MemoryProvider):
+    """Lists a folder that nobody can open."""
+
+    def collections(self) -> Sequence[Collection]:
+        return [*super().collections(), Collection(id="Barred", name="Barred", role=None, token="")]
+
+
+def test_a_folder_that_is_listed_and_cannot_be_opened_does_not_make_every_poll_write() -> None:
+    world = World(server=Barred())
+    world.server.deliver("INBOX", mail("one", 1), at=1)
+    assert world.sync() is Outcome.CURRENT
+    world.check()
+    writes = world.fuse.count
+    assert world.sync() is Outcome.QUIET
+    assert world.fuse.count == writes
 
 
 @pytest.mark.parametrize("counts", [True, False])

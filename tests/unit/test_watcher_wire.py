@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.wire import Wire as LoginWire
 from infra.watcher.wire import Wire
 
 Ends = tuple[socket.socket, socket.socket]
@@ -37,8 +38,9 @@ def test_what_was_read_ahead_is_handed_over(ends: Ends, ahead: bytes) -> None:
     ours, theirs = ends
     file = ours.makefile("rb")
     theirs.sendall(b"P1 OK done\r\n" + ahead)
-    file.readline()
-    session = Session(SimpleNamespace(_imap=SimpleNamespace(sock=ours, file=file)), None, frozenset())  # type: ignore[arg-type]
+    imap = SimpleNamespace(sock=ours, file=file, send=ours.sendall)
+    session = Session(SimpleNamespace(_imap=imap), LoginWire(imap), frozenset())
+    assert session.wire.run(b"NOOP").ok
     connection, rest = session.hand_over()
     assert rest == ahead and connection.gettimeout() == 0
 

@@ -19,6 +19,7 @@ from chalicelib.domain.change import (
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
 from chalicelib.providers.imap import changes
+from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.cursor import load
 from chalicelib.providers.imap.fetching import (
     Meta,
@@ -38,7 +39,7 @@ _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"
 
 def connect(settings: MailSettings, reach: Reach = PUBLIC) -> ImapProvider:
     """Connect and log in; errors carry the step that failed in `details["step"]`."""
-    return ImapProvider(open_session(settings, reach=reach))
+    return ImapProvider(open_session(settings, reach=reach, compress=is_far))
 
 
 class ImapProvider:
@@ -90,10 +91,11 @@ class ImapProvider:
         """Make changes in order; an item that is no longer there is passed over."""
         for collection, group in groupby(edits, key=lambda edit: edit.collection):
             uidvalidity = open_mailbox(self._session, collection, write=True).uidvalidity
-            for (add, remove, move_to), same in groupby(group, key=_action):
+            for (add, remove, labels, move_to), same in groupby(group, key=_action):
                 uids = _uids(same, uidvalidity)
                 self._store(uids, b"+FLAGS.SILENT", add)
                 self._store(uids, b"-FLAGS.SILENT", remove)
+                self._relabel(uids, *labels)
                 if move_to is not None and move_to != collection:
                     self._move(uids, move_to)
 
@@ -115,6 +117,9 @@ class ImapProvider:
         if flags:
             self._each(uids, b"UID STORE", how, _flag_list(flags))
 
+    def _relabel(self, uids: Sequence[int], add: Sequence[str], remove: Sequence[str]) -> None:
+        """Do nothing: plain IMAP knows no labels."""
+
     def _move(self, uids: Sequence[int], target: str) -> None:
         if self._session.can("MOVE"):
             self._each(uids, b"UID MOVE", astring(target))
@@ -131,8 +136,11 @@ class ImapProvider:
             reply.or_fail()
 
 
-def _action(edit: Edit) -> tuple[Flags, Flags, str | None]:
-    return edit.add, edit.remove, edit.move_to
+_Labels = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _action(edit: Edit) -> tuple[Flags, Flags, _Labels, str | None]:
+    return edit.add, edit.remove, (edit.add_labels, edit.remove_labels), edit.move_to
 
 
 def _uids(edits: Iterable[Edit], uidvalidity: int) -> list[int]:

@@ -14,7 +14,7 @@ _CREDENTIALS = re.compile(r"\[(AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED)
 _TEMPORARY = re.compile(
     r"\[(UNAVAILABLE|SERVERBUG|CONTACTADMIN)\b|temporar|try again|not connected|internal|timeout", re.I
 )
-_ABSENT = re.compile(r"\[(NONEXISTENT|TRYCREATE)\b", re.I)
+_ABSENT = re.compile(r"\[(NONEXISTENT|TRYCREATE|NOPERM)\b|mailbox (doesn't|does not) exist", re.I)
 _BACKOFF = re.compile(r"backoff time: (\d+) milliseconds", re.I)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from chalicelib.domain.change import Collection
@@ -9,6 +10,9 @@ from chalicelib.providers.imap.roles import Listed, display_name, roles
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Line, Reply, astring, tokens
 
+_NUMBER = re.compile(rb"\d{1,20}")
+_PLAIN = b'LIST "" "*"'
+_STATUS_IN_FLIGHT = 40  # short questions with short answers
 _UNSELECTABLE = frozenset({"\\NOSELECT", "\\NONEXISTENT"})
 
 
@@ -19,24 +23,24 @@ def token(uidvalidity: int, uidnext: int, messages: int, modseq: int) -> str:
 
 def collection_list(session: Session) -> list[Collection]:
     """Return every selectable folder, inbox first, then in the server's order."""
-    session.leave()
-    reply = _list(session)
-    listed = [entry for line in reply.of(b"LIST") if (entry := _listed(line))]
-    by_name = {entry.raw: entry for entry in listed}
-    prefix = _prefix(session)
-    named = [(entry, display_name(entry, prefix)) for entry in by_name.values()]
+    prefix, listed = listing(session)
+    named = [(entry, display_name(entry, prefix)) for entry, _ in listed]
     role_of = roles(named)
-    states = _states(session, reply, list(by_name))
     found = [
-        Collection(
-            id=entry.raw.decode("latin-1"),
-            name=name,
-            role=role_of.get(entry.raw),
-            token=states.get(_key(entry.raw), ""),
-        )
-        for entry, name in named
+        Collection(id=entry.raw.decode("latin-1"), name=name, role=role_of.get(entry.raw), token=state)
+        for (entry, name), (_, state) in zip(named, listed, strict=True)
     ]
     return sorted(found, key=lambda collection: collection.role != "inbox")
+
+
+def listing(session: Session) -> tuple[str, list[tuple[Listed, str]]]:
+    """Return the prefix of the user's own names, and each selectable line of LIST with its token."""
+    session.leave()
+    namespace, reply = _list(session)
+    listed = [entry for line in reply.of(b"LIST") if (entry := _listed(line))]
+    by_name = {entry.raw: entry for entry in listed}
+    states = _states(session, reply, list(by_name))
+    return _prefix(namespace), [(entry, states.get(_key(entry.raw), "")) for entry in by_name.values()]
 
 
 def _items(session: Session) -> bytes:
@@ -44,15 +48,21 @@ def _items(session: Session) -> bytes:
     return b"(MESSAGES UIDNEXT UIDVALIDITY" + counted + b")"
 
 
-def _list(session: Session) -> Reply:
+def _list(session: Session) -> tuple[Reply | None, Reply]:
+    """Return the answers to NAMESPACE (None if the server has none) and to LIST, asked in one go."""
     options = [b"SPECIAL-USE"] if session.can("SPECIAL-USE") else []
     if session.can("LIST-STATUS"):
         options.append(b"STATUS " + _items(session))
+    ask = _PLAIN
     if session.can("LIST-STATUS") or session.can("LIST-EXTENDED"):
-        extended = session.wire.run(b'LIST "" "*" RETURN (' + b" ".join(options) + b")")
-        if extended.ok:
-            return extended
-    return session.wire.run(b'LIST "" "*"').or_fail()
+        ask += b" RETURN (" + b" ".join(options) + b")"
+    if session.can("NAMESPACE"):
+        namespace, listing = session.wire.run_all([(b"NAMESPACE",), (ask,)])
+    else:
+        namespace, listing = None, session.wire.run(ask)
+    if not listing.ok and ask != _PLAIN:
+        listing = session.wire.run(_PLAIN)
+    return namespace, listing.or_fail()
 
 
 def _listed(line: Line) -> Listed | None:
@@ -64,11 +74,9 @@ def _listed(line: Line) -> Listed | None:
     return None
 
 
-def _prefix(session: Session) -> str:
+def _prefix(namespace: Reply | None) -> str:
     """Return the prefix of the personal namespace, such as INBOX."""
-    if not session.can("NAMESPACE"):
-        return ""
-    for line in session.wire.run(b"NAMESPACE").of(b"NAMESPACE"):
+    for line in namespace.of(b"NAMESPACE") if namespace else ():
         match tokens(line)[2:]:
             case [[[bytes() as prefix, *_], *_], *_]:
                 return prefix.decode("latin-1")
@@ -82,7 +90,7 @@ def _states(session: Session, listing: Reply, names: list[bytes]) -> dict[bytes,
         return found
     missing = [name for name in names if _key(name) not in found]
     commands = [(b"STATUS", astring(name), _items(session)) for name in missing]
-    for reply in session.wire.run_all(commands):
+    for reply in session.wire.run_all(commands, _STATUS_IN_FLIGHT):
         found.update(_tokens_in(reply))
     return found
 
@@ -97,7 +105,11 @@ def _tokens_in(reply: Reply) -> dict[bytes, str]:
 
 
 def _token(pairs: list[Any]) -> str:
-    facts = {key.upper(): int(value) for key, value in zip(pairs[::2], pairs[1::2], strict=False)}
+    facts = {
+        key.upper(): int(value)
+        for key, value in zip(pairs[::2], pairs[1::2], strict=False)
+        if isinstance(key, bytes) and isinstance(value, bytes) and _NUMBER.fullmatch(value)
+    }
     if b"UIDVALIDITY" not in facts:
         return ""
     return token(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import imaplib
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -21,15 +22,21 @@ from imapclient.exceptions import IMAPClientError
 
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
+from chalicelib.providers.imap.compress import CAPABILITY
 from chalicelib.providers.imap.failures import failure, login_failure
-from chalicelib.providers.imap.wire import Wire, astring, tokens
+from chalicelib.providers.imap.wire import Reply, Wire, astring, tokens
 from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
 
 TIMEOUT = 30.0
 TLS_PORTS = frozenset({993})
+_GREETING_LINES = 200
+_TOLD = re.compile(r"\[CAPABILITY ([^\]]+)\]", re.I)
 
 TlsContexts = Callable[[bool], ssl.SSLContext]
 """Returns the TLS context for a server of which TLS is required, or is not."""
+
+Compress = Callable[[str], bool]
+"""Tells whether to compress what goes to and comes from an address, if the server can."""
 
 
 @dataclass(slots=True)
@@ -47,24 +54,27 @@ class Session:
 
     def leave(self) -> None:
         """Leave the open mailbox: a server reports the open one as this connection last saw it."""
-        if self.selected:
-            self.wire.run(b"UNSELECT" if self.can("UNSELECT") else b"NOOP")
+        if self.selected and self.can("UNSELECT"):
+            self.wire.put_before((b"UNSELECT",))
+        elif self.selected:
+            self.wire.run(b"NOOP")  # a server may answer it after what is asked later
         self.selected = False
 
     def hand_over(self) -> tuple[socket.socket, bytes]:
         """Return the bare connection, now without blocking, and what was read ahead; the session is over."""
+        self.wire.run_all([])  # what still waits to be sent
         connection: socket.socket = self.client._imap.sock
         connection.setblocking(False)
         try:
-            ahead: bytes = self.client._imap.file.peek()
+            ahead = self.wire.ahead()
         except ssl.SSLWantReadError:  # how TLS says that there is nothing
             ahead = b""
         return connection, ahead
 
     def close(self) -> None:
-        """Log out and hang up; never raises."""
+        """Log out and hang up without waiting for the server's farewell; never raises."""
         with contextlib.suppress(ProviderError):
-            self.wire.run(b"LOGOUT")
+            self.wire.leave(b"LOGOUT")
         with contextlib.suppress(OSError, imaplib.IMAP4.error):
             self.client.shutdown()
 
@@ -78,17 +88,30 @@ def tls_context(required: bool) -> ssl.SSLContext:
     return context
 
 
-def open_session(settings: MailSettings, *, reach: Reach = PUBLIC, tls: TlsContexts = tls_context) -> Session:
-    """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed."""
+def never(address: str) -> bool:
+    """Do not compress: for a connection that is handed over."""
+    return False
+
+
+def open_session(
+    settings: MailSettings,
+    *,
+    reach: Reach = PUBLIC,
+    tls: TlsContexts = tls_context,
+    compress: Compress = never,
+) -> Session:
+    """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed.
+
+    One round trip after the greeting where TLS begins at once and the server says unasked what it can;
+    STARTTLS adds its own.
+    """
     client = _connect(settings, reach, tls)
     try:
         _secure(client, settings, tls)
-        wire = Wire(client._imap)
-        session = Session(client, wire, _capabilities(wire))
-        _log_in(session, settings.imap)
-        session.capabilities = _capabilities(wire)
+        session = Session(client, Wire(client._imap), frozenset(client._imap.capabilities))
+        session.capabilities = _capabilities(session.wire, _log_in(session, settings.imap))
         client._imap.state = "AUTH"  # the login went past imaplib, whose own commands ask for this
-        _introduce(session)
+        _introduce(session, compress)
     except ProviderError:
         with contextlib.suppress(OSError, imaplib.IMAP4.error):
             client.shutdown()
@@ -101,10 +124,30 @@ class _Connected(imaplib.IMAP4):
 
     def __init__(self, sock: socket.socket, host: str, port: int) -> None:
         self._given = sock
+        self._lines = _GREETING_LINES
         super().__init__(host, port)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return self._given
+
+    def _get_capabilities(self) -> None:
+        """Take them from the greeting, which saves a round trip; what was said before TLS does not count."""
+        told = self.untagged_responses.pop("CAPABILITY", None)
+        if not told or self._tls_established:
+            _, told = self.capability()
+        words = b" ".join(part for part in told if isinstance(part, bytes))
+        self.capabilities = tuple(words.decode("ascii", "ignore").upper().split())
+
+    def readline(self) -> bytes:
+        """Read a line of the few there are before the login."""
+        self._lines -= 1
+        if self._lines < 0:
+            raise self.abort("the mail server does not come to an end")
+        return super().readline()
+
+    def read(self, size: int) -> bytes:
+        """Refuse literals: nothing that is said before the login needs one."""
+        raise self.abort(f"the mail server announced {size} octets in one piece")
 
 
 class _Client(IMAPClient):  # type: ignore[misc]  # the library has no types
@@ -151,8 +194,11 @@ def _secure(client: Any, settings: MailSettings, tls: TlsContexts) -> None:
         raise ProviderError(f"No TLS connection to {settings.imap.host}: {error}", step="tls") from error
 
 
-def _capabilities(wire: Wire) -> frozenset[str]:
-    lines = wire.run(b"CAPABILITY").or_fail().of(b"CAPABILITY")
+def _capabilities(wire: Wire, login: Reply) -> frozenset[str]:
+    """Return what the server can do now, as it said with the login or else says when asked."""
+    if told := _TOLD.search(login.text):
+        return frozenset(told.group(1).upper().split())
+    lines = list(login.of(b"CAPABILITY")) or wire.run(b"CAPABILITY").or_fail().of(b"CAPABILITY")
     return frozenset(_words(word for line in lines for word in tokens(line)[2:]))
 
 
@@ -160,7 +206,7 @@ def _words(raw: Iterable[Any]) -> Iterable[str]:
     return (word.decode("ascii", "replace").upper() for word in raw if isinstance(word, bytes))
 
 
-def _log_in(session: Session, server: Server) -> None:
+def _log_in(session: Session, server: Server) -> Reply:
     try:
         if session.can("LOGINDISABLED") and session.can("AUTH=PLAIN"):
             secret = f"\0{server.username}\0{server.password}".encode()
@@ -174,11 +220,17 @@ def _log_in(session: Session, server: Server) -> None:
         raise
     if not reply.ok:
         raise login_failure(reply.text)
+    return reply
 
 
-def _introduce(session: Session) -> None:
-    """Name ourselves (some servers insist) and have changes counted before any folder is opened."""
+def _introduce(session: Session, compress: Compress) -> None:
+    """Name ourselves (some servers insist), have changes counted before any folder is opened, compress.
+
+    All of it travels with the first command.
+    """
     if session.can("ID"):
-        session.wire.run(b'ID ("name" "Postern")')
+        session.wire.put_before((b'ID ("name" "Postern")',))
     if session.can("ENABLE") and session.can("CONDSTORE"):
-        session.wire.run(b"ENABLE " + (b"QRESYNC" if session.can("QRESYNC") else b"CONDSTORE"))
+        session.wire.put_before((b"ENABLE " + (b"QRESYNC" if session.can("QRESYNC") else b"CONDSTORE"),))
+    if session.can(CAPABILITY) and compress(session.client._imap.sock.getpeername()[0]):
+        session.wire.compress_soon()

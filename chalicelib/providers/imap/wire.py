@@ -6,6 +6,7 @@ fetch ranges and imaplib keeps only one command in flight.
 
 from __future__ import annotations
 
+import io
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from chalicelib.errors import ProviderError
+from chalicelib.providers.imap.compress import COMMAND, Deflater
 from chalicelib.providers.imap.failures import failure
+from chalicelib.providers.imap.inflow import Inflow
 
 IN_FLIGHT = 4
-_LONGEST_LINE = 64_000_000
+LONGEST_LINE = 64_000_000
+LARGEST_LITERAL = 160_000_000  # no mail is larger: the largest servers take 150 MB
 _SET_OCTETS = 900
 _LITERAL = re.compile(rb"\{(\d+)\}$")
+_TAGGED = re.compile(rb"(P\d+) (\S+) ?(.*)", re.S)
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|\{(\d+)\}|([()])|([^\s()"]+)')
 _QUOTABLE = re.compile(rb"[\x20-\x7e]*")
 
@@ -66,42 +71,83 @@ class Wire:
     """An authenticated or greeting connection; every I/O error becomes ProviderError."""
 
     def __init__(self, imap: Any) -> None:
-        self._file = imap.file
+        self._inflow = Inflow(imap.file)
+        self._file = io.BufferedReader(self._inflow)
         self._send_bytes = imap.send
         self._count = 0
+        self._unanswered: set[bytes] = set()
+        self._answered: dict[bytes, Reply] = {}
+        self._before: list[Command] = []
+        self._compress_soon = False
+        self.compressed = False
 
     def run(self, *items: bytes) -> Reply:
         """Send one command and wait for its answer."""
         return self.run_all([items])[0]
 
-    def run_all(self, commands: Iterable[Command]) -> list[Reply]:
+    def run_all(self, commands: Iterable[Command], in_flight: int = IN_FLIGHT) -> list[Reply]:
         """Send commands, a few in flight at a time; return their replies in order.
 
-        Untagged answers go to the command that was oldest when they came.
+        Untagged answers go to the command that was oldest when they came, and to one that was finished
+        before it. More may be in flight where
+        all of them together are short: a server that cannot send does not read either.
         """
-        replies: list[Reply] = []
-        waiting: deque[bytes] = deque()
-        for command in commands:
-            alone = any(isinstance(item, Literal) for item in command)
-            while len(waiting) >= IN_FLIGHT or (alone and waiting):
-                replies.append(self._await(waiting.popleft()))
-            waiting.append(self._send(command))
-        replies.extend(self._await(tag) for tag in waiting)
-        return replies
+        before, self._before = self._before, []
+        after: list[Command] = [(COMMAND,)] if self._compress_soon else []
+        self._compress_soon = False
+        replies = self._pipelined([*before, *commands, *after], in_flight + len(before) + len(after))
+        if after and replies.pop().ok:
+            self._compress()
+        return replies[len(before) :]
+
+    def put_before(self, command: Command) -> None:
+        """Send a command together with the next ones, on the same round trip; nobody reads its answer."""
+        self._before.append(command)
+
+    def compress_soon(self) -> None:
+        """Ask for compression together with the next commands, as the last of them."""
+        self._compress_soon = True
 
     def answer(self, command: bytes, response: bytes) -> Reply:
         """Send a command, and a response to the challenge that follows it."""
-        self._count += 1
-        tag = b"P%d" % self._count
+        tag = self._tag()
         self._write(tag + b" " + command + b"\r\n")
         self._await_continuation(tag)
         self._write(response + b"\r\n")
         return self._await(tag)
 
+    def leave(self, command: bytes) -> None:
+        """Send a last command and wait for nothing."""
+        self._send((command,))
+
+    def _pipelined(self, commands: Sequence[Command], in_flight: int) -> list[Reply]:
+        replies: list[Reply] = []
+        waiting: deque[bytes] = deque()
+        for command in commands:
+            alone = any(isinstance(item, Literal) for item in command)
+            while len(waiting) >= in_flight or (alone and waiting):
+                replies.append(self._await(waiting.popleft()))
+            waiting.append(self._send(command))
+        replies.extend(self._await(tag) for tag in waiting)
+        return replies
+
+    def _compress(self) -> None:
+        self.compressed = True
+        self._inflow.inflate(self._read_ahead())
+        self._send_bytes = Deflater(self._send_bytes).send
+
+    def _read_ahead(self) -> bytes:
+        """Take what was received together with the last line, and only that."""
+        with self._inflow.held():
+            return self._file.read(len(self._file.peek()))
+
+    def ahead(self) -> bytes:
+        """Return what has been received and not read. Raises SSLWantReadError if TLS has nothing."""
+        return self._file.peek()
+
     def _send(self, command: Command) -> bytes:
         """Send one command; one with literals must be alone, for it waits for the server's consent."""
-        self._count += 1
-        tag = b"P%d" % self._count
+        tag = self._tag()
         buffer = tag
         for item in command:
             if isinstance(item, Literal):
@@ -113,7 +159,14 @@ class Wire:
         self._write(buffer + b"\r\n")
         return tag
 
+    def _tag(self) -> bytes:
+        self._count += 1
+        tag = b"P%d" % self._count
+        self._unanswered.add(tag)
+        return tag
+
     def _await_continuation(self, tag: bytes) -> None:
+        self._inflow.expect_answer()
         while True:
             text = self._read_line().text
             if text.startswith(b"+"):
@@ -122,39 +175,48 @@ class Wire:
                 raise failure(_decode(text.partition(b" ")[2]))
 
     def _await(self, tag: bytes) -> Reply:
+        self._inflow.expect_answer()
         lines: list[Line] = []
-        while True:
+        while tag not in self._answered:
             line = self._read_line()
-            if line.text.startswith(tag + b" "):
-                _, status, text = (line.text + b" ").split(b" ", 2)
-                return Reply(_decode(status).upper(), _decode(text).strip(), lines)
-            if line.text[:6].upper() == b"* BYE ":
+            if (found := _TAGGED.match(line.text)) and found.group(1) in self._unanswered:
+                # Servers may finish a later command first (RFC 3501 section 5.5).
+                self._unanswered.discard(found.group(1))
+                self._answered[found.group(1)] = _reply(found, lines)
+            elif line.text[:6].upper() == b"* BYE ":
                 raise failure(_decode(line.text[6:]))
-            lines.append(line)
+            else:
+                lines.append(line)
+        return self._answered.pop(tag)
 
     def _read_line(self) -> Line:
         parts: list[bytes] = []
         literals: list[bytes] = []
         try:
             while True:
-                line: bytes = self._file.readline(_LONGEST_LINE)
+                line = self._file.readline(LONGEST_LINE)
                 if not line.endswith(b"\n"):
-                    raise ProviderError("The mail server closed the connection.", step="mailbox")
+                    raise _endless(line) if len(line) == LONGEST_LINE else _closed()
                 line = line.rstrip(b"\r\n")
                 parts.append(line)
                 size = _LITERAL.search(line)
                 if size is None:
                     return Line(b"".join(parts), literals)
-                literals.append(self._read(int(size.group(1))))
+                literals.append(self._read(size.group(1)))
         except OSError as error:
             raise ProviderError(
                 f"The connection to the mail server failed: {error}", step="mailbox"
             ) from error
 
-    def _read(self, size: int) -> bytes:
-        data: bytes = self._file.read(size)
-        if len(data) != size:
-            raise ProviderError("The mail server closed the connection.", step="mailbox")
+    def _read(self, digits: bytes) -> bytes:
+        """Read a literal of the announced size, of which nothing is reserved in advance if it is absurd."""
+        if len(digits) > len(str(LARGEST_LITERAL)) or int(digits) > LARGEST_LITERAL:
+            raise ProviderError(
+                f"The mail server announced {digits[:20].decode()} octets in one piece.", step="mailbox"
+            )
+        data = self._file.read(int(digits))
+        if len(data) != int(digits):
+            raise _closed()
         return data
 
     def _write(self, data: bytes) -> None:
@@ -164,6 +226,19 @@ class Wire:
             raise ProviderError(
                 f"The connection to the mail server failed: {error}", step="mailbox"
             ) from error
+
+
+def _reply(found: re.Match[bytes], lines: Iterable[Line]) -> Reply:
+    status, text = found.group(2, 3)
+    return Reply(_decode(status).upper(), _decode(text).strip(), list(lines))
+
+
+def _closed() -> ProviderError:
+    return ProviderError("The mail server closed the connection.", step="mailbox")
+
+
+def _endless(line: bytes) -> ProviderError:
+    return ProviderError(f"The mail server sent a line of over {len(line)} octets.", step="mailbox")
 
 
 def astring(value: str | bytes) -> bytes:

@@ -20,7 +20,7 @@ from chalicelib.domain.thread import Entry, Thread
 from chalicelib.store.dynamo import Item, Key
 
 T = TypeVar("T")
-INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v"})
+INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v", "pi", "mk"})
 
 _dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 _ADDRESSES = ("sender", "to", "cc", "bcc", "reply_to")
@@ -68,6 +68,8 @@ def message_item(message: Message) -> Item:
         f=_dumps([_file_list(f) for f in message.files]) if message.files else None,
         pl=_dumps([[p.folder_id, p.remote_id, p.flags] for p in message.places]) if message.places else None,
         raw=_dumps(_raw_list(message.raw)) if message.raw else None,
+        la=_dumps(message.label_ids) if message.label_ids else None,
+        pi=message.identity,
     )
     return row
 
@@ -96,6 +98,8 @@ def message_of(row: Item) -> Message:
         places=_listed(row, "pl", lambda p: Place(p[0], RemoteId(p[1]), Flags(p[2]))),
         raw=RawRef(*json.loads(text("raw"))) if "raw" in row else None,
         rev=int(row["rev"]["N"]),
+        label_ids=_listed(row, "la", str),
+        identity=text("pi"),
     )
 
 
@@ -145,9 +149,9 @@ def thread_of(row: Item) -> Thread:
 
 def folder_item(folder: Folder) -> Item:
     """Return the row of a folder."""
-    row = _head("folder", folder_key(folder.account_id, folder.id), folder)
+    row = _head(folder.kind, folder_key(folder.account_id, folder.id), folder)
     row |= {"c": {"N": str(folder.created_at)}}
-    return row | _texts(n=folder.collection, dn=folder.display_name, ro=folder.role)
+    return row | _texts(n=folder.collection, dn=folder.display_name, ro=folder.role, mk=folder.mark)
 
 
 def folder_of(row: Item) -> Folder:
@@ -161,6 +165,8 @@ def folder_of(row: Item) -> Folder:
         role=text("ro") or None,
         created_at=int(row["c"]["N"]),
         rev=int(row["rev"]["N"]),
+        label=text("kind") == "label",
+        mark=text("mk"),
     )
 
 

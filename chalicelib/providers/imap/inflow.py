@@ -1,0 +1,73 @@
+"""What a mail server sends, within limits of time and size for each of its answers."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from chalicelib.clock import Clock
+from chalicelib.providers.imap.compress import Inflater
+
+PATIENCE = 300.0
+"""Seconds until an answer must be complete, however busily its server sends."""
+LONGEST_ANSWER = 256_000_000
+"""Octets of one answer, after they were inflated."""
+
+_PIECE = 65_536
+
+
+class Inflow(io.RawIOBase):
+    """A stream to be read through a BufferedReader; every failure is an OSError."""
+
+    def __init__(self, source: Any, now: Clock = time.monotonic) -> None:
+        super().__init__()
+        self._source = source
+        self._now = now
+        self._inflater: Inflater | None = None
+        self._held = False
+        self.expect_answer()
+
+    def expect_answer(self) -> None:
+        """Begin to count anew."""
+        self._until = self._now() + PATIENCE
+        self._left = LONGEST_ANSWER
+
+    def inflate(self, ahead: bytes) -> None:
+        """From here on the server compresses; `ahead` of it was received already."""
+        first = iter([ahead] if ahead else [])
+        self._inflater = Inflater(lambda: next(first, b"") or bytes(self._source.read1(_PIECE)))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Receive nothing meanwhile."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """Fill a part of `target` with what is there, waiting only if nothing is."""
+        if self._held:
+            return 0
+        if self._now() > self._until:
+            raise TimeoutError("an answer took too long")
+        size = self._read(memoryview(target)[:_PIECE])
+        self._left -= size
+        if self._left < 0:
+            raise OSError("an answer does not end")
+        return size
+
+    def _read(self, target: memoryview) -> int:
+        if self._inflater is None:
+            return int(self._source.readinto1(target) or 0)
+        data = self._inflater.inflate(len(target))
+        target[: len(data)] = data
+        return len(data)

@@ -1,0 +1,150 @@
+"""The engine between a real mail server, reached by any way, and a store in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from imapclient.exceptions import IMAPClientError
+
+from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.delta import Event
+from chalicelib.errors import ProviderError
+from chalicelib.providers.imap.adapter import ImapProvider
+from chalicelib.providers.imap.compress import is_far
+from chalicelib.providers.imap.fetching import remote_id
+from chalicelib.providers.imap.session import Compress, open_session
+from chalicelib.providers.reach import Reach
+from chalicelib.sync.engine import Outcome
+from infra.demo.dovecot import PASSWORD, Dovecot, installed
+from infra.demo.visitor import login
+from tests.unit.test_sync_engine import World
+
+HERE = Reach(local=True)
+PLAIN = "ssl = no"
+"""For a server whose conversation a proxy must be able to read."""
+
+_LETTERS = {b"\\Answered": "a", b"\\Draft": "d", b"\\Flagged": "f", b"\\Seen": "s"}
+
+
+@contextmanager
+def dovecot(extra: str = PLAIN) -> Iterator[Dovecot]:
+    """Run a Dovecot, or skip the test where there is none."""
+    if not installed():
+        if os.environ.get("CI") == "true":
+            pytest.fail("Dovecot is not installed")
+        pytest.skip("Dovecot is not installed")
+    server = Dovecot(extra=extra).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def settings_of(server: Dovecot, user: str, port: int = 0) -> MailSettings:
+    """Return how to log in, through another port if given."""
+    imap = Server(host="127.0.0.1", port=port or server.imap, username=user, password=PASSWORD)
+    return MailSettings(imap=imap, smtp=imap, tls_required=False)
+
+
+@dataclass
+class Mailbox:
+    """What the server says of one user's mail when another program asks."""
+
+    server: Dovecot
+    user: str
+
+    def everything(self) -> dict[tuple[str, str], str]:
+        """Return the flags of every message by folder and remote id."""
+        found: dict[tuple[str, str], str] = {}
+        with login(self.server, self.user) as client:
+            client.folder_encode = False
+            for attributes, _, name in client.list_folders():
+                if not {b"\\Noselect", b"\\NonExistent"} & set(attributes):
+                    found |= _folder(client, name)
+        return found
+
+    def folders(self) -> set[str]:
+        """Return the names of the folders that hold messages, as the server writes them."""
+        with login(self.server, self.user) as client:
+            client.folder_encode = False
+            listed = client.list_folders()
+        return {name.decode("latin-1") for flags, _, name in listed if b"\\Noselect" not in flags}
+
+
+def _folder(client: Any, name: bytes) -> dict[tuple[str, str], str]:
+    try:
+        opened = client.select_folder(name, readonly=True)
+    except IMAPClientError as error:
+        assert "doesn't exist" in str(error)  # Dovecot may list a folder for a while that was deleted
+        return {}
+    rows = client.fetch(client.search(), ["FLAGS"]) if opened[b"EXISTS"] else {}
+    return {
+        (name.decode("latin-1"), remote_id(opened[b"UIDVALIDITY"], uid)): "".join(
+            sorted(_LETTERS[flag] for flag in row[b"FLAGS"] if flag in _LETTERS)
+        )
+        for uid, row in rows.items()
+    }
+
+
+@dataclass
+class Mailroom:
+    """One account: `port` leads to its server; a server `without` some capabilities may be played."""
+
+    server: Dovecot
+    user: str
+    port: int = 0
+    without: frozenset[str] = frozenset()
+    compress: Compress = is_far
+    errors: list[ProviderError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.mailbox = Mailbox(self.server, self.user)
+        self.world = World(server=self.mailbox)  # type: ignore[arg-type]  # `everything` is all it needs
+
+    def connect(self) -> ImapProvider:
+        """Log in as a sync does."""
+        settings = settings_of(self.server, self.user, self.port)
+        session = open_session(settings, reach=HERE, compress=self.compress)
+        session.capabilities -= self.without
+        return ImapProvider(session)
+
+    def sync(self) -> Outcome:
+        """Sync once. Raises ProviderError."""
+        return self.world.sync(self.connect())
+
+    def try_to_sync(self) -> Outcome | None:
+        """Sync once; None, and one more of `errors`, if the mail server failed."""
+        try:
+            return self.sync()
+        except ProviderError as error:
+            self.errors.append(error)
+            return None
+
+    def settle(self) -> None:
+        """Sync until there is nothing to do."""
+        for _ in range(10):
+            if self.sync() is Outcome.QUIET:
+                return
+        raise AssertionError("the account does not come to rest")
+
+    def check(self) -> None:
+        """Store and server are equal, and the changes told add up to what is stored."""
+        world = self.world
+        assert {folder.collection for folder in world.mail.all_folders.values()} == self.mailbox.folders()
+        world.check()
+        for kind, stored in (("message", world.mail.all_messages), ("thread", world.mail.all_threads)):
+            assert self.replayed(kind) == set(stored)
+
+    def replayed(self, kind: str) -> set[str]:
+        """Return what a reader of the changes holds; none may be created twice or change unborn."""
+        alive: set[str] = set()
+        for change in self.world.mail.changes:
+            if change.kind == kind:
+                assert (change.id in alive) == (change.event is not Event.CREATE), f"{kind} doubled or lost"
+                (alive.discard if change.event is Event.DELETE else alive.add)(change.id)
+        return alive
