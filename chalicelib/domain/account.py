@@ -23,6 +23,10 @@ class SyncState(StrEnum):
     STOPPED = "stopped"
 
 
+RESTING = frozenset({SyncState.INVALID, SyncState.STOPPED})
+"""States in which the mail server is not asked for anything until the account is connected again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One connected mailbox; `linked_at` is in Unix seconds.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock
-from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.account import RESTING, Account, SyncState
 from chalicelib.domain.trouble import (
     Fault,
     Trouble,
@@ -25,7 +25,6 @@ from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.store.ports import Accounts, Polls, Stale
 from chalicelib.sync.stale import until_fresh
 
-RESTING = frozenset({SyncState.INVALID, SyncState.STOPPED})
 _ALARMING = frozenset({SyncState.STOPPED, SyncState.SYNC_ERROR})
 UNTRIED_SECONDS = 600
 STUCK = "An attempt ended without a result: the worker crashed, or was out of memory or time."

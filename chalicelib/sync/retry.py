@@ -47,7 +47,7 @@ def attempt(
     folder = next((one for one in shelf.folders.values() if one.id == entry.folder_id), None)
     if folder is None:
         return quarantine.change(entry, None)
-    if any(shelf.mail.locations(entry.account_id, folder.id, [entry.remote_id])):
+    if _is_in(shelf, entry):
         return quarantine.change(entry, None)
     collection = Collection(id=folder.collection, name=folder.display_name, role=folder.role)
     try:
@@ -62,6 +62,13 @@ def attempt(
         return quarantine.change(entry, None)
     intake.withhold(folder, {entry.remote_id: reason})
     return False
+
+
+def _is_in(shelf: Shelf, entry: Quarantined) -> bool:
+    """Tell whether the whole message is here meanwhile, not only its beginning."""
+    found = shelf.mail.locations(entry.account_id, entry.folder_id, [entry.remote_id])
+    ids = [location.message_id for location in found.values()]
+    return any(message.raw for message in shelf.mail.messages(entry.account_id, ids).values())
 
 
 def _reason(provider: Provider, collection_id: str, remote_id: RemoteId) -> str | None:

@@ -122,7 +122,7 @@ class Sweep:
 
     def review(self) -> None:
         """Look again at removals that were held back, once nothing else moves. Raises Busy, Overtaken."""
-        if self.failing and len(self.failing) >= len(self._listed):
+        if self.failing and len(self.failing) >= sum(one.synced for one in self._listed.values()):
             raise next(iter(self.failing.values()))
         known = {id: one for id, one in self._cursors.items() if id not in self.failing}
         self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._own))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.domain.account import RESTING
 from chalicelib.errors import AuthRejected
 from chalicelib.services import services
 from chalicelib.sync.schedule import REPAIR_DELAY
@@ -17,7 +18,7 @@ def run(body: Mapping[str, Any]) -> None:
     A job that names a sent mail makes sure that it is stored and filed.
     """
     account = services().accounts.get(body["account_id"])
-    if account is None or account.state in sync.RESTING:
+    if account is None or account.state in RESTING:
         return
     try:
         if "sent" in body:

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Account
+from chalicelib.domain.account import RESTING, Account
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import services
 from chalicelib.store.ports import Poll
-from chalicelib.sync import health
 from chalicelib.workers.batch import RECEIVED
 
 log = logging.getLogger(__name__)
@@ -24,8 +23,6 @@ class InTheWay(Exception):
 
 NOTED_SECONDS = 600
 _seen: dict[str, float] = {}
-
-RESTING = health.RESTING
 
 
 def run(body: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from chalicelib.sync.workspace import Safety
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.store import Crash
 from tests.unit.test_kill_matrix import Inline
-from tests.unit.test_sync_engine import World, mail
+from tests.unit.test_sync_engine import LARGE, World, mail
 from tests.unit.test_sync_machine import EXAMPLES, FOLDERS, SyncMachine
 
 WAIT = 600
@@ -305,9 +305,9 @@ def test_a_crash_at_any_point_neither_removes_early_nor_forgets(
 class GuardedMachine(SyncMachine):
     """The machine of test_sync_machine with a guard that is easily alarmed."""
 
-    @initialize(counts=st.booleans())
-    def begin(self, counts: bool) -> None:
-        super().begin(counts)
+    @initialize(counts=st.booleans(), large=st.sampled_from([0, LARGE]))
+    def begin(self, counts: bool, large: int) -> None:
+        super().begin(counts, large)
         self.world.safety = Safety(seconds=WAIT, few=2)
 
     @rule(folder=FOLDERS, share=st.integers(1, 4))
