@@ -50,6 +50,12 @@ class WindowMachine(RuleBasedStateMachine):
         for id in sorted(self.world.server.boxes[folder].messages)[pick : pick + 1]:
             self.world.server.move(folder, id, into)
 
+    @rule(folder=FOLDERS, pick=st.integers(0, 20), into=FOLDERS)
+    def copy(self, folder: str, pick: int, into: str) -> None:
+        boxes = self.world.server.boxes
+        for id in sorted(boxes[folder].messages)[pick : pick + 1]:
+            boxes[into].add(boxes[folder].messages[id])
+
     @rule(folder=FOLDERS, pick=st.integers(0, 20))
     def expunge(self, folder: str, pick: int) -> None:
         for id in sorted(self.world.server.boxes[folder].messages)[pick : pick + 1]:
