@@ -61,13 +61,17 @@ def load(stored: Cursor | None) -> Fit | None:
 
 @dataclass(slots=True, kw_only=True)
 class Fitting:
-    """One worker's care for the window; `save` moves a cursor (None forgets it) under the lease."""
+    """One worker's care for the window, under the lease.
+
+    `save` moves a cursor (None forgets it), `recount` sets right how many messages a folder holds.
+    """
 
     work: Workspace
     account: Account
     provider: Provider
     shelf: Shelf
     save: Callable[[str, Cursor | None], None]
+    recount: Callable[[str], None]
 
     def begin(self, cursors: Mapping[str, Cursor]) -> None:
         """Store the window for the first time, if it is not."""
@@ -105,6 +109,9 @@ class Fitting:
             if deadline.passed() or pause.passed():
                 self.save(KEY, replace(fit, place=some[-1].date - 1).dump())
                 return False
+        for folder in self.shelf.folders.values():
+            if fit.was and fit.was.days_of(folder.id) != fit.window.days_of(folder.id):
+                self.recount(folder.id)
         self.save(KEY, Fit(window=fit.window).dump())
         return True
 

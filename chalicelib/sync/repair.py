@@ -21,6 +21,7 @@ from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync.ingest import Shelf
 from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.tallies import recount
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 150.0
@@ -60,7 +61,9 @@ def repair(
     try:
         provider = work.provider(account)
         try:
-            return _Comparison(work, account, provider, deadline, settled).run()
+            findings = _Comparison(work, account, provider, deadline, settled).run()
+            recount(work, account.id, lease)
+            return findings
         finally:
             provider.close()
     finally:
