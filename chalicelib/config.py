@@ -37,7 +37,8 @@ class Settings:
 
         POSTERN_TABLE_PREFIX, POSTERN_BUCKET, POSTERN_KEY_ID and POSTERN_PEPPER are required;
         POSTERN_QUEUE_<NAME> names the URL of the queue <name> in lower case;
-        POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything. POSTERN_LONGPOLL_SECONDS and
+        POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything; applications and accounts may
+        have it otherwise. POSTERN_LONGPOLL_SECONDS and
         POSTERN_STREAM_SECONDS bound /delta/longpoll and /delta/streaming: API Gateway ends a plain
         request after 29 s and Lambda a streamed one after 15 minutes; POSTERN_SEARCH_SECONDS bounds the walk
         through an account's folders for the same reason. POSTERN_APPLICATION_REQUESTS

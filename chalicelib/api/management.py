@@ -10,6 +10,8 @@ from chalicelib.api.progress import progress_of
 from chalicelib.api.query import Query
 from chalicelib.api.routes import Routes
 from chalicelib.domain.account import Account
+from chalicelib.domain.folder import ROLES
+from chalicelib.domain.labelling import PLACES
 from chalicelib.errors import InvalidRequest
 from chalicelib.services import services
 from chalicelib.wire import account as wire
@@ -61,8 +63,9 @@ def update_account(client_id: str, id: str) -> Any:
     request = body.parse(management.current_request.raw_body)
     if unknown := request.keys() - window.KEYS:
         raise InvalidRequest(f"Unexpected attribute: {min(unknown)[:100]}")
-    folder_ids = {folder.id for folder in services().mail.folders(account.id)}
-    changed = services().accounts.configure(account, window.load_change(request, folder_ids))
+    folders = {folder.id for folder in services().mail.folders(account.id) if folder.is_synced}
+    names = folders | (PLACES if account.labelled else ROLES)
+    changed = services().accounts.configure(account, window.load_change(request, names))
     if changed != account:
         _sync([changed])
     return wire.dump_managed(changed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.domain.labelling import PLACES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
@@ -22,6 +24,11 @@ class Folder:
     rev: int = 0
     label: bool = False
     mark: str = ""
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether mail is fetched from it: a label only points to it, but for those that hold all of it."""
+        return not self.label or self.role in PLACES
 
     @property
     def kind(self) -> str:

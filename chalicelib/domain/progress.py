@@ -89,7 +89,9 @@ def progress_of(
     """Return the progress of an account's folders."""
     fixed = window.fixed(folders)
     parts = [
-        Part(folder=folder, days=fixed.days_of(folder.id), tally=tallies.get(folder.id)) for folder in folders
+        Part(folder=folder, days=fixed.days_of(folder.id), tally=tallies.get(folder.id))
+        for folder in folders
+        if folder.is_synced
     ]
     return Progress(parts=parts, now=now)
 

@@ -61,13 +61,17 @@ def load(stored: Cursor | None) -> Fit | None:
 
 @dataclass(slots=True, kw_only=True)
 class Fitting:
-    """One worker's care for the window; `save` moves a cursor (None forgets it) under the lease."""
+    """One worker's care for the window, under the lease.
+
+    `save` moves a cursor (None forgets it), `recount` sets right how many messages a folder holds.
+    """
 
     work: Workspace
     account: Account
     provider: Provider
     shelf: Shelf
     save: Callable[[str, Cursor | None], None]
+    recount: Callable[[str], None]
 
     def begin(self, cursors: Mapping[str, Cursor]) -> None:
         """Store the window for the first time, if it is not."""
@@ -105,28 +109,38 @@ class Fitting:
             if deadline.passed() or pause.passed():
                 self.save(KEY, replace(fit, place=some[-1].date - 1).dump())
                 return False
+        for folder in self.shelf.folders.values():
+            if fit.was and fit.was.days_of(folder.id) != fit.window.days_of(folder.id):
+                self.recount(folder.id)
         self.save(KEY, Fit(window=fit.window).dump())
         return True
 
     def _fit(self, fit: Fit, ids: Iterable[str]) -> None:
-        """Make some messages fit, with everything that belongs to them. Raises Stale."""
-        stored = self.work.mail.messages(self.account.id, ids)
+        """Make some messages fit, with everything that belongs to them. Raises Stale.
+
+        What only a message leads to goes first: after a crash the message is still seen not to fit.
+        """
+        mail, account_id = self.work.mail, self.account.id
+        stored = mail.messages(account_id, ids)
         wanted = {id: self._fitting(message, fit) for id, message in stored.items()}
-        changed = {id: new for id, new in wanted.items() if new != stored[id]}
-        if not changed:
-            return
-        kept = [message for message in changed.values() if message]
+        changed = {id: message for id, message in stored.items() if wanted[id] != message}
+        kept = [message for id in changed if (message := wanted[id])]
         keys = {key for message in kept for key in anchor_keys(message)}
-        changes = MailChanges(
-            messages=[Revised(stored[id], new) for id, new in changed.items()],
-            bodies=self.work.mail.bodies(self.account.id, [message.id for message in kept]),
-            bodies_expire={message.id: message.expires_at for message in kept},
-            threads=self._threads({id: stored[id] for id in changed}, kept),
-            anchors=list(self.work.mail.anchors(self.account.id, keys).values()),
+        before = MailChanges(
+            locations=self._locations(changed, wanted),
+            anchors=list(mail.anchors(account_id, keys).values()),
             anchors_expire=self.shelf.anchors_expire(),
-            locations=self._locations({id: stored[id] for id in changed}, changed),
         )
-        self.work.mail.save(self.account.id, changes)
+        threads = self._threads(stored, wanted)
+        if changed or threads:
+            mail.save(account_id, before)
+            after = MailChanges(
+                messages=[Revised(old, wanted[id]) for id, old in changed.items()],
+                bodies=mail.bodies(account_id, [message.id for message in kept]),
+                bodies_expire={message.id: message.expires_at for message in kept},
+                threads=threads,
+            )
+            mail.save(account_id, after)
 
     def _fitting(self, message: Message, fit: Fit) -> Message | None:
         """Return the message as the window wants it, None if it does not."""
@@ -145,15 +159,17 @@ class Fitting:
         expires_at = self.shelf.expiry(message)
         return message if is_over(expires_at, now) else replace(message, expires_at=expires_at)
 
-    def _threads(self, stored: Mapping[str, Message], kept: Iterable[Message]) -> list[Revised[Thread]]:
+    def _threads(
+        self, stored: Mapping[str, Message], wanted: Mapping[str, Message | None]
+    ) -> list[Revised[Thread]]:
         threads = self.work.mail.threads(self.account.id, {m.thread_id for m in stored.values()})
-        remaining = {message.id: message for message in kept}
+        gone = [id for id, message in wanted.items() if message is None]
         revised = []
         for thread in threads.values():
-            gone = [id for id in stored if id not in remaining and id in thread.entries]
-            own = [message for message in remaining.values() if message.thread_id == thread.id]
-            revised.append(Revised(thread, self._rethreaded(thread, own, gone)))
-        return revised
+            own = [m for m in wanted.values() if m and m.thread_id == thread.id]
+            new = self._rethreaded(thread, own, [id for id in gone if id in thread.entries])
+            revised.append(Revised(thread, new))
+        return [one for one in revised if one.new != one.old]
 
     def _rethreaded(self, thread: Thread, own: list[Message], gone: list[str]) -> Thread | None:
         sent = self.shelf.role("sent")
@@ -182,9 +198,10 @@ class Fitting:
             found = self.work.mail.locations(self.account.id, folder_id, remote_ids)
             for remote_id, location in found.items():
                 message = wanted[places[folder_id, remote_id]]
-                lies = message and any(p.remote_id == remote_id for p in message.places)
+                at = folder_id, remote_id
+                lies = message and any((p.folder_id, p.remote_id) == at for p in message.places)
                 kept = replace(location, expires_at=message.expires_at) if message and lies else None
-                revised[folder_id, remote_id] = kept
+                revised[at] = kept
         return revised
 
 

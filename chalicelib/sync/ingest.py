@@ -184,6 +184,7 @@ class _Draft:
     new_locations: dict[RemoteId, Location] = field(default_factory=dict)
     moved_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
     conversations: dict[str, str] = field(default_factory=dict)
+    other_locations: dict[tuple[str, RemoteId], Location] = field(default_factory=dict)
 
     @property
     def _mail(self) -> Mail:
@@ -220,6 +221,8 @@ class _Draft:
         message = self.shelf.viewed(self._described(message, remote))
         expires_at = latest(held.expires_at if held else PAST, self.shelf.expiry(message))
         message = replace(message, expires_at=expires_at)
+        if held and expires_at != held.expires_at:
+            self._outlive(message)
         if remote.thread:
             self.conversations[message.id] = remote.thread
         self.wanted[message.id] = message
@@ -335,7 +338,8 @@ class _Draft:
             anchors=list({**self._outlived(), **self.new_anchors}.values()),
             anchors_expire=self.shelf.anchors_expire(),
             shared=self.shelf.until != PAST,
-            new_locations={(folder_id, id): location for id, location in self.new_locations.items()},
+            new_locations={(folder_id, id): location for id, location in self.new_locations.items()}
+            | self.other_locations,
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
 
@@ -364,6 +368,15 @@ class _Draft:
         elif self.locations[remote_id] != location:
             self.moved_locations[remote_id] = location
         self.locations[remote_id] = location
+
+    def _outlive(self, message: Message) -> None:
+        """Let a message's places in other folders be known for as long as it lives now."""
+        for place in message.places:
+            if place.folder_id != self.folder.id and place.remote_id:
+                found = self._mail.locations(self._account_id, place.folder_id, [place.remote_id])
+                for id, location in found.items():
+                    longer = replace(location, expires_at=message.expires_at)
+                    self.other_locations[place.folder_id, id] = longer
 
     def _moved_over(self, assignment: Assignment) -> list[Message]:
         """Return the messages of swallowed threads under their survivor; their anchors must follow."""

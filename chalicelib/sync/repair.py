@@ -26,6 +26,7 @@ from chalicelib.sync.guard import Guard
 from chalicelib.sync.ingest import Shelf
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.tallies import recount
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 150.0
@@ -71,6 +72,7 @@ def repair(
             comparison.intake.begin(lease)
             findings = comparison.run()
             comparison.intake.end()
+            recount(work, account.id, lease)
             return findings
         finally:
             provider.close()

@@ -15,7 +15,6 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Budget, RemoteId
 from chalicelib.domain.folder import Folder
-from chalicelib.domain.labelling import PLACES
 from chalicelib.domain.message import Message
 from chalicelib.domain.window import is_over
 from chalicelib.errors import Gone, InvalidRequest
@@ -54,7 +53,7 @@ def search(work: Workspace, account: Account, query: str, most: int, deadline: D
         if not isinstance(server, Searching):
             raise InvalidRequest("This account's mail server cannot be searched.")
         looking = _Search(server=server, shelf=shelf, query=query, most=most)
-        wanted = [folder for folder in folders if _holds_mail(folder) and not window.excludes(folder.id)]
+        wanted = [folder for folder in folders if folder.is_synced and not window.excludes(folder.id)]
         looking.through(_in_turn(wanted), deadline)
     return looking.found()
 
@@ -108,11 +107,6 @@ class _Search:
         wanted = [one.id for one in brought]
         stored = self.shelf.mail.locations(self.shelf.account.id, folder.id, wanted)
         self.ids.update(dict.fromkeys(location.message_id for location in stored.values()))
-
-
-def _holds_mail(folder: Folder) -> bool:
-    """Whether mail lies there: a label only points to it, but for those that hold all of it between them."""
-    return not folder.label or folder.role in PLACES
 
 
 def _in_turn(folders: Sequence[Folder]) -> list[Folder]:

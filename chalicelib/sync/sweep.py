@@ -305,7 +305,14 @@ class Sweep:
     def _fit(self) -> bool:
         """Make what is stored fit the window for a while; True if all fits."""
         work, account, shelf = self._work, self._account, self._shelf
-        fitting = Fitting(work=work, account=account, provider=self._provider, shelf=shelf, save=self._recut)
+        fitting = Fitting(
+            work=work,
+            account=account,
+            provider=self._provider,
+            shelf=shelf,
+            save=self._recut,
+            recount=self._recount,
+        )
         if self._lease:
             fitting.begin(self._saved)
         return fitting.run(dict(self._saved), self._deadline)
@@ -317,6 +324,13 @@ class Sweep:
         self._saved.pop(folder_id, None)
         if cursor:
             self._saved[folder_id] = cursor
+
+    def _recount(self, folder_id: str) -> None:
+        """Save how many messages of a folder the store holds now."""
+        if folder_id in self._saved:
+            self._known(folder_id)
+            self._tallies.settle(folder_id)
+            self._save(folder_id, self._saved[folder_id])
 
     def _recut(self, folder_id: str, cursor: Cursor | None) -> None:
         """Move a cursor in the store and our own with it."""

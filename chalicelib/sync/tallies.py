@@ -8,6 +8,8 @@ from dataclasses import replace
 from chalicelib.clock import Clock
 from chalicelib.domain.change import ChangeBatch
 from chalicelib.domain.progress import Tally
+from chalicelib.store.ports import Lease
+from chalicelib.sync.workspace import Workspace
 
 
 class Tallies:
@@ -34,6 +36,11 @@ class Tallies:
         counted = replace(before, synced=base).after(max(0, base + new - removed), left, now, now - since)
         self._all()[folder_id] = counted
 
+    def settle(self, folder_id: str) -> None:
+        """Let the count of a folder be what was last noted, if it has a tally."""
+        if (tally := self.find(folder_id)) and folder_id in self._exact:
+            self._all()[folder_id] = replace(tally, synced=self._exact.pop(folder_id))
+
     def find(self, folder_id: str) -> Tally | None:
         """Return a folder's tally, None if it has none yet."""
         return self._all().get(folder_id)
@@ -42,3 +49,12 @@ class Tallies:
         if self._held is None:
             self._held = dict(self._load())
         return self._held
+
+
+def recount(work: Workspace, account_id: str, lease: Lease) -> None:
+    """Set counts right from which mail has grown old; what is right is not written."""
+    cursors = work.checkpoints.cursors(account_id)
+    for folder_id, tally in work.checkpoints.tallies(account_id).items():
+        held = len(work.mail.known(account_id, folder_id))
+        if folder_id in cursors and held != tally.synced:
+            work.checkpoints.save(lease, folder_id, cursors[folder_id], replace(tally, synced=held))

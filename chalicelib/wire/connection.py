@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.folder import ROLES
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import ConnectFailed, InvalidRequest
 from chalicelib.wire import window
@@ -53,7 +54,7 @@ def load(body: dict[str, Any]) -> Connection:
 
 def _window(body: dict[str, Any]) -> WindowChange:
     try:
-        return window.load_change(body, folder_ids=())
+        return window.load_change(body, ROLES)
     except InvalidRequest as error:
         raise ConnectFailed(error.message, error="Invalid history window") from error
 

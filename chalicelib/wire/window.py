@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Any
 
 from chalicelib.domain.account import Account
-from chalicelib.domain.folder import ROLES
 from chalicelib.domain.window import MOST_DAYS, WindowChange
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
@@ -31,13 +30,14 @@ def days(request: read.Body, key: str, default: int | None) -> int | None:
     return None if value is None else _number(value, key)
 
 
-def load_change(request: read.Body, folder_ids: Collection[str]) -> WindowChange:
-    """Return what a request changes; folders are named by their id or role. Raises InvalidRequest."""
+def load_change(request: read.Body, names: Collection[str]) -> WindowChange:
+    """Return what a request changes; `names` are the folder ids and roles. Raises InvalidRequest."""
     exceptions: dict[str, int | None] = {}
     dropped = set()
     for name, value in _folders(request).items():
-        if name not in ROLES and name not in folder_ids:
-            raise InvalidRequest(f"{FOLDER_DAYS}: {name[:100]} is neither a role nor the id of a folder")
+        if name not in names:
+            what = "neither a role nor the id of a folder that is synced"
+            raise InvalidRequest(f"{FOLDER_DAYS}: {name[:100]} is {what}")
         if value is None:
             dropped.add(name)
         else:

@@ -14,7 +14,9 @@ from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Kn
 from chalicelib.domain.delta import Event
 from chalicelib.domain.labelling import LabelChange
 from chalicelib.domain.message import Message
+from chalicelib.domain.progress import progress_of
 from chalicelib.domain.thread import Thread
+from chalicelib.domain.window import Window
 from chalicelib.providers.imap.gmail import GmailProvider, connect
 from chalicelib.sync import edits, sweep
 from chalicelib.sync.engine import Outcome, sync_account
@@ -471,3 +473,19 @@ def test_a_search_speaks_gmails_language_and_brings_what_is_not_here(world: Worl
     places = [{place.folder_id for place in message.places} for message in found]
     assert places[0] == places[1] and len(places[0]) == 1, "mail lies in All Mail, labels only point to it"
     assert search(world.work(), ACCOUNT, "label:harbour", 1, Deadline.after(60)) == found[:1]
+
+
+def test_a_window_counts_where_mail_lies_and_progress_speaks_of_nothing_else(world: World) -> None:
+    day, account = 86_400, world.accounts.account
+    for age in (1, 20, 50, 90):
+        label = {"\\Inbox", "Harbour"} if age > 20 else {"\\Inbox"}
+        world.store.deliver(mail(f"m{age}", age), labels=label, at=int(world.now) - age * day)
+    for days, ages in ((60, (1, 20, 50)), (30, (1, 20)), (0, (1, 20, 50, 90))):
+        world.accounts.account = replace(account, history_days=days)
+        assert world.sync() is Outcome.CURRENT and world.sync() is Outcome.QUIET
+        assert {m.subject for m in world.mail.all_messages.values()} == {f"m{age}" for age in ages}
+        folders = world.mail.folders("a")
+        progress = progress_of(folders, Window(days=days), world.checkpoints.tallies("a"), world.now)
+        assert {part.folder.role for part in progress.parts} == {"all", "spam", "trash"}
+        assert progress.state == "synced" and sum(t.synced for t in progress.tallies) == len(ages)
+    world.check()

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from chalicelib.clock import Deadline
 from chalicelib.domain.change import ChangeBatch, Cursor
 from chalicelib.domain.progress import Tally, percent, progress_of, seconds_left
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome
+from chalicelib.sync.repair import repair
 from chalicelib.sync.tallies import Tallies
 from chalicelib.wire import progress as wire
 from tests.fakes.provider import MemoryProvider
@@ -127,6 +129,31 @@ def test_a_wider_window_is_counted_anew_and_no_message_twice(world: World) -> No
     world.accounts.account = replace(world.accounts.account, history_days=100)
     world.sync()
     assert (counts(shown(world))["INBOX"], shown(world)["percent"]) == ((3, 3), 100.0)
+
+
+def test_a_narrower_window_leaves_a_true_count(world: World) -> None:
+    world.now = 86_400 * 3000.0
+    for number, age in enumerate((1, 10, 50, 400), 2000):
+        world.server.deliver("INBOX", mail("x", number), at=int(world.now) - age * 86_400)
+    world.sync()
+    assert counts(shown(world))["INBOX"] == (304, 304)
+    world.accounts.account = replace(world.accounts.account, history_days=30)
+    world.sync()
+    assert counts(shown(world))["INBOX"] == (2, 2) and counts(shown(world))["Sent"] == (0, 0)
+    assert world.sync() is Outcome.QUIET
+
+
+def test_the_comparison_takes_off_what_has_grown_old(world: World) -> None:
+    world.sync()
+    for key in list(world.mail.all_locations)[:5]:  # at the end of their lives
+        location = world.mail.all_locations.pop(key)
+        world.mail.all_messages.pop(location.message_id)
+    late = replace(world.workspace(), history_days=1)
+    repair(late, world.accounts.account, Deadline.after(60))
+    assert shown(world)["synced"] == 895
+    writes = world.fuse.count
+    repair(late, world.accounts.account, Deadline.after(60))
+    assert world.fuse.count == writes + 1, "more than the lease was written"
 
 
 def test_an_excluded_folder_is_no_part_of_the_whole(world: World) -> None:

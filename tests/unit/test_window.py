@@ -241,6 +241,16 @@ def test_a_change_of_mind_half_way_leaves_nothing_behind(
     world.check_lives()
 
 
+def test_a_copy_in_a_folder_that_keeps_longer_keeps_the_first_one_known(world: Windowed) -> None:
+    world.keep(30, sent=365)
+    inbox = world.server.boxes["INBOX"]
+    world.server.boxes["Sent"].add(inbox.messages[min(inbox.messages)])
+    world.sync()
+    [both] = [m for m in world.mail.all_messages.values() if len(m.places) == 2]
+    assert both.expires_at == both.date + 367 * DAY
+    world.check_lives()
+
+
 def test_mail_a_thread_keeps_leaves_the_others_behind(world: Windowed) -> None:
     world.server.deliver("INBOX", mail("INBOX 2", 600, "<4@harbour.example>"), at=world.date(2))
     world.keep(0)

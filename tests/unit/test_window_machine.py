@@ -50,6 +50,12 @@ class WindowMachine(RuleBasedStateMachine):
         for id in sorted(self.world.server.boxes[folder].messages)[pick : pick + 1]:
             self.world.server.move(folder, id, into)
 
+    @rule(folder=FOLDERS, pick=st.integers(0, 20), into=FOLDERS)
+    def copy(self, folder: str, pick: int, into: str) -> None:
+        boxes = self.world.server.boxes
+        for id in sorted(boxes[folder].messages)[pick : pick + 1]:
+            boxes[into].add(boxes[folder].messages[id])
+
     @rule(folder=FOLDERS, pick=st.integers(0, 20))
     def expunge(self, folder: str, pick: int) -> None:
         for id in sorted(self.world.server.boxes[folder].messages)[pick : pick + 1]:
@@ -101,7 +107,7 @@ class WindowMachine(RuleBasedStateMachine):
         folders = world.mail.folders("a")
         window = world.workspace().window(world.accounts.account).fixed(folders)
         names = {folder.collection: folder.id for folder in folders}
-        known = {(folder, id) for folder, id in world.mail.all_locations}
+        known = {(p.folder_id, p.remote_id) for m in world.mail.all_messages.values() for p in m.places}
         for collection, box in world.server.boxes.items():
             folder = names[collection]
             for id, message in box.messages.items():
@@ -109,6 +115,8 @@ class WindowMachine(RuleBasedStateMachine):
                 if inside and not window.excludes(folder):
                     assert (folder, id) in known, "wanted mail is missing"
         for key, location in world.mail.all_locations.items():
+            if location.message_id not in world.mail.all_messages:
+                continue  # left by a crash, of mail that nobody wants now
             held = world.mail.all_messages[location.message_id]
             assert location.expires_at == held.expires_at, "a row ends before its message"
             visiting = world.now < held.expires_at <= world.now + searching.STAY_SECONDS
