@@ -49,7 +49,7 @@ def update(
 
 
 def apply(provider: Provider, body: Mapping[str, str | int]) -> None:
-    """Carry out queued edits on the server. Raises Gone, after all others, while a copy is on its way there."""
+    """Carry out queued edits on the server. Raises Gone, after the others, while a copy is on its way."""
     wanted = [_edit_of(edit, provider) for edit in json.loads(str(body["edits"]))]
     provider.apply([edit for edit in wanted if edit.item])
     if not all(edit.item for edit in wanted):
@@ -128,7 +128,7 @@ def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -
 
 
 def _edit_of(body: Mapping[str, Any], provider: Provider) -> Edit:
-    """A copy that was moved or sent just now has no name yet: its Message-ID leads to it, once it is there."""
+    """A copy that was moved or sent just now has no name yet: its Message-ID leads to it once it is there."""
     item = RemoteId(str(body["item"])) or provider.find(body["collection"], body["message_id"])
     return Edit(
         collection=str(body["collection"]),

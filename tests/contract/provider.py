@@ -151,6 +151,20 @@ class ProviderContract:
         copy.step()
         assert set(copy.flags) == {*ids[1:], fresh}
 
+    def test_what_was_stored_beyond_the_cursor_and_then_deleted_is_reported(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        """A worker died between a message and its cursor; the number of messages does not tell."""
+        copy = Copy(provider).catch_up()
+        cursor = copy.cursor
+        id = other.deliver("INBOX", mail(1))
+        copy.step()
+        copy.cursor = cursor
+        other.expunge("INBOX", id)
+        fresh = other.deliver("INBOX", mail(2))
+        copy.catch_up()
+        assert set(copy.flags) == {fresh}
+
     def test_messages_expunged_while_history_is_read_leave_no_trace(
         self, provider: Provider, other: OtherProgram
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from chalicelib.domain.change import (
     Budget,
@@ -147,6 +148,7 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
         _vanished(at, gone)
     elif old.exists + len(new) != opened.exists:
         _removals(at, old)
+    _vanished(at, _gaps(new, old.uidnext, opened.uidnext))
     handled = _bring(at, new)
     waiting = len(new) - handled
     progress = replace(
@@ -156,6 +158,12 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
         exists=opened.exists - waiting,
     )
     return progress, waiting > 0
+
+
+def _gaps(uids: Sequence[int], first: int, end: int) -> list[range]:
+    """Return what lacks between first and end: a worker that died may have stored it beyond its cursor."""
+    ends = [first - 1, *uids, end]
+    return [range(low + 1, high) for low, high in pairwise(ends) if low + 1 < high]
 
 
 def _flags(at: _Step, old: Progress) -> list[range] | None:
