@@ -163,7 +163,10 @@ def test_a_label_made_while_we_look_is_not_lost(world: World) -> None:
     world.check()
 
 
-def test_a_label_hidden_from_imap_is_left_out_and_asked_for_once(world: World) -> None:
+def test_a_label_hidden_from_imap_is_left_out_and_asked_for_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "SIZES", (1,))
     for number in range(3):
         world.store.deliver(mail("one", number), ("\\Inbox", "\\Important"))
     world.store.hidden = {"important"}
@@ -336,6 +339,11 @@ def test_an_answer_of_ours_joins_the_thread_of_what_it_answers(world: World) -> 
     world.sync()
     world.check()
     assert world.mail.all_messages[mine.id].thread_id == threads["another"]
+    world.store.mails[-1].thrid = 7  # or alone
+    world.store.renumber(ALL)
+    world.sync()
+    world.check()
+    assert world.mail.all_messages[mine.id].thread_id not in threads.values()
 
 
 @pytest.mark.parametrize(
