@@ -16,27 +16,27 @@ def differences(
 ) -> list[Revised[Folder]]:
     """Return what to write so that the store lists the server's folders; `stored` is by collection.
 
-    A label that has another name on the server keeps its id.
+    A label that has another name on the server keeps its id; a new one of an old name gets its own.
     """
     changes = []
-    stored = {**stored, **_renamed(stored, listed)}
+    held = _held(stored, listed)
     for collection in listed:
-        old = stored.get(collection.id)
+        old = held.get(collection.id)
         new = _folder_of(account_id, collection, old, now)
         if new != old:
             changes.append(Revised(old, new))
-    names = {collection.id for collection in listed}
-    taken = {change.old.id for change in changes if change.old}
-    gone = (folder for name, folder in stored.items() if name not in names and folder.id not in taken)
-    return changes + [Revised(folder, None) for folder in gone]
+    kept = {folder.id for folder in held.values()}
+    return changes + [Revised(folder, None) for folder in stored.values() if folder.id not in kept]
 
 
-def _renamed(stored: Mapping[str, Folder], listed: Sequence[Collection]) -> dict[str, Folder]:
-    """Return the stored labels that only their mark still leads to, by the collection they are now."""
-    names = {collection.id for collection in listed}
-    lost = {folder.mark: folder for name, folder in stored.items() if name not in names and folder.mark}
-    new = (one for one in listed if one.id not in stored and one.mark in lost)
-    return {one.id: lost.pop(one.mark) for one in new if one.mark in lost}
+def _held(stored: Mapping[str, Folder], listed: Sequence[Collection]) -> dict[str, Folder]:
+    """Return what we hold of each collection: what has its mark, else what bears its name."""
+    named = {one.id: stored[one.id] for one in listed if one.id in stored}
+    if not any(one.mark and named[one.id].mark == one.mark for one in listed if one.id in named):
+        return named  # the server knows no marks, or has changed them all
+    by_mark = {folder.mark: folder for folder in stored.values() if folder.mark}
+    marked = {one.id: by_mark.get(one.mark) for one in listed if one.mark and not one.role}
+    return {id: folder for id, folder in {**named, **marked}.items() if folder}
 
 
 def _folder_of(account_id: str, collection: Collection, old: Folder | None, now: int) -> Folder:
@@ -63,5 +63,5 @@ def _folder_of(account_id: str, collection: Collection, old: Folder | None, now:
 
 def _new_id(account_id: str, collection: Collection) -> str:
     """The mark sets a label apart from one that bore its name before."""
-    marks = [collection.mark] if collection.mark else []
+    marks = [collection.mark] if collection.mark and not collection.role else []
     return ids.derived_id(account_id, "folder", collection.id, *marks)

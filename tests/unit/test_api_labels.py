@@ -148,6 +148,17 @@ def test_the_bin_is_a_move_and_takes_the_inbox_off(call: Call, here: MemoryServi
     )  # fmt: skip
 
 
+def test_a_mail_comes_back_from_the_bin_by_a_move_into_the_inbox(call: Call, here: MemoryServices) -> None:
+    id = first(call)
+    message = here.mail.all_messages[id]
+    place = replace(message.places[0], folder_id="trash")
+    here.mail.all_messages[id] = replace(message, places=(place,), folder_id="trash", label_ids=("taxes",))
+    assert names(call("PUT", f"/messages/{id}", {"label_ids": ["inbox"]})[1]) == {"all", "inbox"}
+    [edit] = queued(here)
+    assert (edit["collection"], edit["move_to"]) == ("[Gmail]/Trash", "INBOX")
+    assert (edit["add_labels"], edit["remove_labels"]) == ([], ["Taxes"])
+
+
 def test_the_same_labels_again_are_no_change(call: Call, here: MemoryServices) -> None:
     assert call("PUT", f"/messages/{first(call)}", {"label_ids": ["inbox", "all"]})[0] == 200
     assert call("PUT", f"/messages/{first(call)}", {"unread": False})[0] == 200

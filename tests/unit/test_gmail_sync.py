@@ -166,7 +166,10 @@ def test_a_label_made_while_we_look_is_not_lost(world: World) -> None:
     world.check()
 
 
-def test_a_label_hidden_from_imap_is_left_out_and_asked_for_once(world: World) -> None:
+def test_a_label_hidden_from_imap_is_left_out_and_asked_for_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "SIZES", (1,))
     for number in range(3):
         world.store.deliver(mail("one", number), ("\\Inbox", "\\Important"))
     world.store.hidden = {"important"}
@@ -221,6 +224,7 @@ def test_the_bin_and_back_keep_the_message_and_make_no_noise(world: World) -> No
     world.sync()
     world.check()
     assert world.labels(world.only()) == {"Trash", "Taxes"} and world.only().id == id
+    assert sum(change.kind == "message" for change in world.mail.changes) == 1, "it was seen in two places"
     assert changed(world) == MODIFIED
     world.store.put(one, "INBOX")
     world.sync()
@@ -237,11 +241,12 @@ def test_a_purged_mail_is_deleted(world: World) -> None:
 
 
 def test_two_mails_alike_to_the_byte_but_not_to_gmail_are_two_messages(world: World) -> None:
-    for _ in range(2):
+    for number in range(4):
         world.store.deliver(mail("one", 1))
-    world.sync()
+        if number:
+            world.sync()
     world.check()
-    assert len(world.mail.all_messages) == 2
+    assert len(world.mail.all_messages) == 4
 
 
 def test_a_new_uidvalidity_keeps_ids_labels_and_threads(world: World) -> None:
@@ -337,6 +342,11 @@ def test_an_answer_of_ours_joins_the_thread_of_what_it_answers(world: World) -> 
     world.sync()
     world.check()
     assert world.mail.all_messages[mine.id].thread_id == threads["another"]
+    world.store.mails[-1].thrid = 7  # or alone
+    world.store.renumber(ALL)
+    world.sync()
+    world.check()
+    assert world.mail.all_messages[mine.id].thread_id not in threads.values()
 
 
 @pytest.mark.parametrize(

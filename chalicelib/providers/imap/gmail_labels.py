@@ -93,7 +93,7 @@ def _collection(entry: Listed, state: str) -> Collection:
         token=state if synced else "",
         label=True,
         synced=synced,
-        mark="" if role else state.partition(":")[0],  # UIDVALIDITY, which a new name leaves alone
+        mark=state.partition(":")[0],  # UIDVALIDITY, which a new name leaves alone
     )
 
 
