@@ -29,7 +29,7 @@ def list_messages() -> Any:
     query = Query(messages.current_request, filters.MESSAGES)
     view = query.view("ids", "count", "expanded")
     shown = Shown(account, expanded=view == "expanded")
-    return listing(query, view, _found(account, query, shown), shown.messages)
+    return listing(query, view, _found(account, query, shown), shown.whole_messages)
 
 
 @messages.route("/messages/{id}", methods=["GET"])
@@ -39,7 +39,7 @@ def show_message(id: str) -> Any:
     view = Query(messages.current_request).view("expanded")
     shown = Shown(account, expanded=view == "expanded")
     if "," in id:
-        return shown.messages(_several(account, id.split(",")))
+        return shown.whole_messages(_several(account, id.split(",")))
     message = _one(account, id)
     if messages.current_request.headers.get("accept", "").strip().lower() == RAW:
         return Response(services().contents.raw(account, message), headers={"Content-Type": RAW})

@@ -41,6 +41,7 @@ class Shown:
 
     def message(self, message: Message) -> dict[str, Any]:
         """Return one message, its body fetched from the mail server if need be."""
+        message = services().contents.whole(self.account, message)
         body = services().contents.body(self.account, message)
         return message_wire.dump(message, body, self.folders, self.expanded)
 
@@ -48,6 +49,10 @@ class Shown:
         """Return messages with the bodies at hand."""
         bodies = services().contents.bodies(self.account, messages)
         return [message_wire.dump(m, bodies.get(m.id, ""), self.folders, self.expanded) for m in messages]
+
+    def whole_messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Return messages; those of which only the beginning is here are fetched."""
+        return self.messages(services().contents.wholes(self.account, messages))
 
     def thread(self, thread: Thread) -> dict[str, Any]:
         """Return one thread."""

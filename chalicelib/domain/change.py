@@ -34,12 +34,23 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteMessage:
-    """A message as the server gave it; `received_at` is its INTERNALDATE in Unix seconds."""
+    """A message as the server gave it; `received_at` is its INTERNALDATE in Unix seconds.
+
+    One that is not `whole` is here with its beginning only, headers and first words; the rest comes in a
+    later batch. `size` is what the server claims the whole to have, in octets, 0 if it said nothing.
+    """
 
     id: RemoteId
     flags: Flags
     received_at: int
     raw: bytes
+    size: int = 0
+    whole: bool = True
+
+    @property
+    def octets(self) -> int:
+        """Size of the whole message, as far as it is known."""
+        return self.size or len(self.raw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

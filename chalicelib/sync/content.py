@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
 from chalicelib.domain.message import Message, RawRef
-from chalicelib.errors import Gone
+from chalicelib.errors import Gone, ProviderError
 from chalicelib.formats.mime import parse, part_content
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Blobs, Mail, MailChanges, Revised, Stale
+from chalicelib.sync.reading import completed
 
 RAW_SECONDS = 7 * 86400
+MOST_AT_ONCE = 8_000_000
+"""Octets that a list fetches from the mail server before it answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +54,29 @@ class Contents:
     def raw(self, account: Account, message: Message) -> bytes:
         """Return the original bytes, fetched again and kept again when our copy has expired."""
         raw = self._kept(message)
-        if raw is not None:
-            return raw
-        raw = self._fetched(account, message)
-        key = f"raw/{account.id}/again/{message.id}"
-        self.blobs.put(key, raw)
-        kept = replace(message, raw=RawRef(key, 0, len(raw), int(self.now())))
-        with suppress(Stale):  # somebody changed the message meanwhile; the copy is then fetched once more
-            self.mail.save(account.id, MailChanges(messages=[Revised(message, kept)]))
+        if raw is None:
+            with closing(self.provider(account)) as server:
+                raw = self._fetched(server, account, message)
+            self._keep(message, raw)
         return raw
+
+    def whole(self, account: Account, message: Message) -> Message:
+        """Return a message with all it says, fetched now if only its beginning is here. Raises Gone."""
+        if message.raw:
+            return message
+        with closing(self.provider(account)) as server:
+            return self._keep(message, self._fetched(server, account, message))
+
+    def wholes(self, account: Account, messages: Sequence[Message]) -> list[Message]:
+        """Return many, as far as one connection gives them at once; the others stay as they are."""
+        missing = _at_once([message for message in messages if not message.raw])
+        found: dict[str, Message] = {}
+        if missing:
+            with suppress(ProviderError), closing(self.provider(account)) as server:
+                for message in missing:
+                    with suppress(Gone):
+                        found[message.id] = self._keep(message, self._fetched(server, account, message))
+        return [found.get(message.id, message) for message in messages]
 
     def _kept(self, message: Message) -> bytes | None:
         ref = message.raw
@@ -66,11 +84,32 @@ class Contents:
             return None
         return self.blobs.get(ref.key, ref.offset, ref.length)
 
-    def _fetched(self, account: Account, message: Message) -> bytes:
+    def _keep(self, message: Message, raw: bytes) -> Message:
+        """Store what was fetched; return the message as it is now."""
+        key = f"raw/{message.account_id}/again/{message.id}"
+        self.blobs.put(key, raw)
+        ref, changes = RawRef(key, 0, len(raw), int(self.now())), MailChanges()
+        if message.raw:
+            kept = replace(message, raw=ref)
+        else:
+            mail = parse(raw)
+            kept = completed(message, mail, ref)
+            changes.bodies[message.id] = mail.body_html
+        changes.messages.append(Revised(message, kept))
+        with suppress(Stale):  # somebody changed the message meanwhile; the copy is then fetched once more
+            self.mail.save(message.account_id, changes)
+        return kept
+
+    def _fetched(self, server: Provider, account: Account, message: Message) -> bytes:
         collections = {folder.id: folder.collection for folder in self.mail.folders(account.id)}
         places = [p for p in message.places if p.remote_id and p.folder_id in collections]
-        with closing(self.provider(account)) as server:
-            for place in places:
-                with suppress(Gone):
-                    return server.fetch(collections[place.folder_id], place.remote_id)
+        for place in places:
+            with suppress(Gone):
+                return server.fetch(collections[place.folder_id], place.remote_id)
         raise Gone("The message is no longer on the mail server.")
+
+
+def _at_once(messages: Sequence[Message]) -> list[Message]:
+    """Return the first of them, so many that a client can wait for them."""
+    totals = accumulate(message.size for message in messages)
+    return [message for message, total in zip(messages, totals, strict=True) if total <= MOST_AT_ONCE]

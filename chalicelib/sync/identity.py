@@ -14,9 +14,12 @@ from chalicelib.formats.mime import ParsedMail
 
 
 def public_id(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> str:
-    """Return the id of a mail first seen now: its date, then a hash of what it is."""
+    """Return the id of a mail first seen now: its date, then a hash of what it is.
+
+    A mail whose beginning alone is here must have a Message-ID.
+    """
     if mail.message_id:
-        identity = f"{mail.message_id}|{len(remote.raw)}"
+        identity = f"{mail.message_id}|{len(remote.raw) if remote.whole else remote.size}"
     else:
         identity = hashlib.sha256(remote.raw).hexdigest()
     return ids.dated_id(remote.received_at, account_id, identity)
@@ -28,6 +31,8 @@ def namesake_ids(mail: ParsedMail, anchors: Mapping[str, Anchor]) -> tuple[str, 
     return anchor.message_ids if anchor else ()
 
 
-def is_same(stored: Message, size: int) -> bool:
+def is_same(stored: Message, arrived: Message) -> bool:
     """Tell whether a namesake is this very mail: equal in size, or sent by us and not yet seen back."""
-    return stored.size == size or any(not place.remote_id for place in stored.places)
+    if stored.id == arrived.id or stored.size == arrived.size:
+        return True
+    return any(not place.remote_id for place in stored.places)

@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder, preference
-from chalicelib.domain.message import File, Message, Place, RawRef
+from chalicelib.domain.message import Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign
-from chalicelib.formats.mime import ParsedMail, ParsedPart, parse
-from chalicelib.ids import dated_id
+from chalicelib.formats.mime import ParsedMail, parse
 from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
-from chalicelib.sync.identity import is_same, namesake_ids, public_id
+from chalicelib.sync.identity import is_same, namesake_ids
+from chalicelib.sync.reading import completed, message_of
 from chalicelib.sync.stale import until_fresh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A message on its way in: what the server gave and what it looks like before we know our own."""
+    """A message on its way in: what the server gave and what it looks like before we know our own.
+
+    `raw` is None while only its beginning is here.
+    """
 
     remote: RemoteMessage
     mail: ParsedMail
     message: Message
-    raw: RawRef
+    raw: RawRef | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,57 +93,23 @@ class Shelf:
 
     def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
         """Parse messages and keep their raw bytes."""
-        if not arrived:
-            return []
-        # One object per batch: a PUT per message would be the dearest part of a sync.
-        data = b"".join(remote.raw for remote in arrived)
-        key = f"raw/{self.account.id}/{hashlib.sha256(data).hexdigest()}"
-        self.blobs.put(key, data)
-        stored_at, offset, arrivals = int(self.now()), 0, []
+        kept, arrivals = self._keep([remote.raw for remote in arrived if remote.whole]), []
         for remote in arrived:
-            raw = RawRef(key, offset, len(remote.raw), stored_at)
-            offset += raw.length
             parsed = parse(remote.raw)
-            message = _message_of(self.account.id, remote, parsed)
+            message = message_of(self.account.id, remote, parsed)
+            raw = next(kept) if remote.whole else None
             arrivals.append(Arrival(remote=remote, mail=parsed, message=message, raw=raw))
         return arrivals
 
-
-def _message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Message:
-    id = public_id(account_id, remote, mail)
-    return Message(
-        id=id,
-        account_id=account_id,
-        thread_id="",
-        subject=mail.subject,
-        sender=mail.sender,
-        to=mail.to,
-        cc=mail.cc,
-        bcc=mail.bcc,
-        reply_to=mail.reply_to,
-        date=remote.received_at,
-        size=len(remote.raw),
-        snippet=mail.snippet,
-        files=tuple(_file_of(id, remote, part) for part in mail.parts if part.listed),
-        message_id=mail.message_id,
-        in_reply_to=mail.in_reply_to,
-        references=mail.references,
-        folder_id=None,
-        unread=False,
-        starred=False,
-    )
-
-
-def _file_of(message_id: str, remote: RemoteMessage, part: ParsedPart) -> File:
-    return File(
-        id=dated_id(remote.received_at, message_id, "file", str(part.part)),
-        filename=part.filename,
-        content_type=part.content_type,
-        size=part.size,
-        disposition=part.disposition,
-        content_id=part.content_id,
-        part=part.part,
-    )
+    def _keep(self, raws: Sequence[bytes]) -> Iterator[RawRef]:
+        """Keep raw mails in one object: a PUT per message would be the dearest part of a sync."""
+        data = b"".join(raws)
+        key = f"raw/{self.account.id}/{hashlib.sha256(data).hexdigest()}"
+        if raws:
+            self.blobs.put(key, data)
+        offsets = accumulate(map(len, raws), initial=0)
+        stored_at = int(self.now())
+        return (RawRef(key, offset, len(raw), stored_at) for raw, offset in zip(raws, offsets, strict=False))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,7 +153,7 @@ class _Draft:
     def place(self, arrival: Arrival) -> str:
         """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
-        message = self._recognise(arrival) or arrival.message
+        message = self._held(arrival)
         kept = tuple(
             place
             for place in message.places
@@ -193,7 +163,8 @@ class _Draft:
         raw = message.raw or arrival.raw
         message = self._viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
         self.wanted[message.id] = message
-        self.bodies[message.id] = arrival.mail.body_html
+        if remote.whole:
+            self.bodies[message.id] = arrival.mail.body_html
         if remote.id:
             self._locate(remote.id, Location(message.id, remote.flags))
         return message.id
@@ -269,14 +240,20 @@ class _Draft:
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
 
+    def _held(self, arrival: Arrival) -> Message:
+        """Return the message we hold, completed if only its beginning was here, or a new one."""
+        held = self._recognise(arrival)
+        if held is None or held.raw or arrival.raw is None:
+            return held or arrival.message
+        return completed(held, arrival.mail, arrival.raw)
+
     def _recognise(self, arrival: Arrival) -> Message | None:
         """Find the message we hold: by its place, by its id, by its Message-ID."""
         location = self.locations.get(arrival.remote.id)
         candidates = [location.message_id] if location else []
         candidates += [arrival.message.id, *namesake_ids(arrival.mail, self.anchors)]
         held = (self.wanted.get(id) for id in candidates)
-        size = len(arrival.remote.raw)
-        return next((message for message in held if message and is_same(message, size)), None)
+        return next((message for message in held if message and is_same(message, arrival.message)), None)
 
     def _at(self, remote_id: RemoteId) -> Message | None:
         location = self.locations.get(remote_id)

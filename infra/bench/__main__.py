@@ -1,4 +1,4 @@
-"""`make bench`: sync, read, notify, count units, log, storm; one table and .local/bench.json."""
+"""`make bench`: sync, read, notify, count units, log, storm, grow; one table and .local/bench.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.bench import storm, timing, units
+from infra.bench import scale, storm, timing, units
 from infra.demo import dovecot
 from infra.demo.client import Client
 from infra.demo.mailbox import OWNER
@@ -20,18 +20,18 @@ from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
 from infra.local.state import ROOT
 
-MESSAGES = 2000
+MESSAGES = 2_000
 
 
 def main() -> int:
-    """Run everything; the first argument is the number of messages (2,000)."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES
+    """Run everything; arguments are the sizes of the mailboxes that are compared, none by default."""
+    sizes = [int(argument) for argument in sys.argv[1:]]
     if not dovecot.installed():
         print("make bench needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
         return 1
     be_quiet()
     try:
-        _report(_measured(count))
+        _report(_measured(MESSAGES) | scale.measure(sizes))
     except KeyboardInterrupt:
         print("\nStopped.")
         return 130

@@ -24,6 +24,12 @@ def descendants(pid: int) -> list[int]:
     return [pid, *(below for child in children for below in descendants(child))]
 
 
+def peak_memory(pid: int) -> float:
+    """Return the most memory a process ever held, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
 def percentiles(seconds: list[float]) -> dict[str, float]:
     """Return p50, p90, p95 and p99 in milliseconds."""
     cuts = statistics.quantiles(seconds, n=100)

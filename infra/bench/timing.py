@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
-from infra.bench.figures import cpu_seconds, descendants, percentiles, timed, wait_for
+from infra.bench.figures import cpu_seconds, descendants, peak_memory, percentiles, timed, wait_for
 from infra.demo.client import Client
 from infra.demo.dovecot import Dovecot
 from infra.demo.endpoint import endpoint
@@ -45,6 +46,9 @@ def sync(client: Client, runtime: LocalRuntime, imap: Dovecot, smtp: Submission,
     spent["mail server"] = cpu_seconds(descendants(imap.pid())) - server_before
     for name, seconds in spent.items():
         figures[f"CPU {name}, s per 1,000"] = round(seconds / count * 1000, 2)
+    ours = sum(seconds for name, seconds in spent.items() if name.startswith("worker"))
+    figures["CPU handlers, ms per message"] = round(ours / count * 1000, 2)
+    figures["peak memory worker-sync, MB"] = round(peak_memory(runtime.pid("worker-sync")))
     return figures
 
 
@@ -52,8 +56,8 @@ def _has_threads(client: Client, count: int) -> bool:
     return len(client.get(f"/threads?view=ids&limit={count}")) == count
 
 
-def reads(client: Client) -> Figures:
-    """Measure three reads, one after the other and with eight clients."""
+def reads(client: Client, numbers: Sequence[int] = (1, 8)) -> Figures:
+    """Measure three reads by so many clients at once."""
     ids = client.get("/messages?view=ids&limit=200")
     paths = {
         "GET /threads?limit=50": ["/threads?limit=50"],
@@ -62,7 +66,7 @@ def reads(client: Client) -> Figures:
     }
     figures: Figures = {}
     for name, some in paths.items():
-        for clients in (1, 8):
+        for clients in numbers:
             seconds = timed(client.get, islice(cycle(some), REQUESTS), clients)
             figures[f"{name}, {clients} client{'s' * (clients > 1)}, ms"] = percentiles(seconds)
     return figures

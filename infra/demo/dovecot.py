@@ -155,6 +155,10 @@ class Dovecot:
             self._await_exit(pid)
         shutil.rmtree(self.base, ignore_errors=True)
 
+    def mailbox(self, user: str) -> Path:
+        """Return where the Maildir of a user lies."""
+        return self.base / "mail" / user.partition("@")[0] / "Maildir"
+
     def pid(self) -> int:
         """Return the process id of the master process."""
         return int((self.base / "run" / "master.pid").read_text())

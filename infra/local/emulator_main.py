@@ -4,15 +4,17 @@ import os
 
 import uvicorn
 from ministack import app
+from ministack.core import responses
 from ministack.services import dynamodb, dynamodb_streams
 
-from infra.local import emulator_patches
+from infra.local import emulator_json, emulator_patches
 from infra.local.emulator_express import Express
 from infra.local.emulator_snapshots import Snapshots
 from infra.local.emulator_units import Meter
 
 if __name__ == "__main__":
     emulator_patches.apply(dynamodb, dynamodb_streams)
+    emulator_json.install(dynamodb, dynamodb_streams, responses)
     Snapshots(app, dynamodb)
     meter = Meter(dynamodb) if os.environ.get("COUNT_UNITS") == "1" else None
     Express(app, dynamodb, dynamodb_streams, meter)

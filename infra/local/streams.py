@@ -23,6 +23,7 @@ from infra.local.template import StreamSource
 QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.2
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
 PAUSE_SECONDS = 0.5
+_TEXTS = frozenset({"S", "N"})
 
 log = logging.getLogger(__name__)
 Record = dict[str, Any]
@@ -81,13 +82,12 @@ class StreamPoller:
 
     def _deal(self, shard: str, raw: list[Any]) -> None:
         last = int(self._done.get(shard, "0"))
-        records = [lambda_record(item, self._source.stream) for item in raw]
-        records = [record for record in records if int(_sequence(record)) > last]
-        if not records:
+        fresh = [record for record in raw if int(_sequence(record)) > last]
+        if not fresh:
             return
-        chosen = [record for record in records if wanted(record, self._source.filters)]
-        if self._deliver(shard, chosen):
-            self._checkpoint(shard, records[-1])
+        chosen = [record for record in fresh if wanted(record, self._source.filters)]
+        if self._deliver(shard, [lambda_record(record, self._source.stream) for record in chosen]):
+            self._checkpoint(shard, fresh[-1])
 
     def _deliver(self, shard: str, records: list[Record]) -> bool:
         """Call the function until each record is done or given up; False if we were told to stop."""
@@ -158,6 +158,8 @@ def lambda_record(record: Mapping[str, Any], arn: str) -> Record:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
+        if value.keys() <= _TEXTS:  # nearly every attribute: a string or a number
+            return dict(value)
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]

@@ -22,6 +22,7 @@ class OtherProgram(Protocol):
 
 
 DAY = 86_400
+LONG = "all of it " * 10_000
 
 
 @dataclass
@@ -57,6 +58,11 @@ class Copy:
     def collection(self) -> Collection:
         """Return the folder as it is listed now."""
         return next(c for c in self.provider.collections() if c.id == self.folder)
+
+    def is_finished(self) -> bool:
+        """Tell whether nothing is left to come."""
+        batch = self.step()
+        return not batch.arrived and not batch.more
 
     def is_quiet(self) -> bool:
         """Tell whether the listing says that nothing changed."""
@@ -98,6 +104,44 @@ class ProviderContract:
         ids = [other.deliver("INBOX", mail(n, "x" * 900)) for n in range(3)]
         copy = Copy(provider, budget=Budget(bytes=10)).catch_up()
         assert copy.order == ids[::-1]
+
+    def test_a_large_message_of_the_history_comes_with_its_beginning_first(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        long = mail(2, LONG)
+        ids = [other.deliver("INBOX", raw) for raw in (mail(1), long, mail(3))]
+        copy = Copy(provider)
+        listed = {message.id: message for message in copy.step().arrived}
+        assert [listed[id].whole for id in ids] == [True, False, True]
+        assert long.startswith(listed[ids[1]].raw) and b"\r\n\r\n" in listed[ids[1]].raw
+        assert listed[ids[1]].octets == len(long)
+        [rest] = copy.step().arrived
+        assert (rest.id, rest.whole, rest.raw) == (ids[1], True, long)
+        assert copy.is_finished()
+
+    def test_contents_keep_to_the_budget_newest_first(self, provider: Provider, other: OtherProgram) -> None:
+        ids = [other.deliver("INBOX", mail(n, LONG)) for n in range(5)]
+        copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+        assert copy.order == [*ids[::-1], *ids[::-1]]
+        assert {id: copy.raw[id] for id in ids} == {id: mail(n, LONG) for n, id in enumerate(ids)}
+
+    def test_a_large_message_that_is_new_comes_as_a_whole(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        copy = Copy(provider).catch_up()
+        other.deliver("INBOX", mail(1, LONG))
+        [message] = copy.step().arrived
+        assert message.whole and message.raw == mail(1, LONG)
+
+    def test_a_large_message_expunged_before_its_contents_came_leaves_no_trace(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n, LONG)) for n in range(2)]
+        copy = Copy(provider)
+        copy.step()
+        other.expunge("INBOX", ids[0])
+        copy.catch_up()
+        assert set(copy.flags) == {ids[1]} and copy.raw[ids[1]] == mail(1, LONG)
 
     def test_new_mail_beyond_the_budget_follows_in_order(
         self, provider: Provider, other: OtherProgram

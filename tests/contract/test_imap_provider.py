@@ -14,13 +14,14 @@ import pytest
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.change import Budget, Flags, RemoteId
 from chalicelib.errors import AuthRejected, ProviderError
+from chalicelib.providers.imap import changes
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.fetching import remote_id, split_id
 from chalicelib.providers.imap.session import open_session
 from chalicelib.providers.reach import Reach
 from infra.demo import dovecot
 from infra.demo.visitor import login
-from tests.contract.provider import Copy, ProviderContract, mail
+from tests.contract.provider import LONG, Copy, ProviderContract, mail
 
 pytestmark = pytest.mark.server
 
@@ -141,6 +142,28 @@ class TestWithoutExtensions(ProviderContract):
         copy = Copy(provider, budget=Budget(messages=2)).catch_up()
         ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
         assert copy.catch_up().order == ids
+
+
+@pytest.mark.parametrize(
+    "head", ["From: a@x.example\r\n", f"From: a@x.example\r\nX: {'x' * 20_000}\r\nMessage-ID: <1@x>\r\n"]
+)
+def test_a_beginning_that_does_not_tell_who_it_is_comes_as_a_whole(
+    provider: ImapProvider, other: Program, head: str
+) -> None:
+    raw = f"{head}\r\n{LONG}\r\n".encode()
+    other.deliver("INBOX", raw)
+    copy = Copy(provider)
+    [message] = copy.step().arrived
+    assert message.whole and message.raw == raw
+
+
+def test_contents_do_not_wait_for_the_end_of_a_long_listing(
+    provider: ImapProvider, other: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_LEAD", 3)
+    ids = [other.deliver("INBOX", mail(n, LONG if n == 8 else "")) for n in range(9)]
+    copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+    assert copy.order == [*ids[:4:-1], ids[8], *ids[4::-1]]
 
 
 def test_odd_folder_names_keep_their_raw_name(provider: ImapProvider, other: Program) -> None:

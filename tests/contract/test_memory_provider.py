@@ -11,7 +11,7 @@ from tests.fakes.provider import MemoryProvider
 class TestMemoryProvider(ProviderContract):
     @pytest.fixture
     def provider(self) -> MemoryProvider:
-        return MemoryProvider()
+        return MemoryProvider(large=64_000)
 
     @pytest.fixture
     def other(self, provider: MemoryProvider) -> MemoryProvider:

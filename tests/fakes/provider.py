@@ -49,11 +49,13 @@ class MemoryProvider:
     """Provider, and the hands of a person who uses the mailbox with another program.
 
     A server that `counts` changes shows in its listing which folders moved. `meanwhile` is called at
-    the start of each step: what happens on the server while we are at work.
+    the start of each step: what happens on the server while we are at work. Messages of the history with
+    more than `large` octets (0: none) come with their headers first.
     """
 
-    def __init__(self, counts: bool = True) -> None:
+    def __init__(self, counts: bool = True, large: int = 0) -> None:
         self.counts = counts
+        self.large = large
         self.boxes = {name: Box() for name in ROLES}
         self.steps: list[str] = []
         self.meanwhile: Callable[[str], None] = lambda folder: None
@@ -103,7 +105,7 @@ class MemoryProvider:
     def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
         """Tell whether the folder is as the cursor left it."""
         state = json.loads(cursor)
-        current = state["low"] <= 1 and state["since"] <= since + DAY
+        current = state["low"] <= 1 and state["whole"] <= 1 and state["since"] <= since + DAY
         return bool(current and collection.token and state["token"] == collection.token)
 
     def changes(
@@ -114,12 +116,13 @@ class MemoryProvider:
         self.meanwhile(collection.id)
         box = self._box(collection.id)
         fresh = {"v": box.uidvalidity, "next": box.uidnext, "low": box.uidnext, "since": budget.since}
+        fresh["whole"] = fresh["low"]
         state = json.loads(cursor) if cursor else fresh
         if state["v"] != box.uidvalidity:
             raise CursorExpired("new UIDVALIDITY")
         if state["since"] > budget.since + DAY:
-            until = state["since"] if state["low"] <= 1 else 0
-            state |= {"low": box.uidnext, "since": budget.since, "until": until}
+            until = state["since"] if max(state["low"], state["whole"]) <= 1 else 0
+            state |= {"low": box.uidnext, "whole": box.uidnext, "since": budget.since, "until": until}
         until = state.get("until", 0)
         new = [m for id, m in box.messages.items() if _uid(id) >= state["next"]]
         below = (m for id, m in box.messages.items() if _uid(id) < state["low"])
@@ -129,17 +132,19 @@ class MemoryProvider:
         live = [m for m in live if m.received_at >= budget.since - DAY]
         older = [] if cut else old[::-1][: max(0, budget.messages - len(live))]
         left = len(old) - len(older)
+        whole, contents = self._contents(box, state["whole"], budget) if state["low"] <= 1 else (None, [])
         now_known = known() if cursor or not left else {}
         removed = _removed(now_known, box, whole=not left)
         low = 1 if not left else _uid(older[-1].id) if older else state["low"]
         following = _uid(cut[0].id) if cut else box.uidnext
         token = self._token(box) if not cut else ""
+        state["whole"] = state["whole"] if whole is None else whole
         return ChangeBatch(
-            arrived=(*live, *older),
+            arrived=(*live, *map(self._beginning, older), *contents),
             flags=_changed(now_known, box),
             removed=removed,
             cursor=Cursor(json.dumps(state | {"next": following, "low": low, "token": token})),
-            more=bool(cut or left),
+            more=bool(cut or left or state["whole"] > 1),
             history_left=left,
         )
 
@@ -189,6 +194,19 @@ class MemoryProvider:
 
     def close(self) -> None:
         """Do nothing."""
+
+    def _beginning(self, message: RemoteMessage) -> RemoteMessage:
+        if not 0 < self.large < len(message.raw):
+            return message
+        head = message.raw.index(b"\r\n\r\n") + 4
+        return replace(message, raw=message.raw[:head], size=len(message.raw), whole=False)
+
+    def _contents(self, box: Box, below: int, budget: Budget) -> tuple[int, list[RemoteMessage]]:
+        """Return some large messages as a whole, and the UID from which on nothing is missing."""
+        there = [m for id, m in box.messages.items() if _uid(id) < below and 0 < self.large < len(m.raw)]
+        large = sorted(there, key=_message_uid, reverse=True)
+        some = large[: budget.messages]
+        return (_uid(some[-1].id) if len(some) < len(large) else 1), some
 
     def _box(self, name: str) -> Box:
         if name not in self.boxes:

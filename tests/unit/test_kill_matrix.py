@@ -25,7 +25,7 @@ from chalicelib.sync.ingest import record_sent
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.services import MemoryQueues
 from tests.fakes.store import Crash, Fuse
-from tests.unit.test_sync_engine import ACCOUNT, World, mail
+from tests.unit.test_sync_engine import ACCOUNT, LARGE, World, mail
 
 
 class Inline(ThreadPoolExecutor):
@@ -68,7 +68,7 @@ class Mill:
     """The system under test: a world, a queue that delivers at least once, an SMTP server."""
 
     def __init__(self, counts: bool) -> None:
-        self.world = World(server=MemoryProvider(counts))
+        self.world = World(server=MemoryProvider(counts, large=LARGE))
         self.fuse, self.server = self.world.fuse, self.world.server
         self.provider = Fused(self.server, self.fuse)
         self.queues = MemoryQueues()

@@ -21,6 +21,7 @@ from chalicelib.domain.change import (
     RemoteId,
 )
 from chalicelib.domain.delta import Event
+from chalicelib.domain.message import Message
 from chalicelib.store.ports import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
@@ -28,6 +29,9 @@ from chalicelib.sync.ingest import record_sent
 from chalicelib.sync.workspace import Workspace
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.store import Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
+
+LARGE = 200
+"""Octets of a `mail` that answers no other are fewer, those of one that does are more."""
 
 ACCOUNT = Account(
     id="a",
@@ -66,8 +70,8 @@ class World:
         self.accounts = MemoryAccounts(ACCOUNT, fuse=self.fuse)
         self.checkpoints = MemoryCheckpoints(fuse=self.fuse)
 
-    def sync(self, provider: Any = None) -> Outcome:
-        return sync_account(self.workspace(provider), self.accounts.account, Deadline.after(60))
+    def sync(self, provider: Any = None, deadline: Deadline | None = None) -> Outcome:
+        return sync_account(self.workspace(provider), self.accounts.account, deadline or Deadline.after(60))
 
     def workspace(self, provider: Any = None) -> Workspace:
         return Workspace(
@@ -79,6 +83,10 @@ class World:
             history_days=self.history_days,
             now=lambda: self.now,
         )
+
+    def _tells_all(self, message: Message) -> bool:
+        body = self.mail.all_bodies.get(message.id)
+        return body is not None and bool(message.snippet) == bool(body)
 
     def flags_by_place(self) -> dict[tuple[str, str], str]:
         """What the store says of every place, by collection and remote id."""
@@ -93,6 +101,8 @@ class World:
         at = [(p, m.id) for m in self.mail.all_messages.values() for p in m.places]
         places = {(p.folder_id, p.remote_id): id for p, id in at if p.remote_id}
         assert places == {key: place.message_id for key, place in self.mail.all_locations.items()}
+        whole = {m.id for m in self.mail.all_messages.values() if m.raw and self._tells_all(m)}
+        assert whole == set(self.mail.all_messages), "only a beginning is here"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chalicelib.domain.delta import Event
 from chalicelib.sync.engine import Outcome
 from tests.fakes.provider import Box
 from tests.fakes.store import Crash
-from tests.unit.test_sync_engine import World, mail
+from tests.unit.test_sync_engine import LARGE, World, mail
 
 FOLDERS = st.sampled_from(["INBOX", "Sent", "Trash", "Old"])
 FLAGS = st.sampled_from(["", "s", "f", "fs"])
@@ -25,11 +25,11 @@ EXAMPLES = int(os.environ.get("POSTERN_SYNC_EXAMPLES", "150"))
 class SyncMachine(RuleBasedStateMachine):
     """Another program changes the mailbox, also while we read it; after each sync the store is equal."""
 
-    @initialize(counts=st.booleans())
-    def begin(self, counts: bool) -> None:
+    @initialize(counts=st.booleans(), large=st.sampled_from([0, LARGE]))
+    def begin(self, counts: bool, large: int) -> None:
         self.world = World()
         self.server = self.world.server
-        self.server.counts = counts
+        self.server.counts, self.server.large = counts, large
         self.number = 0
 
     @rule(folder=FOLDERS, flags=FLAGS, reply=st.booleans(), copies=st.integers(1, 60))

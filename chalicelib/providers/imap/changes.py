@@ -22,11 +22,13 @@ from chalicelib.domain.change import (
 from chalicelib.errors import CursorExpired
 from chalicelib.providers.imap.cursor import Progress, load
 from chalicelib.providers.imap.fetching import (
+    BEGINNING,
     Meta,
     Opened,
     bodies,
     changes_between,
     flags_between,
+    large_uids_between,
     metas,
     open_mailbox,
     remote_id,
@@ -38,6 +40,7 @@ from chalicelib.providers.imap.session import Session
 _FLAGS_DURING_HISTORY = 500  # newest messages compared in each step where changes are not counted
 _FIRST_WINDOW = 1_000
 _MANY = 1_000  # names of vanished messages that are looked up without asking what we hold
+_LEAD = 5_000  # so many UIDs the listing of the history may be ahead of its contents
 _DAY = 86_400  # servers compare dates without a zone
 
 
@@ -78,7 +81,10 @@ def step(
         if progress.falls_short(budget.since):
             progress = _again(at, progress)
     if not progress.complete and not cut:
-        progress = _history(at, progress)
+        behind = progress.listed or progress.whole - progress.low > _LEAD
+        progress = _contents(at, progress) if behind else _history(at, progress)
+    if progress.complete:
+        progress = replace(progress, until=0)
     return ChangeBatch(
         arrived=tuple(at.arrived),
         flags=at.flags,
@@ -120,6 +126,7 @@ def _beginning(at: _Step) -> Progress:
         low=max(2, opened.uidnext),  # even an empty mailbox is compared once with what we hold of it
         below=opened.exists,
         since=since,
+        whole=max(2, opened.uidnext),
     )
     return replace(progress, below=len(_in_window(at, progress, 1))) if since else progress
 
@@ -127,7 +134,8 @@ def _beginning(at: _Step) -> Progress:
 def _again(at: _Step, old: Progress) -> Progress:
     """Walk the history once more, for what a narrower window had left out."""
     until = old.since + 2 * _DAY if old.complete else 0
-    progress = replace(old, low=max(2, old.uidnext), since=at.budget.since, until=until)
+    top = max(2, old.uidnext)
+    progress = replace(old, low=top, whole=top, since=at.budget.since, until=until)
     return replace(progress, below=len(_in_window(at, progress, 1)))
 
 
@@ -174,7 +182,7 @@ def _flags(at: _Step, old: Progress) -> list[range] | None:
         changed, gone = changes_between(at.session, first, at.opened.uidnext - 1, old.modseq)
         at.flags.update({at.name(uid): flags for uid, flags in changed.items() if uid <= last})
         return gone
-    if not old.complete:
+    if not old.listed:
         first = max(first, last - _FLAGS_DURING_HISTORY)
     held = at.held()
     seen = flags_between(at.session, first, last)
@@ -209,7 +217,7 @@ def _history(at: _Step, progress: Progress) -> Progress:
         return progress
     older, searched = _older(at, progress, wanted)
     slice_ = older[:wanted]
-    handled = _bring(at, slice_)
+    handled = _bring(at, slice_, beginnings=True)
     if handled == len(older):
         low = searched
     elif handled == 0:
@@ -217,10 +225,21 @@ def _history(at: _Step, progress: Progress) -> Progress:
     else:
         low = slice_[handled - 1]
     left = 0 if low <= 1 else max(0, progress.below - handled)
-    progress = replace(progress, low=low, below=left, until=progress.until if low > 1 else 0)
-    if progress.complete:
+    keeps_up = progress.whole == progress.low and all(message.whole for message in at.arrived)
+    progress = replace(progress, low=low, below=left, whole=low if keeps_up else progress.whole)
+    if progress.listed:
         _confirm(at, progress)
     return progress
+
+
+def _contents(at: _Step, progress: Progress) -> Progress:
+    """Bring the rest of large messages of which only the beginning is here, newest first."""
+    bounds = progress.low, progress.whole - 1, progress.since, progress.until
+    large = large_uids_between(at.session, *bounds)[::-1]
+    handled = _bring(at, large)
+    if handled == len(large):
+        return replace(progress, whole=progress.low)
+    return replace(progress, whole=large[handled - 1] if handled else progress.whole)
 
 
 def _older(at: _Step, progress: Progress, wanted: int) -> tuple[list[int], int]:
@@ -244,8 +263,11 @@ def _confirm(at: _Step, progress: Progress) -> None:
     at.removed.update(id for id in known if id and id not in present and id not in arrived)
 
 
-def _bring(at: _Step, uids: Sequence[int]) -> int:
-    """Fetch messages in this order within the budget; return how many of them are dealt with."""
+def _bring(at: _Step, uids: Sequence[int], beginnings: bool = False) -> int:
+    """Fetch messages in this order within the budget; return how many of them are dealt with.
+
+    With `beginnings` the large ones come with no more than that.
+    """
     candidates = list(uids[: max(0, at.budget.messages - at.taken)])
     found = metas(at.session, candidates) if candidates else {}
     handled = 0
@@ -253,22 +275,30 @@ def _bring(at: _Step, uids: Sequence[int]) -> int:
     for uid in candidates:
         meta = found.get(uid)
         if meta is not None and meta.received_at >= at.budget.since - _DAY:
-            if at.taken and at.taken_bytes + meta.size > at.budget.bytes:
+            octets = min(meta.size, BEGINNING) if beginnings and meta.large else meta.size
+            if at.taken and at.taken_bytes + octets > at.budget.bytes:
                 break
             at.taken += 1
-            at.taken_bytes += meta.size
+            at.taken_bytes += octets
             fitting.append(meta)
         handled += 1
-    _fetch(at, fitting)
+    _fetch(at, fitting, {meta.uid for meta in fitting if beginnings and meta.large})
     return handled
 
 
-def _fetch(at: _Step, fitting: Sequence[Meta]) -> None:
-    content = bodies(at.session, fitting)
+def _fetch(at: _Step, fitting: Sequence[Meta], cut: Set[int] = frozenset()) -> None:
+    """Fetch messages, those in `cut` with their beginning only."""
+    wanted = [meta for meta in fitting if meta.uid not in cut]
+    content = bodies(at.session, wanted, [meta for meta in fitting if meta.uid in cut])
     for meta in fitting:
         raw = content.raw.get(meta.uid)
         if raw is not None:
-            at.arrived.append(
-                RemoteMessage(id=at.name(meta.uid), flags=meta.flags, received_at=meta.received_at, raw=raw)
-            )
+            whole = meta.uid not in cut or len(raw) != BEGINNING
+            at.arrived.append(_remote(at.name(meta.uid), meta, raw, whole))
     at.unreadable.update({at.name(uid): reason for uid, reason in content.unreadable.items()})
+
+
+def _remote(name: RemoteId, meta: Meta, raw: bytes, whole: bool) -> RemoteMessage:
+    return RemoteMessage(
+        id=name, flags=meta.flags, received_at=meta.received_at, raw=raw, size=meta.size, whole=whole
+    )

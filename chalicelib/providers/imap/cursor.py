@@ -21,6 +21,9 @@ class Progress:
     estimate of those below `low`. Flag changes up to `modseq` are known, 0 if they are not counted.
     Of the history only what was received from `since` on is wanted, and only what was received before
     `until` (0: no bound) where a second walk fetches what a narrower window had left out.
+
+    Large messages of the history come with their beginning first. From `whole` on everything is here in
+    full; below it, down to `low`, the rest of the large ones is still to come.
     """
 
     uidvalidity: int
@@ -31,11 +34,17 @@ class Progress:
     below: int
     since: int = 0
     until: int = 0
+    whole: int = 1
+
+    @property
+    def listed(self) -> bool:
+        """Whether every message of the history is here, at least with its beginning."""
+        return self.low <= 1
 
     @property
     def complete(self) -> bool:
-        """Whether no history remains."""
-        return self.low <= 1
+        """Whether nothing of the history remains."""
+        return self.listed and self.whole <= 1
 
     @property
     def token(self) -> str:

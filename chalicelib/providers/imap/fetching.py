@@ -16,6 +16,11 @@ from chalicelib.providers.imap.wire import Line, Reply, astring, uid_sets
 
 COMMAND_BYTES = 4_000_000
 COMMAND_MESSAGES = 100
+LARGE = 64_000
+"""Octets from which on a message of the history is listed by its beginning before it comes as a whole."""
+
+BEGINNING = 16_000
+"""Octets of a beginning: the headers, and enough of the text for its first words."""
 _HOPELESS = 10  # so many messages refused, and none given: the server is ill, not the messages
 
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)")
@@ -26,7 +31,11 @@ _UID = re.compile(rb"\bUID (\d+)", re.I)
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
 _DATE = re.compile(rb'INTERNALDATE "([ \d]\d)-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.I)
-_QUOTED_BODY = re.compile(rb'\bBODY\[\] "((?:[^"\\]|\\.)*)"', re.I)
+_QUOTED_BODY = re.compile(rb'\bBODY\[\](?:<0>)? "((?:[^"\\]|\\.)*)"', re.I)
+_ALL = b"(UID BODY.PEEK[])"
+_FIRST = b"(UID BODY.PEEK[]<0.%d>)" % BEGINNING
+_HEAD = re.compile(rb".*?\n\r?\n", re.S)
+_MESSAGE_ID = re.compile(rb"^message-id:\s*<", re.I | re.M)
 _NAMES = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MONTHS = {name.lower(): n for n, name in enumerate(_NAMES, 1)}
 _DAY = 86_400
@@ -51,6 +60,19 @@ class Meta:
     flags: Flags
     received_at: int
     size: int
+
+    @property
+    def large(self) -> bool:
+        """Whether its beginning is worth a fetch of its own."""
+        return self.size > LARGE
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Messages asked for in one command, and what of them."""
+
+    uids: list[int]
+    item: bytes
 
 
 @dataclass(slots=True)
@@ -92,17 +114,25 @@ def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
     return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
 
 
-def uids_between(session: Session, first: int, last: int, since: int = 0, before: int = 0) -> list[int]:
+def uids_between(
+    session: Session, first: int, last: int, since: int = 0, before: int = 0, *more: bytes
+) -> list[int]:
     """Return the UIDs that exist from first to last, ascending; asks nothing of an empty range.
 
     With `since` and `before` (Unix seconds, 0 for no bound) only those received in between, give or take
-    a day: servers compare dates, and those in their own zone (RFC 9051 section 6.4.4).
+    a day: servers compare dates, and those in their own zone (RFC 9051 section 6.4.4). `more` are further
+    search keys.
     """
     if first > last:
         return []
     dates = [b"SINCE", _date(since - _DAY)] if since > _DAY else []
     dates += [b"BEFORE", _date(before + _DAY)] if before else []
-    return _search(session, b"UID %d:%d" % (first, last), *dates)
+    return _search(session, b"UID %d:%d" % (first, last), *dates, *more)
+
+
+def large_uids_between(session: Session, first: int, last: int, since: int = 0, before: int = 0) -> list[int]:
+    """Return the UIDs of large messages from first to last; since and before as in `uids_between`."""
+    return uids_between(session, first, last, since, before, b"LARGER %d" % LARGE)
 
 
 def uids_with_message_id(session: Session, message_id: str) -> list[int]:
@@ -164,22 +194,42 @@ def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:
     return found
 
 
-def bodies(session: Session, wanted: Sequence[Meta]) -> Bodies:
-    """Fetch raw messages, in few commands; what a whole command was refused is asked one by one."""
+def bodies(session: Session, wanted: Sequence[Meta], beginnings: Sequence[Meta] = ()) -> Bodies:
+    """Fetch raw messages, in few commands; what a whole command was refused is asked one by one.
+
+    Of `beginnings` only BEGINNING octets come, except where these do not tell who the message is.
+    """
+    portions = [*_portions(wanted, _ALL), *_portions(beginnings, _FIRST)]
+    result = _fetched(session, portions)
+    mute = [meta for meta in beginnings if not _tells(result.raw.get(meta.uid))]
+    if mute:
+        rest = _fetched(session, _portions(mute, _ALL))
+        result.raw |= rest.raw
+        result.unreadable |= rest.unreadable
+    return result
+
+
+def _tells(beginning: bytes | None) -> bool:
+    """Whether a beginning has all the headers and a Message-ID among them; one that did not come does."""
+    head = beginning and _HEAD.match(beginning)
+    return beginning is None or bool(head and _MESSAGE_ID.search(head[0]))
+
+
+def _fetched(session: Session, portions: Sequence[_Portion]) -> Bodies:
     result = Bodies()
-    again: list[int] = []
-    for uids, reply in _fetch_bodies(session, _portions(wanted)):
+    again: list[_Portion] = []
+    for portion, reply in _asked(session, portions):
         _collect(result, reply.lines)
-        missing = [uid for uid in uids if uid not in result.raw and uid not in result.unreadable]
+        missing = [uid for uid in portion.uids if uid not in result.raw and uid not in result.unreadable]
         if missing and not reply.ok:
             _raise_if_throttled(reply)
-            again.extend(missing)
-    for uids, reply in _fetch_bodies(session, [[uid] for uid in again]):
+            again.extend(_Portion([uid], portion.item) for uid in missing)
+    for portion, reply in _asked(session, again):
         _collect(result, reply.lines)
-        if not reply.ok and uids[0] not in result.raw:
+        if not reply.ok and portion.uids[0] not in result.raw:
             _raise_if_throttled(reply)
-            result.unreadable[uids[0]] = f"The mail server answered: {reply.text}"
-    _note_withheld(session, result, [meta.uid for meta in wanted])
+            result.unreadable[portion.uids[0]] = f"The mail server answered: {reply.text}"
+    _note_withheld(session, result, [uid for portion in portions for uid in portion.uids])
     if len(result.unreadable) >= _HOPELESS and not result.raw:
         raise ProviderError("The mail server gives out no messages.", step="mailbox")
     return result
@@ -194,20 +244,21 @@ def _note_withheld(session: Session, result: Bodies, wanted: Iterable[int]) -> N
                 result.unreadable[uid] = "The mail server does not give this message out."
 
 
-def _fetch_bodies(session: Session, portions: list[list[int]]) -> Iterator[tuple[list[int], Reply]]:
-    commands = [(b"UID FETCH", b",".join(uid_sets(uids)), b"(UID BODY.PEEK[])") for uids in portions]
+def _asked(session: Session, portions: Sequence[_Portion]) -> Iterator[tuple[_Portion, Reply]]:
+    commands = [(b"UID FETCH", b",".join(uid_sets(portion.uids)), portion.item) for portion in portions]
     return zip(portions, session.wire.run_all(commands), strict=True)
 
 
-def _portions(wanted: Sequence[Meta]) -> list[list[int]]:
-    portions: list[list[int]] = []
+def _portions(wanted: Sequence[Meta], item: bytes) -> list[_Portion]:
+    portions: list[_Portion] = []
     size = 0
     for meta in wanted:
-        size += meta.size
-        if not portions or size > COMMAND_BYTES or len(portions[-1]) >= COMMAND_MESSAGES:
-            portions.append([])
-            size = meta.size
-        portions[-1].append(meta.uid)
+        octets = meta.size if item is _ALL else min(meta.size, BEGINNING)
+        size += octets
+        if not portions or size > COMMAND_BYTES or len(portions[-1].uids) >= COMMAND_MESSAGES:
+            portions.append(_Portion([], item))
+            size = octets
+        portions[-1].uids.append(meta.uid)
     return portions
 
 
