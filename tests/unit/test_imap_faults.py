@@ -122,3 +122,8 @@ def test_a_folder_that_is_not_there_for_us_is_gone_with_or_without_a_code(text: 
 def test_a_lost_connection_is_an_error_and_never_an_empty_answer(said: bytes) -> None:
     with pytest.raises(ProviderError):
         fetched(lambda command: said, range(1, 2))
+
+
+def test_a_farewell_says_why() -> None:
+    with pytest.raises(Throttled):
+        fetched(lambda command: b"* BYE [THROTTLED] Too much bandwidth\r\n", range(1, 2))
