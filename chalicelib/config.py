@@ -26,6 +26,7 @@ class Settings:
     sync_seconds: float = 90.0
     longpoll_seconds: float = 25.0
     stream_seconds: float = 840.0
+    search_seconds: float = 15.0
     application_requests: int = 500
     webhook_destinations: frozenset[str] = frozenset()
 
@@ -37,7 +38,8 @@ class Settings:
         POSTERN_QUEUE_<NAME> names the URL of the queue <name> in lower case;
         POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything. POSTERN_LONGPOLL_SECONDS and
         POSTERN_STREAM_SECONDS bound /delta/longpoll and /delta/streaming: API Gateway ends a plain
-        request after 29 s and Lambda a streamed one after 15 minutes. POSTERN_APPLICATION_REQUESTS
+        request after 29 s and Lambda a streamed one after 15 minutes; POSTERN_SEARCH_SECONDS bounds the walk
+        through an account's folders for the same reason. POSTERN_APPLICATION_REQUESTS
         bounds how many of each may be under way at once for one application.
         POSTERN_WEBHOOK_DESTINATIONS lists the ARNs of queues and event buses webhooks may write to.
         """
@@ -57,6 +59,7 @@ class Settings:
             sync_seconds=float(env.get("POSTERN_SYNC_SECONDS", "90")),
             longpoll_seconds=float(env.get("POSTERN_LONGPOLL_SECONDS", "25")),
             stream_seconds=float(env.get("POSTERN_STREAM_SECONDS", "840")),
+            search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
             application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "500")),
             webhook_destinations=_listed(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
         )

@@ -5,6 +5,7 @@ ApiError                    500  api_error
 │   ├── Unauthorized        401
 │   ├── Forbidden           403
 │   ├── NotFound            404
+│   ├── NotOffered          405
 │   ├── Conflict            409
 │   ├── TooLarge            413
 │   └── CursorTooOld        400  delta_cursor_expired: take a new cursor and list again
@@ -60,6 +61,12 @@ class NotFound(InvalidRequest):
     """No such object in this account."""
 
     status = 404
+
+
+class NotOffered(InvalidRequest):
+    """Something v2 does with such an object and we do not."""
+
+    status = 405
 
 
 class Conflict(InvalidRequest):

@@ -19,6 +19,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.delta import Change
 from chalicelib.domain.message import Message
 from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.window import Window
 from chalicelib.ids import random_id
 from chalicelib.store import ports
 
@@ -274,7 +275,23 @@ class Services:
             accounts=self.accounts,
             provider=self.provider,
             history_days=self.settings.history_days,
+            application_days=self._application_days,
         )
+
+    def _application_days(self, application_id: str) -> int | None:
+        application = self.applications.get(application_id)
+        return application.history_days if application else None
+
+    def window(self, account: Account) -> Window:
+        """Return how much of an account's mail is kept."""
+        return self.workspace.window(account)
+
+    def search(self, account: Account, query: str, most: int) -> list[Message]:
+        """Return up to `most` messages that the account's mail server finds, newest first."""
+        from chalicelib.sync import searching
+
+        deadline = Deadline.after(self.settings.search_seconds)
+        return searching.search(self.workspace, account, query, most, deadline)
 
     @cached_property
     def contents(self) -> Contents:
@@ -304,7 +321,7 @@ class Services:
         return Desk(
             mail=self.mail,
             remember=partial(self._remember, account),
-            record=partial(record_sent, self.mail, self.blobs, account),
+            record=partial(record_sent, self.mail, self.blobs, account, window=self.window(account)),
             transport=partial(self.transport, account),
             provider=partial(self.provider, account),
         )

@@ -9,6 +9,7 @@ from chalicelib.api.files import files
 from chalicelib.api.folders import folders
 from chalicelib.api.management import management
 from chalicelib.api.messages import messages
+from chalicelib.api.search import search
 from chalicelib.api.send import sending
 from chalicelib.api.threads import threads
 from chalicelib.api.webhooks import webhooks
@@ -23,6 +24,7 @@ BLUEPRINTS = (
     folders,
     management,
     messages,
+    search,
     sending,
     threads,
     webhooks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.api import access
+from chalicelib.api.progress import progress_of
 from chalicelib.api.query import Query
 from chalicelib.api.routes import Routes
 from chalicelib.wire import account as wire
@@ -18,3 +19,11 @@ def show_account() -> Any:
     account = access.account(accounts.current_request)
     Query(accounts.current_request).view("expanded")
     return wire.dump(account)
+
+
+@accounts.route("/account/progress", methods=["GET"])
+def show_own_progress() -> Any:
+    """Return how far the sync of the account of the access token has come."""
+    account = access.account(accounts.current_request)
+    Query(accounts.current_request)
+    return progress_of(account)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from chalicelib.domain.account import Account
 from chalicelib.domain.folder import Folder
+from chalicelib.domain.labelling import LabelChange
 from chalicelib.errors import InvalidRequest
 from chalicelib.sync.edits import Wanted
 from chalicelib.wire import body as read
 
 _KEYS = frozenset({"unread", "starred", "folder_id", "folder", "label_ids", "labels"})
+_WRONG_UNIT = {
+    "folder": "This account has folders, not labels: set folder_id",
+    "label": "This account has labels, not folders: set label_ids",
+}
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -21,16 +27,20 @@ def parse(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def wanted(body: Mapping[str, Any], folders: Mapping[str, Folder]) -> Wanted:
-    """Return the state asked for. Raises InvalidRequest."""
-    if body.get("label_ids") or body.get("labels"):
-        raise InvalidRequest("This account has folders, not labels: set folder_id")
+def wanted(
+    account: Account, body: Mapping[str, Any], folders: Mapping[str, Folder], current: Iterable[str]
+) -> Wanted:
+    """Return the state asked for; `current` are the labels there are now. Raises InvalidRequest."""
+    others = ("folder_id", "folder") if account.labelled else ("label_ids", "labels")
+    if any(body.get(key) for key in others):
+        raise InvalidRequest(_WRONG_UNIT[account.organization_unit])
     if body.get("metadata"):
         raise InvalidRequest("Metadata is not supported")
     return Wanted(
         unread=read.flag(body, "unread"),
         starred=read.flag(body, "starred"),
-        folder=_folder(body, folders),
+        folder=None if account.labelled else _folder(body, folders),
+        labels=_labels(body, folders, frozenset(current)) if account.labelled else None,
     )
 
 
@@ -49,3 +59,19 @@ def _folder(body: Mapping[str, Any], folders: Mapping[str, Folder]) -> Folder | 
     if not isinstance(id, str) or id not in folders:
         raise InvalidRequest(f"{key} must be the id of a folder of this account")
     return folders[id]
+
+
+def _labels(
+    body: Mapping[str, Any], folders: Mapping[str, Folder], current: frozenset[str]
+) -> LabelChange | None:
+    """Return what turns the present labels into those asked for, which are all of them."""
+    key = "label_ids" if "label_ids" in body else "labels"
+    if key not in body:
+        return None
+    asked = read.texts(body, key)
+    if not asked or not folders.keys() >= set(asked):
+        raise InvalidRequest(f"{key} must be a non-empty array of ids of labels of this account")
+    by_role = {folder.role: id for id, folder in folders.items() if folder.role}
+    change = LabelChange(add=frozenset(asked) - current, remove=current - frozenset(asked), by_role=by_role)
+    change.check()
+    return change

@@ -50,8 +50,7 @@ def _desk() -> connecting.Desk:
         accounts=here.accounts,
         polls=here.polls,
         queues=here.queues,
-        open_mailbox=partial(registry.provider, connecting.PROVIDER, reach=here.reach),
+        open_mailbox=partial(registry.provider, reach=here.reach),
         open_transport=partial(registry.transport, connecting.PROVIDER, reach=here.reach),
         pepper=here.settings.pepper,
-        history_days=here.settings.history_days,
     )

@@ -57,7 +57,7 @@ def message_filter(query: Query, folders: Mapping[str, Folder]) -> Callable[[Mes
         tests.append(lambda m: _named(m.participants + m.reply_to, emails))
     if (name := query.text("in")) is not None:
         inside = _folder_ids(name, folders)
-        tests.append(lambda m: any(place.folder_id in inside for place in m.places))
+        tests.append(lambda m: not inside.isdisjoint(m.folder_ids))
     return lambda message: all(test(message) for test in tests)
 
 

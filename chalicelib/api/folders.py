@@ -1,13 +1,16 @@
-"""/folders, and /labels for accounts that have none."""
+"""/folders for accounts that sort mail into folders, /labels for those that label it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from chalice.app import Request
+
 from chalicelib.api import access
 from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
-from chalicelib.errors import NotFound
+from chalicelib.domain.account import Account
+from chalicelib.errors import NotFound, NotOffered
 from chalicelib.services import services
 from chalicelib.wire import folder as wire
 
@@ -17,8 +20,30 @@ folders = Routes(__name__)
 @folders.route("/folders", methods=["GET"])
 def list_folders() -> Any:
     """Return folders, oldest first."""
-    account = access.account(folders.current_request)
-    query = Query(folders.current_request)
+    return _listing(folders.current_request, "folder")
+
+
+@folders.route("/folders/{id}", methods=["GET"])
+def show_folder(id: str) -> Any:
+    """Return one folder."""
+    return _one(folders.current_request, "folder", id)
+
+
+@folders.route("/labels", methods=["GET", "POST"])
+def labels() -> Any:
+    """Return labels, oldest first; they are made in Gmail only."""
+    return _listing(folders.current_request, "label")
+
+
+@folders.route("/labels/{id}", methods=["GET", "PUT", "PATCH", "DELETE"])
+def label(id: str) -> Any:
+    """Return one label; they are renamed and deleted in Gmail only."""
+    return _one(folders.current_request, "label", id)
+
+
+def _listing(request: Request, unit: str) -> Any:
+    account = _account(request, unit)
+    query = Query(request)
     view = query.view("ids", "count", "expanded")
     found = services().mail.folders(account.id)
     if view == "count":
@@ -27,23 +52,18 @@ def list_folders() -> Any:
     return [folder.id for folder in page] if view == "ids" else [wire.dump(folder) for folder in page]
 
 
-@folders.route("/folders/{id}", methods=["GET"])
-def show_folder(id: str) -> Any:
-    """Return one folder."""
-    account = access.account(folders.current_request)
-    Query(folders.current_request)
+def _one(request: Request, unit: str, id: str) -> Any:
+    account = _account(request, unit)
+    Query(request)
     found = {folder.id: folder for folder in services().mail.folders(account.id)}
     return wire.dump(existing(found.get(object_id(id)), id))
 
 
-@folders.route("/labels", methods=["GET", "POST"])
-def labels() -> Any:
-    """Refuse: only Gmail-like accounts have labels."""
-    access.account(folders.current_request)
-    raise NotFound("This account's provider has folders, not labels.")
-
-
-@folders.route("/labels/{id}", methods=["GET", "PUT", "PATCH", "DELETE"])
-def label(id: str) -> Any:
-    """Refuse: only Gmail-like accounts have labels."""
-    return labels()
+def _account(request: Request, unit: str) -> Account:
+    """Return the account if it has what is asked for. Raises NotFound, NotOffered."""
+    account = access.account(request)
+    if account.organization_unit != unit:
+        raise NotFound(f"This account's provider has {account.organization_unit}s, not {unit}s.")
+    if request.method != "GET":
+        raise NotOffered("Labels can be created, renamed and deleted in Gmail only.")
+    return account

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from chalicelib.api import access
+from chalicelib.api.progress import progress_of
 from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
+from chalicelib.domain.account import Account
+from chalicelib.errors import InvalidRequest
 from chalicelib.services import services
 from chalicelib.wire import account as wire
-from chalicelib.wire import body
+from chalicelib.wire import body, window
 
 management = Routes(__name__)
 
@@ -24,10 +28,12 @@ def show_application(client_id: str) -> Any:
 
 @management.route("/a/{client_id}", methods=["PUT", "POST"])
 def update_application(client_id: str) -> Any:
-    """Change name, redirect URIs (as a whole) or icon; what is absent stays."""
+    """Change name, redirect URIs (as a whole), icon or history window; what is absent stays."""
     application = access.application(management.current_request, client_id)
     changed = wire.load_application(application, body.parse(management.current_request.raw_body))
     services().applications.update(changed)
+    if changed.history_days != application.history_days:
+        _sync(one for one in services().accounts.of_application(client_id) if one.history_days is None)
     return wire.dump_application(changed)
 
 
@@ -44,6 +50,39 @@ def show_account(client_id: str, id: str) -> Any:
     """Return one account of the application."""
     application = access.application(management.current_request, client_id)
     Query(management.current_request)
+    return wire.dump_managed(_own(application.id, id))
+
+
+@management.route("/a/{client_id}/accounts/{id}", methods=["PUT", "POST"])
+def update_account(client_id: str, id: str) -> Any:
+    """Change how much mail is kept, of the account or of single folders; what is absent stays."""
+    application = access.application(management.current_request, client_id)
+    Query(management.current_request)
+    account = _own(application.id, id)
+    request = body.parse(management.current_request.raw_body)
+    if unknown := request.keys() - window.KEYS:
+        raise InvalidRequest(f"Unexpected attribute: {min(unknown)[:100]}")
+    folder_ids = {folder.id for folder in services().mail.folders(account.id)}
+    changed = services().accounts.configure(account, window.load_change(request, folder_ids))
+    if changed != account:
+        _sync([changed])
+    return wire.dump_managed(changed)
+
+
+@management.route("/a/{client_id}/accounts/{id}/progress", methods=["GET"])
+def show_progress(client_id: str, id: str) -> Any:
+    """Return how far the sync of an account has come."""
+    application = access.application(management.current_request, client_id)
+    Query(management.current_request)
+    return progress_of(_own(application.id, id))
+
+
+def _own(application_id: str, id: str) -> Account:
     account = services().accounts.get(object_id(id))
-    own = account if account and account.application_id == application.id else None
-    return wire.dump_managed(existing(own, id))
+    return existing(account if account and account.application_id == application_id else None, id)
+
+
+def _sync(accounts: Iterable[Account]) -> None:
+    jobs: list[dict[str, str | int]] = [{"account_id": account.id} for account in accounts]
+    if jobs:
+        services().queues.send("sync", jobs, "window")

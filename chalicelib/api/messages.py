@@ -48,13 +48,14 @@ def show_message(id: str) -> Any:
 
 @messages.route("/messages/{id}", methods=["PUT", "PATCH"])
 def update_message(id: str) -> Any:
-    """Change flags or folder."""
+    """Change flags, folder or labels."""
     account = access.writer(messages.current_request)
     Query(messages.current_request)
     shown = Shown(account)
-    wanted = changes.wanted(changes.parse(messages.current_request.raw_body), shown.folders)
+    body, message = changes.parse(messages.current_request.raw_body), _one(account, id)
+    wanted = changes.wanted(account, body, shown.folders, message.folder_ids)
     here = services()
-    updated = edits.update(here.mail, here.queues, account.id, [_one(account, id)], wanted)
+    updated = edits.update(here.mail, here.queues, account.id, [message], wanted)
     return shown.message(existing(updated[0] if updated else None, id))
 
 

@@ -41,14 +41,15 @@ def show_thread(id: str) -> Any:
 
 @threads.route("/threads/{id}", methods=["PUT", "PATCH"])
 def update_thread(id: str) -> Any:
-    """Change flags or folder of every message."""
+    """Change flags, folder or labels of every message."""
     account = access.writer(threads.current_request)
     Query(threads.current_request)
     shown = Shown(account)
     body = changes.parse(threads.current_request.raw_body)
     changes.refuse_others(body)
-    wanted = changes.wanted(body, shown.folders)
-    own = list(_messages(account, _one(account, id)))
+    every = list(_messages(account, _one(account, id)))
+    wanted = changes.wanted(account, body, shown.folders, {id for one in every for id in one.folder_ids})
+    own = [message for message in every if not (account.labelled and _is_draft(message))]
     _update(account, own, wanted, shown.folders)
     return shown.thread(_one(account, id))
 
@@ -63,6 +64,10 @@ def _update(
     for part, change in ((moving, wanted), (staying, replace(wanted, folder=None))):
         if part:
             edits.update(here.mail, here.queues, account.id, part, change)
+
+
+def _is_draft(message: Message) -> bool:
+    return any("d" in place.flags for place in message.places)
 
 
 def _stays(message: Message, folders: dict[str, Folder]) -> bool:

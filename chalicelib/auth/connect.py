@@ -6,34 +6,38 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
-from chalicelib.domain.account import Account, MailSettings, SyncState
+from chalicelib.domain.account import GMAIL, Account, MailSettings, SyncState
 from chalicelib.errors import AuthRejected, ConnectFailed, ProviderError, SendFailed
 from chalicelib.ids import derived_id
-from chalicelib.providers.base import Provider, Transport
+from chalicelib.providers.base import Labelled, Provider, Transport
 from chalicelib.store.ports import Accounts, Poll, Polls, Queues
 from chalicelib.wire.connection import Connection
 
 PROVIDER = "imap"
+DETECT = "detect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What connecting works with; the two callables open the servers of given settings."""
+    """What connecting works with; the two callables open the servers of given settings.
+
+    `open_mailbox` takes the kind of provider, too; DETECT leaves it to what the server offers.
+    """
 
     accounts: Accounts
     polls: Polls
     queues: Queues
-    open_mailbox: Callable[[MailSettings], Provider]
+    open_mailbox: Callable[[str, MailSettings], Provider]
     open_transport: Callable[[MailSettings], Transport]
     pepper: str
-    history_days: int
 
 
 def connect(desk: Desk, wanted: Connection, now: int) -> Account:
     """Return the account, new or renewed, with its first sync queued. Raises ConnectFailed."""
     existing = _existing(desk, wanted)
-    verify(desk, wanted.settings)
-    account = _stored(desk, wanted, existing, now)
+    # An account stays what it is: its folders could not become labels, nor the reverse.
+    provider = verify(desk, wanted.settings, existing.provider if existing else DETECT)
+    account = _stored(desk, wanted, existing, provider, now)
     desk.polls.put(Poll(account_id=account.id, active_at=now))
     job: dict[str, str | int] = {"account_id": account.id}
     if existing:  # changes may have been given up while the server refused us
@@ -42,18 +46,23 @@ def connect(desk: Desk, wanted: Connection, now: int) -> Account:
     return account
 
 
-def verify(desk: Desk, settings: MailSettings) -> None:
-    """Log in to both servers. Raises ConnectFailed naming the step: dns, tcp, tls, login or mailbox."""
+def verify(desk: Desk, settings: MailSettings, kind: str) -> str:
+    """Log in to both servers; return the provider it turns out to be.
+
+    Raises ConnectFailed naming the step: dns, tcp, tls, login or mailbox.
+    """
     try:
-        with closing(desk.open_mailbox(settings)) as mailbox:
+        with closing(desk.open_mailbox(kind, settings)) as mailbox:
             if not mailbox.collections():
                 raise ConnectFailed("The mailbox has no folders.", error="mailbox", server="imap")
+            detected = GMAIL if isinstance(mailbox, Labelled) else PROVIDER
     except ProviderError as error:
         raise _failed(error, "imap") from error
     try:
         desk.open_transport(settings).verify()
     except (ProviderError, SendFailed) as error:
         raise _failed(error, "smtp") from error
+    return detected if kind == DETECT else kind
 
 
 def _failed(error: ProviderError | SendFailed, server: str) -> ConnectFailed:
@@ -75,23 +84,25 @@ def _existing(desk: Desk, wanted: Connection) -> Account | None:
     return account
 
 
-def _stored(desk: Desk, wanted: Connection, existing: Account | None, now: int) -> Account:
+def _stored(desk: Desk, wanted: Connection, existing: Account | None, provider: str, now: int) -> Account:
     account = Account(
         id=existing.id if existing else _new_id(desk, wanted),
         application_id=wanted.application_id,
         email_address=wanted.email_address,
         name=wanted.name,
-        provider=PROVIDER,
+        provider=provider,
         state=SyncState.INITIALIZING,
         linked_at=existing.linked_at if existing else now,
         scopes=wanted.scopes,
-        history_days=desk.history_days,
+        history_days=existing.history_days if existing else None,
+        folder_days=existing.folder_days if existing else {},
     )
+    account = wanted.window.applied(account)
     if existing is None:
         stored = desk.accounts.create(account, wanted.settings)
         if stored.linked_at == now and stored.name == account.name:
             return stored
-        account = stored  # another request connected this address at the same moment
+        account = wanted.window.applied(stored)  # another request connected this address at the same moment
     return desk.accounts.reconnect(account, wanted.settings)
 
 

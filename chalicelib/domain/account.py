@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+GMAIL = "gmail"
 
 
 class SyncState(StrEnum):
@@ -19,7 +22,11 @@ class SyncState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One connected mailbox; `linked_at` and `cancelled_at` are Unix seconds."""
+    """One connected mailbox; `linked_at` is in Unix seconds.
+
+    `history_days` of mail are kept, 0 is everything, None as the application has it. `folder_days` are
+    exceptions by folder id or role; there None means that nothing of the folder is kept.
+    """
 
     id: str
     application_id: str
@@ -29,8 +36,19 @@ class Account:
     state: SyncState
     linked_at: int
     scopes: str
-    history_days: int
+    history_days: int | None = None
+    folder_days: Mapping[str, int | None] = field(default_factory=dict)
     rev: int = 0
+
+    @property
+    def labelled(self) -> bool:
+        """Whether mail bears labels, threads are the provider's and sent mail is filed by it (Gmail)."""
+        return self.provider == GMAIL
+
+    @property
+    def organization_unit(self) -> str:
+        """What the account's mail is sorted by: label or folder."""
+        return "label" if self.labelled else "folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +72,13 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """A customer's program: owns accounts and webhooks."""
+    """A customer's program: owns accounts and webhooks.
+
+    `history_days` of mail are kept of each account, 0 is everything, None as the deployment has it.
+    """
 
     id: str
     name: str
     redirect_uris: tuple[str, ...] = ()
     icon_url: str = ""
+    history_days: int | None = None

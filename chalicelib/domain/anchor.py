@@ -16,7 +16,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """`key` is m:<hash of a Message-ID> or s:<hash of a normalised subject>.
+    """`key` is m:<hash of a Message-ID>, s:<hash of a normalised subject> or p:<hash of a provider's thread>.
 
     A Message-ID anchor has one candidate, and `message_ids` are the messages that bear that
     Message-ID (none while only a reference to it was seen).

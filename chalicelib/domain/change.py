@@ -24,12 +24,19 @@ Known = Callable[[], Mapping[RemoteId, Flags]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """A folder on the server. `token` changes whenever its contents may have; empty if unknown."""
+    """A folder or label on the server. `token` changes whenever its contents may have; empty if unknown.
+
+    A label is not synced by itself: the messages of the collections that are synced name their labels.
+    `mark` stays when a label gets another name; empty if unknown.
+    """
 
     id: str
     name: str
     role: str | None = None
     token: str = ""
+    label: bool = False
+    synced: bool = True
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,9 @@ class RemoteMessage:
 
     One that is not `whole` is here with its beginning only, headers and first words; the rest comes in a
     later batch. `size` is what the server claims the whole to have, in octets, 0 if it said nothing.
+
+    `labels` are ids of collections. `identity` and `thread` are the provider's own names of the mail
+    wherever it lies and of its conversation; empty where it has none.
     """
 
     id: RemoteId
@@ -46,6 +56,9 @@ class RemoteMessage:
     raw: bytes
     size: int = 0
     whole: bool = True
+    labels: tuple[str, ...] = ()
+    identity: str = ""
+    thread: str = ""
 
     @property
     def octets(self) -> int:
@@ -66,11 +79,13 @@ class Budget:
 class ChangeBatch:
     """What changed, and the cursor behind it: store the items, then the cursor.
 
-    `history_left` counts messages still to come from before the connection.
+    `history_left` counts messages still to come from before the connection. `labels` are those of
+    messages whose flags or labels changed, as ids of collections.
     """
 
     arrived: tuple[RemoteMessage, ...] = ()
     flags: Mapping[RemoteId, Flags] = field(default_factory=dict)
+    labels: Mapping[RemoteId, tuple[str, ...]] = field(default_factory=dict)
     removed: frozenset[RemoteId] = frozenset()
     unreadable: Mapping[RemoteId, str] = field(default_factory=dict)
     cursor: Cursor
@@ -80,10 +95,12 @@ class ChangeBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """One change of one item on the server; making it twice is harmless."""
+    """One change of one item on the server; making it twice is harmless. Labels are ids of collections."""
 
     collection: str
     item: RemoteId
     add: Flags = Flags("")
     remove: Flags = Flags("")
+    add_labels: tuple[str, ...] = ()
+    remove_labels: tuple[str, ...] = ()
     move_to: str | None = None

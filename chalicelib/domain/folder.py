@@ -1,4 +1,4 @@
-"""A folder as the API shows it."""
+"""A folder or label as the API shows it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Folder:
     """`role` is inbox, sent, drafts, trash, spam, archive, all, important or None (made by the user).
 
-    `collection` is the provider's own name of the folder; `created_at` is Unix seconds.
+    `collection` is the provider's own name of the folder; `created_at` is Unix seconds. The `mark` of a
+    label stays when the provider's name of it changes.
     """
 
     id: str
@@ -19,8 +20,16 @@ class Folder:
     role: str | None
     created_at: int
     rev: int = 0
+    label: bool = False
+    mark: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What the API calls it: folder or label."""
+        return "label" if self.label else "folder"
 
 
+ROLES = frozenset({"inbox", "sent", "drafts", "trash", "spam", "archive", "all", "important"})
 _PREFERENCE = ("inbox", "archive", "sent", "drafts", None, "important", "all", "spam", "trash")
 
 

@@ -55,7 +55,9 @@ class Message:
     """A compact message: everything but its body. `date` is the received time in Unix seconds.
 
     `places` are all copies on the server; a message in no place is deleted. Folder and flags are
-    those of the copy in the preferred folder.
+    those of the copy in the preferred folder. `label_ids` are the labels it bears beside its folder,
+    sorted; `identity` is the provider's own name of the mail, empty where it has none. `expires_at` is the
+    Unix second in which it leaves the store by itself, 0 for never.
     """
 
     id: str
@@ -79,7 +81,15 @@ class Message:
     starred: bool
     places: tuple[Place, ...] = ()
     raw: RawRef | None = None
+    expires_at: int = 0
     rev: int = 0
+    label_ids: tuple[str, ...] = ()
+    identity: str = ""
+
+    @property
+    def folder_ids(self) -> list[str]:
+        """Ids of every folder it lies in and every label it bears, sorted."""
+        return sorted({place.folder_id for place in self.places}.union(self.label_ids))
 
     @property
     def participants(self) -> tuple[Address, ...]:

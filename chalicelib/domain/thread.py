@@ -24,7 +24,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """Messages that belong together; `version` rises by one with each change."""
+    """Messages that belong together; `version` rises by one with each change.
+
+    `expires_at` is the Unix second in which it leaves the store by itself, 0 for never.
+    """
 
     id: str
     account_id: str
@@ -33,6 +36,7 @@ class Thread:
     participants: tuple[Address, ...]
     entries: Mapping[str, Entry]
     version: int = 0
+    expires_at: int = 0
     rev: int = 0
 
     @property
@@ -83,7 +87,7 @@ class Thread:
 
 def entry_of(message: Message, sent_folder: str | None) -> Entry:
     """Return what a thread keeps of a message."""
-    folders = sorted({place.folder_id for place in message.places})
+    folders = message.folder_ids
     return Entry(
         date=message.date,
         unread=message.unread,

@@ -241,7 +241,7 @@ class _Work:
                 result[key] = replace(known, candidates=candidates)
             if message.message_id:
                 own = result[message_key(message.message_id)]
-                result[own.key] = _with_bearer(own, message.id)
+                result[own.key] = with_bearer(own, message.id)
         return result.values()
 
     def subject_anchors(self, subjects: Mapping[str, list[_Seen]], final: Mapping[str, str]) -> list[Anchor]:
@@ -262,7 +262,8 @@ class _Work:
         return {old: new for old, new in survivors.items() if old != new}
 
 
-def _with_bearer(anchor: Anchor, message_id: str) -> Anchor:
+def with_bearer(anchor: Anchor, message_id: str) -> Anchor:
+    """Return the anchor of a Message-ID with one more message that bears it."""
     if message_id in anchor.message_ids or len(anchor.message_ids) >= MAX_BEARERS:
         return anchor
     return replace(anchor, message_ids=(*anchor.message_ids, message_id))

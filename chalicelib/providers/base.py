@@ -1,7 +1,7 @@
 """The protocols that every mail server is made to speak."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chalicelib.domain.change import (
     Budget,
@@ -41,6 +41,12 @@ class Provider(Protocol):
         Raises CursorExpired if the server has forgotten the cursor (a new UIDVALIDITY).
         """
 
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        """Return the cursor of somebody who holds nothing received before `since`, though it was brought.
+
+        A later `changes` with an earlier `budget.since` brings it again.
+        """
+
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         """Return what lies in the range that the cursor has covered, of that what was received since then.
 
@@ -64,6 +70,28 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Log out; never raises."""
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A provider whose messages bear labels; it names identity and thread of each, and files sent mail."""
+
+    def labels(self, collection: Collection, ids: Sequence[RemoteId]) -> Mapping[RemoteId, tuple[str, ...]]:
+        """Return the labels of those of these messages that are still there, as ids of collections."""
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A provider that can look for words; not every one can."""
+
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return matching messages of a folder in the provider's own query language, newest first.
+
+        Raises Gone if there is no such folder, InvalidRequest if the query cannot be asked.
+        """
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there, in this order, as far as the budget goes."""
 
 
 class Transport(Protocol):

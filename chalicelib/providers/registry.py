@@ -7,8 +7,12 @@ from chalicelib.domain.account import MailSettings
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.providers.reach import Reach
 
-PROVIDERS = {"imap": "chalicelib.providers.imap.adapter:connect"}
-TRANSPORTS = {"imap": "chalicelib.providers.smtp:SmtpTransport"}
+PROVIDERS = {
+    "imap": "chalicelib.providers.imap.adapter:connect",
+    "gmail": "chalicelib.providers.imap.gmail:connect",
+    "detect": "chalicelib.providers.imap.gmail:detect",
+}
+TRANSPORTS = dict.fromkeys(("imap", "gmail"), "chalicelib.providers.smtp:SmtpTransport")
 
 
 def provider(kind: str, settings: MailSettings, reach: Reach) -> Provider:

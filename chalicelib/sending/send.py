@@ -97,6 +97,8 @@ def _sent(desk: Desk, account: Account) -> Folder | None:
 
 def _file(desk: Desk, account: Account, raw: bytes) -> None:
     """Put a copy into Sent unless it is there: some servers file what they submit."""
+    if account.labelled:  # Gmail does so itself, in its own time: a second copy would stay
+        return
     sent, message_id = _sent(desk, account), parse(raw).message_id
     if sent is None or message_id is None:
         return

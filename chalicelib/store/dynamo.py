@@ -146,11 +146,15 @@ class Table:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def put_if(self, item: Item, condition: str, values: Item | None = None) -> None:
+    def put_if(
+        self, item: Item, condition: str, values: Item | None = None, names: Item | None = None
+    ) -> None:
         """Write a row if the condition holds for the stored one; raises Stale."""
         request: Item = {"TableName": self.name, "Item": item, "ConditionExpression": condition}
         if values:
             request["ExpressionAttributeValues"] = values
+        if names:
+            request["ExpressionAttributeNames"] = names
         try:
             self.client.put_item(**request)
         except self.client.exceptions.ConditionalCheckFailedException as error:

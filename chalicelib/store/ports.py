@@ -15,8 +15,10 @@ from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.message import File, Message
+from chalicelib.domain.progress import Tally
 from chalicelib.domain.thread import Thread
 from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.window import WindowChange
 
 T = TypeVar("T")
 
@@ -51,10 +53,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Which message lies at a place of a folder, and the flags we know of that copy."""
+    """Which message lies at a place of a folder, and the flags we know of that copy.
+
+    It leaves the store with its message, at `expires_at` (Unix seconds, 0 for never).
+    """
 
     message_id: str
     flags: Flags
+    expires_at: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,12 +69,17 @@ class MailChanges:
 
     `new_locations` are written before everything else: what a crash leaves half stored is then known to
     lie there, and missed if it vanishes from the server. `locations` that change or go are written last.
+    Bodies and anchors live until the given second, 0 is for ever. Where writing is `shared`, somebody without
+    the lease is at work: a new object does not replace one that came meanwhile.
     """
 
     messages: list[Revised[Message]] = field(default_factory=list)
     bodies: dict[str, str] = field(default_factory=dict)
+    bodies_expire: dict[str, int] = field(default_factory=dict)
     threads: list[Revised[Thread]] = field(default_factory=list)
     anchors: list[Anchor] = field(default_factory=list)
+    anchors_expire: int = 0
+    shared: bool = False
     new_locations: dict[tuple[str, RemoteId], Location] = field(default_factory=dict)
     locations: dict[tuple[str, RemoteId], Location | None] = field(default_factory=dict)
 
@@ -134,8 +145,11 @@ class Checkpoints(Protocol):
     def acquire(self, account_id: str, seconds: float) -> Lease | None:
         """Take the lease; None while somebody else holds it."""
 
-    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
-        """Move one cursor (None forgets it) and prolong the lease when it is time.
+    def tallies(self, account_id: str) -> dict[str, Tally]:
+        """Return the tallies saved with the cursors, by folder id."""
+
+    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None, tally: Tally | None = None) -> None:
+        """Move one cursor (None forgets it) with its tally and prolong the lease when it is time.
 
         Raises LeaseLost if a later holder was here.
         """
@@ -239,6 +253,9 @@ class Accounts(Protocol):
     def settings(self, account_id: str) -> MailSettings:
         """Unseal and return the credentials."""
 
+    def configure(self, account: Account, change: WindowChange) -> Account:
+        """Change how much mail is kept; what is so already is no write. Raises Stale."""
+
     def transition(self, account: Account, state: SyncState) -> Account:
         """Move to a state, conditional on `rev`; the same state is no write. Raises Stale."""
 
@@ -250,7 +267,7 @@ class Applications(Protocol):
         """Store an application and its sealed client secret."""
 
     def update(self, application: Application) -> None:
-        """Replace name, redirect URIs and icon."""
+        """Replace name, redirect URIs, icon and history window."""
 
     def get(self, application_id: str) -> Application | None:
         """Return an application, None if there is none."""

@@ -95,6 +95,7 @@ class Contents:
             mail = parse(raw)
             kept = completed(message, mail, ref)
             changes.bodies[message.id] = mail.body_html
+            changes.bodies_expire[message.id] = message.expires_at
         changes.messages.append(Revised(message, kept))
         with suppress(Stale):  # somebody changed the message meanwhile; the copy is then fetched once more
             self.mail.save(message.account_id, changes)

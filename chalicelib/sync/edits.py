@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chalicelib.domain.change import Edit, Flags, RemoteId
 from chalicelib.domain.folder import Folder
+from chalicelib.domain.labelling import LabelChange
 from chalicelib.domain.message import Message, Place
 from chalicelib.domain.thread import Thread, with_messages
+from chalicelib.errors import Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Mail, MailChanges, Queues, Revised, Stale
+from chalicelib.sync.labels import edit_of, relabelled
 
 TRIES = 5
 
@@ -23,6 +27,7 @@ class Wanted:
     unread: bool | None = None
     starred: bool | None = None
     folder: Folder | None = None
+    labels: LabelChange | None = None
 
 
 def update(
@@ -44,8 +49,11 @@ def update(
 
 
 def apply(provider: Provider, body: Mapping[str, str | int]) -> None:
-    """Carry out one queued edit on the server."""
-    provider.apply([_edit_of(edit) for edit in json.loads(str(body["edits"]))])
+    """Carry out queued edits on the server. Raises Gone, after all others, while a copy is on its way."""
+    wanted = [_edit_of(edit, provider) for edit in json.loads(str(body["edits"]))]
+    provider.apply([edit for edit in wanted if edit.item])
+    if not all(edit.item for edit in wanted):
+        raise Gone("A message has not arrived in its folder yet.")
 
 
 def _update_once(
@@ -60,7 +68,7 @@ def _update_once(
     threads = mail.threads(account_id, {new.thread_id for _, new in revised})
     changes = MailChanges(
         messages=[Revised(old, new) for old, new in revised],
-        threads=[_rethreaded(thread, [new for _, new in revised], sent) for thread in threads.values()],
+        threads=[rethreaded(thread, [new for _, new in revised], sent) for thread in threads.values()],
     )
     # The job leaves first: if the store refuses, the server is merely told what it knows already.
     edits = [edit for old, _ in revised for edit in edits_for(old, wanted, folders)]
@@ -72,6 +80,8 @@ def _update_once(
 
 def changed(message: Message, wanted: Wanted) -> Message:
     """Return the message as wanted; its copies take the flags, and the shown copy the folder."""
+    if wanted.labels is not None:
+        message = relabelled(message, wanted.labels)
     places = message.places
     if wanted.folder is not None and wanted.folder.id != message.folder_id:
         places = tuple({_moved(place, message, wanted.folder.id) for place in places})
@@ -91,14 +101,15 @@ def changed(message: Message, wanted: Wanted) -> Message:
     )
 
 
-def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -> list[dict[str, str | None]]:
+def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -> list[dict[str, object]]:
     """Return the server's part of a change: one edit for each copy the server has."""
     add = ("f" if wanted.starred else "") + ("s" if wanted.unread is False else "")
     remove = ("f" if wanted.starred is False else "") + ("s" if wanted.unread else "")
     moving = wanted.folder is not None and wanted.folder.id != message.folder_id
-    edits: list[dict[str, str | None]] = []
+    edits: list[dict[str, object]] = []
+    labels = edit_of(message, wanted.labels, folders) if wanted.labels else {}
     for place in message.places:
-        if not place.remote_id or place.folder_id not in folders:
+        if place.folder_id not in folders or not (place.remote_id or message.message_id):
             continue
         target = wanted.folder.collection if moving and wanted.folder and _is_shown(place, message) else None
         collection = folders[place.folder_id].collection
@@ -106,20 +117,26 @@ def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -
             {
                 "collection": collection,
                 "item": place.remote_id,
+                **({} if place.remote_id else {"message_id": message.message_id}),
                 "add": add,
                 "remove": remove,
                 "move_to": target,
+                **labels,
             }
         )
     return edits
 
 
-def _edit_of(body: Mapping[str, str | None]) -> Edit:
+def _edit_of(body: Mapping[str, Any], provider: Provider) -> Edit:
+    """A copy that was moved or sent just now has no name yet; its Message-ID leads to it once it is there."""
+    item = RemoteId(str(body["item"])) or provider.find(body["collection"], body["message_id"])
     return Edit(
         collection=str(body["collection"]),
-        item=RemoteId(str(body["item"])),
+        item=item or RemoteId(""),
         add=Flags(body["add"] or ""),
         remove=Flags(body["remove"] or ""),
+        add_labels=tuple(body.get("add_labels", ())),
+        remove_labels=tuple(body.get("remove_labels", ())),
         move_to=body["move_to"],
     )
 
@@ -139,7 +156,8 @@ def _flags(flags: Flags, unread: bool, starred: bool) -> Flags:
     return Flags("".join(sorted(letters)))
 
 
-def _rethreaded(thread: Thread, messages: Sequence[Message], sent: str | None) -> Revised[Thread]:
+def rethreaded(thread: Thread, messages: Sequence[Message], sent: str | None) -> Revised[Thread]:
+    """Return a thread before and after its messages among these took their new form."""
     own = [message for message in messages if message.thread_id == thread.id]
     new = with_messages(thread, own, sent)
     return Revised(thread, new if new is thread else replace(new, version=thread.version + 1))

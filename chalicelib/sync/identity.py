@@ -18,7 +18,9 @@ def public_id(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> str:
 
     A mail whose beginning alone is here must have a Message-ID.
     """
-    if mail.message_id:
+    if remote.identity:
+        identity = f"provider|{remote.identity}"
+    elif mail.message_id:
         identity = f"{mail.message_id}|{len(remote.raw) if remote.whole else remote.size}"
     else:
         identity = hashlib.sha256(remote.raw).hexdigest()
@@ -31,8 +33,15 @@ def namesake_ids(mail: ParsedMail, anchors: Mapping[str, Anchor]) -> tuple[str, 
     return anchor.message_ids if anchor else ()
 
 
-def is_same(stored: Message, arrived: Message) -> bool:
-    """Tell whether a namesake is this very mail: equal in size, or sent by us and not yet seen back."""
+def is_same(stored: Message, arrived: Message, remote: RemoteMessage) -> bool:
+    """Tell whether a namesake is this very mail: as the provider says, else by its size.
+
+    One that was sent by us and is not yet seen back is taken for it, too: servers may change what they file.
+    """
+    if stored.identity and remote.identity:
+        return stored.identity == remote.identity
+    if stored.identity and not remote.id:  # sent by us, and the provider was quicker to show it
+        return True
     if stored.id == arrived.id or stored.size == arrived.size:
         return True
     return any(not place.remote_id for place in stored.places)

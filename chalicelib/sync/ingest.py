@@ -11,20 +11,26 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from types import MappingProxyType
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
+from chalicelib.domain.conversation import conversation_id, conversation_key, converse
 from chalicelib.domain.folder import Folder, preference
 from chalicelib.domain.message import Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign
+from chalicelib.domain.window import PAST, Window, latest
 from chalicelib.formats.mime import ParsedMail, parse
 from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids
 from chalicelib.sync.reading import completed, message_of
 from chalicelib.sync.stale import until_fresh
+
+Labels = Mapping[RemoteId, tuple[str, ...]]
+"""Ids of collections by message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,31 +48,51 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """Where one account's mail is put; `folders` is by collection."""
+    """Where one account's mail is put; `folders` is by collection.
+
+    Mail stays as long as `window` (a fixed one) says, and until `until` (Unix seconds) at least.
+    """
 
     mail: Mail
     blobs: Blobs
     account: Account
     folders: Mapping[str, Folder]
     now: Clock = time.time
+    window: Window = field(default_factory=Window)
+    until: int = PAST
 
     def folder(self, collection_id: str) -> Folder:
         """Return the folder of a collection that was listed."""
         return self.folders[collection_id]
 
-    def absorb(self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]) -> None:
-        """Store arrivals and flag changes. Raises Stale."""
+    def absorb(
+        self,
+        folder: Folder,
+        arrivals: Sequence[Arrival],
+        flags: Mapping[RemoteId, Flags],
+        labels: Labels = MappingProxyType({}),
+    ) -> int:
+        """Store arrivals and changes of flags and labels; return how many copies are new. Raises Stale."""
         if not arrivals and not flags:
-            return
+            return 0
         draft = _Draft(shelf=self, folder=folder)
         draft.load(arrivals, flags)
         ids = [draft.place(arrival) for arrival in arrivals]
         for remote_id, letters in flags.items():
             draft.reflag(remote_id, letters)
+        for remote_id, names in labels.items():
+            draft.relabel(remote_id, names)
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
+        return len(draft.new_locations)
 
-    def restate(self, folder: Folder, flags: Mapping[RemoteId, Flags], settled: int) -> None:
+    def restate(
+        self,
+        folder: Folder,
+        flags: Mapping[RemoteId, Flags],
+        settled: int,
+        labels: Labels = MappingProxyType({}),
+    ) -> None:
         """Let copies be what the server says they are, except where we wrote after `settled`.
 
         The server may still be at work on those. Raises Stale.
@@ -77,19 +103,48 @@ class Shelf:
             if draft.written(remote_id) <= settled:
                 draft.restore(remote_id, letters)
                 draft.reflag(remote_id, letters)
+                if remote_id in labels:
+                    draft.relabel(remote_id, labels[remote_id])
         self.mail.save(self.account.id, draft.changes())
 
-    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> None:
-        """Forget places; a message left without any is deleted. Raises Stale."""
+    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> int:
+        """Forget places, return how many; a message left without any is deleted. Raises Stale."""
         draft = _Draft(shelf=self, folder=folder)
         draft.load([], dict.fromkeys(removed, Flags("")))
         for remote_id in removed:
             draft.displace(remote_id)
         self.mail.save(self.account.id, draft.changes())
+        return len(draft.moved_locations)
+
+    def label_ids(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the ids of labels by their collections; those that are not shown to us are left out."""
+        return tuple(sorted({self.folders[name].id for name in names if name in self.folders}))
 
     def role(self, name: str) -> Folder | None:
         """Return the folder of a role."""
         return next((folder for folder in self.folders.values() if folder.role == name), None)
+
+    def viewed(self, message: Message) -> Message:
+        """Show folder and flags of the copy in the preferred folder."""
+        by_id = {folder.id: folder for folder in self.folders.values()}
+        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
+        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
+        return replace(
+            message,
+            folder_id=shown.folder_id,
+            unread="s" not in shown.flags,
+            starred="f" in shown.flags,
+        )
+
+    def expiry(self, message: Message) -> int:
+        """Return when a message leaves by itself, as it lies now."""
+        return latest(
+            self.window.expiry(message.date, [place.folder_id for place in message.places]), self.until
+        )
+
+    def anchors_expire(self) -> int:
+        """Return the life's end of anchors written now: no earlier than that of messages that bear them."""
+        return latest(self.window.longest(self.now()), self.until)
 
     def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
         """Parse messages and keep their raw bytes."""
@@ -128,6 +183,7 @@ class _Draft:
     locations: dict[RemoteId, Location] = field(default_factory=dict)
     new_locations: dict[RemoteId, Location] = field(default_factory=dict)
     moved_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
+    conversations: dict[str, str] = field(default_factory=dict)
 
     @property
     def _mail(self) -> Mail:
@@ -142,6 +198,7 @@ class _Draft:
         remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
         self.locations = self._mail.locations(self._account_id, self.folder.id, remote_ids)
         keys = {key for arrival in arrivals for key in anchor_keys(arrival.message)}
+        keys |= {conversation_key(arrival.remote.thread) for arrival in arrivals if arrival.remote.thread}
         self.anchors = self._mail.anchors(self._account_id, keys)
         ids = {arrival.message.id for arrival in arrivals}
         ids |= {location.message_id for location in self.locations.values()}
@@ -153,21 +210,46 @@ class _Draft:
     def place(self, arrival: Arrival) -> str:
         """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
-        message = self._held(arrival)
-        kept = tuple(
-            place
-            for place in message.places
-            if place.folder_id != self.folder.id or (place.remote_id and place.remote_id != remote.id)
-        )
+        held = self._recognise(arrival)
+        message = _completed(held, arrival) if held else arrival.message
+        if self.shelf.account.labelled and message.places and not remote.id:
+            return message.id  # a mail of ours that the provider has shown us already
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
-        message = self._viewed(replace(message, places=_sorted((*kept, place)), raw=raw))
+        message = replace(message, places=_sorted((*self._kept(message, remote), place)), raw=raw)
+        message = self.shelf.viewed(self._described(message, remote))
+        expires_at = latest(held.expires_at if held else PAST, self.shelf.expiry(message))
+        message = replace(message, expires_at=expires_at)
+        if remote.thread:
+            self.conversations[message.id] = remote.thread
         self.wanted[message.id] = message
         if remote.whole:
             self.bodies[message.id] = arrival.mail.body_html
         if remote.id:
-            self._locate(remote.id, Location(message.id, remote.flags))
+            self._locate(remote.id, Location(message.id, remote.flags, message.expires_at))
         return message.id
+
+    def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
+        """The other copies; a mail with labels has one only, and what arrives has left its former place."""
+        if self.shelf.account.labelled:
+            return ()
+        return (
+            place
+            for place in message.places
+            if place.folder_id != self.folder.id or (place.remote_id and place.remote_id != remote.id)
+        )
+
+    def _described(self, message: Message, remote: RemoteMessage) -> Message:
+        """Take over what the provider says of a mail beside its flags."""
+        if not self.shelf.account.labelled:
+            return message
+        identity = remote.identity or message.identity
+        return replace(message, label_ids=self.shelf.label_ids(remote.labels), identity=identity)
+
+    def relabel(self, remote_id: RemoteId, names: Iterable[str]) -> None:
+        """Take over the server's labels of a message we hold."""
+        if message := self._at(remote_id):
+            self.wanted[message.id] = replace(message, label_ids=self.shelf.label_ids(names))
 
     def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
         """Take over the server's flags of a message we hold; others are not here yet."""
@@ -179,8 +261,8 @@ class _Draft:
             for place in message.places
         )
         if places != message.places:
-            self.wanted[message.id] = self._viewed(replace(message, places=places))
-        self._locate(remote_id, Location(message.id, flags))
+            self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
+        self._locate(remote_id, Location(message.id, flags, message.expires_at))
 
     def restore(self, remote_id: RemoteId, flags: Flags) -> None:
         """Put a copy back that was to move and has not: it lies here, and nowhere without a name."""
@@ -189,7 +271,7 @@ class _Draft:
             return
         named = (place for place in message.places if place.remote_id)
         places = _sorted((*named, Place(self.folder.id, remote_id, flags)))
-        self.wanted[message.id] = self._viewed(replace(message, places=places))
+        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
 
     def written(self, remote_id: RemoteId) -> int:
         """Return the second in which the message of a copy was last written, 0 if we hold none."""
@@ -206,11 +288,14 @@ class _Draft:
         if message is None:
             return
         places = tuple(p for p in message.places if not _is_at(p, self.folder.id, remote_id))
-        self.wanted[message.id] = self._viewed(replace(message, places=places)) if places else None
+        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
 
     def thread(self, ids: Iterable[str]) -> None:
         """Give these messages their threads, merging threads that turn out to be one."""
         waiting = [message for id in dict.fromkeys(ids) if (message := self.wanted[id]) is not None]
+        if self.shelf.account.labelled:
+            self._converse(waiting)
+            return
         while waiting:
             assignment = assign(self._account_id, waiting, self.anchors)
             for message in waiting:
@@ -219,33 +304,47 @@ class _Draft:
                 self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
             waiting = self._moved_over(assignment)
 
+    def _converse(self, messages: Sequence[Message]) -> None:
+        """Give these messages the threads of their provider."""
+        ids = {conversation_id(self._account_id, name) for name in self.conversations.values()}
+        self._load_threads(ids | {message.thread_id for message in messages if message.thread_id})
+        placed = converse(self._account_id, messages, self.conversations, self.anchors, self.threads)
+        for id, thread_id in placed.thread_of.items():
+            self.wanted[id] = replace(self.wanted[id] or self.stored[id], thread_id=thread_id)
+        for anchor in placed.anchors:
+            self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
+
     def changes(self) -> MailChanges:
         """Return what has to be written."""
         self._rethread()
         folder_id = self.folder.id
+        bodies = {id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None}
         return MailChanges(
             messages=[
                 Revised(self.stored.get(id), new)
                 for id, new in self.wanted.items()
                 if self.stored.get(id) != new
             ],
-            bodies={id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None},
+            bodies=bodies,
+            bodies_expire={id: m.expires_at for id, m in self.wanted.items() if m and id in bodies},
             threads=[
                 Revised(self.threads.get(id), new)
                 for id, new in self.wanted_threads.items()
                 if self.threads.get(id) != new
             ],
-            anchors=list(self.new_anchors.values()),
+            anchors=list({**self._outlived(), **self.new_anchors}.values()),
+            anchors_expire=self.shelf.anchors_expire(),
+            shared=self.shelf.until != PAST,
             new_locations={(folder_id, id): location for id, location in self.new_locations.items()},
             locations={(folder_id, id): location for id, location in self.moved_locations.items()},
         )
 
-    def _held(self, arrival: Arrival) -> Message:
-        """Return the message we hold, completed if only its beginning was here, or a new one."""
-        held = self._recognise(arrival)
-        if held is None or held.raw or arrival.raw is None:
-            return held or arrival.message
-        return completed(held, arrival.mail, arrival.raw)
+    def _outlived(self) -> dict[str, Anchor]:
+        """Return the anchors of messages that live longer than before: they must, too."""
+        ends = {id: message.expires_at for id, message in self.stored.items()}
+        longer = [m for id, m in self.wanted.items() if m and ends.get(id) != m.expires_at]
+        keys = {key for message in longer for key in anchor_keys(message)[:1]}
+        return {key: self.anchors[key] for key in keys & self.anchors.keys()}
 
     def _recognise(self, arrival: Arrival) -> Message | None:
         """Find the message we hold: by its place, by its id, by its Message-ID."""
@@ -253,7 +352,7 @@ class _Draft:
         candidates = [location.message_id] if location else []
         candidates += [arrival.message.id, *namesake_ids(arrival.mail, self.anchors)]
         held = (self.wanted.get(id) for id in candidates)
-        return next((message for message in held if message and is_same(message, arrival.message)), None)
+        return next((m for m in held if m and is_same(m, arrival.message, arrival.remote)), None)
 
     def _at(self, remote_id: RemoteId) -> Message | None:
         location = self.locations.get(remote_id)
@@ -265,18 +364,6 @@ class _Draft:
         elif self.locations[remote_id] != location:
             self.moved_locations[remote_id] = location
         self.locations[remote_id] = location
-
-    def _viewed(self, message: Message) -> Message:
-        """Show folder and flags of the copy in the preferred folder."""
-        by_id = {folder.id: folder for folder in self.shelf.folders.values()}
-        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
-        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
-        return replace(
-            message,
-            folder_id=shown.folder_id,
-            unread="s" not in shown.flags,
-            starred="f" in shown.flags,
-        )
 
     def _moved_over(self, assignment: Assignment) -> list[Message]:
         """Return the messages of swallowed threads under their survivor; their anchors must follow."""
@@ -330,7 +417,10 @@ def _revised(
     if revised is None or not revised.entries:
         return None
     is_new = not thread.entries
-    return revised if is_new or revised == thread else replace(revised, version=thread.version + 1)
+    if not is_new and revised != thread:
+        revised = replace(revised, version=thread.version + 1)
+    held = PAST if is_new else thread.expires_at
+    return replace(revised, expires_at=latest(held, *(message.expires_at for message in joining)))
 
 
 def _rank(folder: Folder | None, place: Place) -> tuple[int, str, str]:
@@ -347,15 +437,25 @@ def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:
 
 
 def record_sent(
-    mail: Mail, blobs: Blobs, account: Account, raw: bytes, folder: Folder | None, at: int
+    mail: Mail,
+    blobs: Blobs,
+    account: Account,
+    raw: bytes,
+    folder: Folder | None,
+    at: int,
+    *,
+    window: Window | None = None,
 ) -> Message:
     """Store a mail just sent, before sync has seen its copy in Sent; that copy keeps this id."""
     folders = {one.collection: one for one in mail.folders(account.id)}
-    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders)
+    fixed = (window or Window()).fixed(folders.values())
+    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders, window=fixed)
     home = folder or Folder(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
     remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
+    if account.labelled and (all_mail := shelf.role("all")):  # where Gmail will file it itself
+        home, remote = all_mail, replace(remote, labels=(home.collection,))
     [arrival] = shelf.arrivals([remote])
 
     def store() -> Message:
@@ -367,3 +467,8 @@ def record_sent(
         return mail.messages(account.id, [id])[id]
 
     return until_fresh(store)
+
+
+def _completed(held: Message, arrival: Arrival) -> Message:
+    """Return the message we hold, completed if only its beginning was here."""
+    return held if held.raw or arrival.raw is None else completed(held, arrival.mail, arrival.raw)

@@ -34,6 +34,7 @@ def message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Mess
         folder_id=None,
         unread=False,
         starred=False,
+        identity=remote.identity,
     )
 
 

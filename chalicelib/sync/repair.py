@@ -18,7 +18,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection, Cursor, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import CursorExpired, Gone
-from chalicelib.providers.base import Provider
+from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync.ingest import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
@@ -81,7 +81,12 @@ class _Comparison:
         folders = {folder.collection: folder for folder in self.work.mail.folders(self.account.id)}
         work = self.work
         self.shelf = Shelf(
-            mail=work.mail, blobs=work.blobs, account=self.account, folders=folders, now=work.now
+            mail=work.mail,
+            blobs=work.blobs,
+            account=self.account,
+            folders=folders,
+            now=work.now,
+            window=work.window(self.account).fixed(folders.values()),
         )
         cursors = work.checkpoints.cursors(self.account.id)
         surplus: list[tuple[Folder, frozenset[RemoteId]]] = []
@@ -105,7 +110,7 @@ class _Comparison:
         if self.deadline.passed():
             self.findings.done = False
             return frozenset()
-        since = self.work.since()
+        since = self.shelf.window.since(folder.id, self.work.now())
         try:
             there = self.provider.listing(collection, cursor, since and since + _MARGIN)
             everything = self.provider.listing(collection, cursor) if since else there
@@ -119,7 +124,8 @@ class _Comparison:
         settled = int(self.work.now()) - self.settled
         for part in _chunks(sorted(there.keys() & known.keys())):
             flags = {id: there[id] for id in part}
-            until_fresh(partial(self.shelf.restate, folder, flags, settled))
+            labels = self.provider.labels(collection, part) if isinstance(self.provider, Labelled) else {}
+            until_fresh(partial(self.shelf.restate, folder, flags, settled, labels))
         self.findings.folders += 1
         removed = frozenset(known.keys() - everything.keys())
         self.findings.surplus += len(removed)

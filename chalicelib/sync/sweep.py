@@ -20,8 +20,12 @@ from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Lease
 from chalicelib.sync import folders
+from chalicelib.sync.fitting import Fitting
 from chalicelib.sync.ingest import Arrival, Shelf
+from chalicelib.sync.labels import labels_of
 from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.tallies import Tallies
+from chalicelib.sync.unlabel import unlabel
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 20.0
@@ -57,13 +61,16 @@ class Sweep:
         self._account = account
         self._provider = provider
         self._deadline = deadline
-        self._since = work.since()
+        self._window = work.window(account)
+        self._tallies = Tallies(partial(work.checkpoints.tallies, account.id), work.now)
         self._lease: Lease | None = None
         self._saved: dict[str, Cursor] = {}
         self._cursors: dict[str, Cursor] = {}
         self._finished: set[str] = set()
         self._held: list[_Fetched] = []
         self._left: list[str] = []
+        self._entrance = ""
+        self._hidden: set[str] = set()
         self._batches = 0
         self._shelf = self._shelf_of({})
         self._storing = threading.RLock()
@@ -93,12 +100,15 @@ class Sweep:
         self._held.clear()
 
     def once(self) -> bool:
-        """List the folders and sync those that moved; False if none did. Raises Busy, Overtaken."""
+        """List the folders and sync those that moved; False if all was done. Raises Busy, Overtaken."""
         listed = list(self._provider.collections())
         self._refresh_folders(listed)
+        listed = [one for one in listed if one.synced]
+        self._entrance = listed[0].id if listed else ""
+        fits = self._fit()
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
-            return False
+            return not fits
         if not self._saved or any(one.token for one in waiting):
             self._own()  # here something is sure to be written
         self._drain(waiting)
@@ -106,9 +116,11 @@ class Sweep:
         return True
 
     def _in_turn(self, waiting: Iterable[Collection]) -> deque[Collection]:
-        """Order folders: the inbox, then those the last round had to leave, in their order."""
+        """Order folders: where new mail comes in, then those the last round had to leave, in their order."""
         place = {id: number for number, id in enumerate(self._left)}
-        return deque(sorted(waiting, key=lambda one: (one.role != "inbox", place.get(one.id, len(place)))))
+        return deque(
+            sorted(waiting, key=lambda one: (one.id != self._entrance, place.get(one.id, len(place))))
+        )
 
     def _drain(self, waiting: deque[Collection]) -> None:
         """Fetch and store, one batch ahead, until nothing waits or it is time to look around."""
@@ -130,8 +142,8 @@ class Sweep:
         finally:
             wait([upcoming] if upcoming else [])
         self._left = [one.id for one in waiting]
-        if waiting and (inbox := self._shelf.role("inbox")):  # there will be another round
-            self._finished.discard(inbox.id)
+        if waiting:  # there will be another round
+            self._finished.discard(self._shelf.folder(self._entrance).id)
 
     def _start(self, waiting: deque[Collection]) -> Future[_Fetched | None] | None:
         return self._fetcher.submit(self._fetch, waiting.popleft()) if waiting else None
@@ -146,6 +158,7 @@ class Sweep:
             log.info("folder %s of account %s has gone", folder.id, self._account.id)
             self._finished.add(folder.id)
             return None
+        self._learn_labels(batch)
         self._cursors[folder.id] = batch.cursor
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
@@ -153,8 +166,19 @@ class Sweep:
             log.warning("message %s in folder %s is passed over: %s", id, folder.id, reason)
         return _Fetched(folder, collection, batch, self._shelf.arrivals(batch.arrived))
 
+    def _learn_labels(self, batch: ChangeBatch) -> None:
+        """List again if a message bears a label made since; one that is still not listed is kept from us."""
+        named = labels_of(batch)
+        if named <= self._shelf.folders.keys() | self._hidden:
+            return
+        listed = list(self._provider.collections())
+        with self._storing:
+            self._refresh_folders(listed)
+            self._hidden |= named - self._shelf.folders.keys()
+
     def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
-        budget = Budget(messages=SIZES[min(self._batches, len(SIZES) - 1)], since=self._since)
+        since = self._since(folder)
+        budget = Budget(messages=SIZES[min(self._batches, len(SIZES) - 1)], since=since)
         self._batches += 1
         cursor = self._cursors.get(folder.id)
         known = partial(self._known, folder.id)
@@ -167,13 +191,18 @@ class Sweep:
     def _known(self, folder_id: str) -> dict[RemoteId, Flags]:
         """What the store holds of a folder, the batch being stored included."""
         with self._storing:
-            return self._work.mail.known(self._account.id, folder_id)
+            known = self._work.mail.known(self._account.id, folder_id)
+            self._tallies.note(folder_id, len(known))
+            return known
 
     def _store(self, fetched: _Fetched) -> None:
-        folder, batch = fetched.folder, fetched.batch
+        folder, batch, new = fetched.folder, fetched.batch, 0
         if fetched.arrivals or batch.flags or batch.removed:
             self._own()
-            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags))
+            absorb = partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags, batch.labels)
+            new = until_fresh(absorb)
+        if self._lease or self._saved.get(folder.id) != batch.cursor:
+            self._tallies.add(folder.id, batch, new)
         if batch.removed:
             self._held.append(fetched)
         else:
@@ -182,8 +211,7 @@ class Sweep:
     def _advance(self, folder: Folder, cursor: Cursor) -> None:
         if self._saved.get(folder.id) == cursor:
             return
-        self._work.checkpoints.save(self._own(), folder.id, cursor)
-        self._saved[folder.id] = cursor
+        self._save(folder.id, cursor)
 
     def _settle(self) -> None:
         """Carry out the removals, once the other folders have shown what had only moved there."""
@@ -192,19 +220,24 @@ class Sweep:
             return
         self._catch_moves({fetched.folder.id for fetched in held})
         for fetched in held:
-            until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
+            removed = until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
+            self._tallies.add(fetched.folder.id, fetched.batch, 0, removed)
             self._advance(fetched.folder, fetched.batch.cursor)
 
     def _catch_moves(self, left: Set[str]) -> None:
         """Look once more into the other folders: what vanished in one may have arrived in another."""
         for collection in self._provider.collections():
             folder = self._shelf.folders.get(collection.id)
-            if folder is None or folder.id in left or self._is_unmoved(collection, folder):
+            if not collection.synced or folder is None or folder.id in left:
+                continue
+            if self._is_unmoved(collection, folder):
                 continue
             fetched = self._fetch(collection)
             if fetched is None:
                 continue
-            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, fetched.batch.flags))
+            batch = fetched.batch
+            absorb = partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags, batch.labels)
+            self._tallies.add(folder.id, batch, until_fresh(absorb))
             if fetched.batch.removed:
                 self._rewind(folder)
             else:
@@ -213,17 +246,46 @@ class Sweep:
     def _rewind(self, folder: Folder) -> None:
         """Let the next look at a folder bring the same batch again."""
         self._finished.discard(folder.id)
-        self._cursors.pop(folder.id, None)
-        if folder.id in self._saved:
-            self._cursors[folder.id] = self._saved[folder.id]
+        self._rewind_to_saved(folder.id)
+
+    def _rewind_to_saved(self, folder_id: str) -> None:
+        self._cursors.pop(folder_id, None)
+        if folder_id in self._saved:
+            self._cursors[folder_id] = self._saved[folder_id]
 
     def _is_done(self, collection: Collection) -> bool:
         folder = self._shelf.folder(collection.id)
         return folder.id in self._finished or self._is_unmoved(collection, folder)
 
     def _is_unmoved(self, collection: Collection, folder: Folder) -> bool:
+        if self._shelf.window.excludes(folder.id):
+            return True
         cursor = self._cursors.get(folder.id)
-        return cursor is not None and self._provider.unchanged(collection, cursor, self._since)
+        return cursor is not None and self._provider.unchanged(collection, cursor, self._since(folder))
+
+    def _since(self, folder: Folder) -> int:
+        return self._shelf.window.since(folder.id, self._work.now())
+
+    def _fit(self) -> bool:
+        """Make what is stored fit the window for a while; True if all fits."""
+        work, account, shelf = self._work, self._account, self._shelf
+        fitting = Fitting(work=work, account=account, provider=self._provider, shelf=shelf, save=self._recut)
+        if self._lease:
+            fitting.begin(self._saved)
+        return fitting.run(dict(self._saved), self._deadline)
+
+    def _save(self, folder_id: str, cursor: Cursor | None) -> None:
+        """Move a cursor in the store, with the folder's tally."""
+        tally = self._tallies.find(folder_id) if cursor else None
+        self._work.checkpoints.save(self._own(), folder_id, cursor, tally)
+        self._saved.pop(folder_id, None)
+        if cursor:
+            self._saved[folder_id] = cursor
+
+    def _recut(self, folder_id: str, cursor: Cursor | None) -> None:
+        """Move a cursor in the store and our own with it."""
+        self._save(folder_id, cursor)
+        self._rewind_to_saved(folder_id)
 
     def _own(self) -> Lease:
         """Return the lease, taking it first; what was read before must still hold."""
@@ -250,10 +312,19 @@ class Sweep:
 
     def _shelf_of(self, stored: dict[str, Folder]) -> Shelf:
         work = self._work
-        return Shelf(mail=work.mail, blobs=work.blobs, account=self._account, folders=stored, now=work.now)
+        return Shelf(
+            mail=work.mail,
+            blobs=work.blobs,
+            account=self._account,
+            folders=stored,
+            now=work.now,
+            window=self._window.fixed(stored.values()),
+        )
 
     def _empty(self, stored: dict[str, Folder], gone: Folder) -> None:
-        """Take every message out of a folder that is no longer on the server."""
+        """Take every message out of a folder or label that is no longer on the server."""
+        if gone.label:
+            unlabel(self._work.mail, self._account.id, gone, self._shelf_of(stored).role("sent"))
         known = frozenset(self._work.mail.known(self._account.id, gone.id))
         until_fresh(partial(self._shelf_of(stored).remove, gone, known))
         self._work.checkpoints.save(self._own(), gone.id, None)

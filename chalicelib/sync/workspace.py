@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
+from chalicelib.domain.window import Window
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Mail
-
-_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """Stores, the way to a provider, and how many days of mail are kept (0: everything)."""
+    """Stores, the way to a provider, and how many days of mail are kept (0: everything).
+
+    `application_days` is what an application (by id) says of that, None if nothing.
+    """
 
     mail: Mail
     checkpoints: Checkpoints
@@ -24,8 +26,14 @@ class Workspace:
     accounts: Accounts
     provider: Callable[[Account], Provider]
     history_days: int = 0
+    application_days: Callable[[str], int | None] = lambda _: None
     now: Clock = time.time
 
-    def since(self) -> int:
-        """Return the Unix second before which mail is left alone, 0 for none."""
-        return int(self.now()) - self.history_days * _DAY if self.history_days > 0 else 0
+    def window(self, account: Account) -> Window:
+        """Return what is kept: as the account has it, else its application, else the deployment."""
+        days = account.history_days
+        if days is None:
+            days = self.application_days(account.application_id)
+        if days is None:
+            days = self.history_days
+        return Window(days=days, exceptions=account.folder_days)

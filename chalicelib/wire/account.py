@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.account import Account, Application, SyncState
-from chalicelib.wire import body
+from chalicelib.wire import body, window
 
 AccountJSON = dict[str, Any]
 
@@ -29,7 +29,7 @@ def dump(account: Account) -> AccountJSON:
         "name": account.name,
         "email_address": account.email_address,
         "provider": account.provider,
-        "organization_unit": "folder",
+        "organization_unit": account.organization_unit,
         "sync_state": _SHORT[account.state],
         "linked_at": account.linked_at,
     }
@@ -53,6 +53,7 @@ def dump_managed(account: Account) -> AccountJSON:
         "authentication_type": "password",
         "trial": False,
         "metadata": {},
+        **window.dump(account),
     }
 
 
@@ -62,6 +63,7 @@ def dump_application(application: Application) -> dict[str, Any]:
         "application_name": application.name,
         "icon_url": application.icon_url,
         "redirect_uris": list(application.redirect_uris),
+        "history_days": application.history_days,
     }
 
 
@@ -74,4 +76,5 @@ def load_application(application: Application, request: body.Body) -> Applicatio
         name=application.name if name is None else name,
         icon_url=application.icon_url if icon is None else icon,
         redirect_uris=application.redirect_uris if uris is None else tuple(uris),
+        history_days=window.days(request, "history_days", application.history_days),
     )

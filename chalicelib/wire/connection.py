@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.domain.account import MailSettings, Server
-from chalicelib.errors import ConnectFailed
+from chalicelib.domain.window import WindowChange
+from chalicelib.errors import ConnectFailed, InvalidRequest
+from chalicelib.wire import window
 
 DEFAULT_SCOPES = "email,calendar,contacts"
 _TEXTS = ("imap_host", "imap_username", "imap_password", "smtp_host", "smtp_username", "smtp_password")
@@ -23,6 +25,7 @@ class Connection:
     scopes: str
     settings: MailSettings
     reauth_account_id: str | None
+    window: WindowChange = field(default_factory=WindowChange)
 
 
 def load(body: dict[str, Any]) -> Connection:
@@ -44,7 +47,15 @@ def load(body: dict[str, Any]) -> Connection:
         scopes=_scopes(body.get("scopes")),
         settings=_settings(body["settings"]),
         reauth_account_id=_text(body, "reauth_account_id") if body.get("reauth_account_id") else None,
+        window=_window(body),
     )
+
+
+def _window(body: dict[str, Any]) -> WindowChange:
+    try:
+        return window.load_change(body, folder_ids=())
+    except InvalidRequest as error:
+        raise ConnectFailed(error.message, error="Invalid history window") from error
 
 
 def _settings(settings: dict[str, Any]) -> MailSettings:

@@ -1,4 +1,4 @@
-"""Folders as the API shows them."""
+"""Folders and labels as the API shows them."""
 
 from typing import TypedDict
 
@@ -27,4 +27,4 @@ def reference(folder: Folder) -> FolderRefJSON:
 
 def dump(folder: Folder) -> FolderJSON:
     """Return the whole object."""
-    return {**reference(folder), "object": "folder", "account_id": folder.account_id}
+    return {**reference(folder), "object": folder.kind, "account_id": folder.account_id}

@@ -34,7 +34,6 @@ def inside_thread(message: Message, folders: Mapping[str, Folder]) -> MessageJSO
 
 
 def _compact(message: Message, folders: Mapping[str, Folder]) -> MessageJSON:
-    folder = folders.get(message.folder_id or "")
     return {
         "id": message.id,
         "object": "message",
@@ -51,7 +50,15 @@ def _compact(message: Message, folders: Mapping[str, Folder]) -> MessageJSON:
         "starred": message.starred,
         "snippet": message.snippet,
         "files": [file_wire.attached(file) for file in message.files],
-        "folder": folder_wire.reference(folder) if folder else None,
+        **_sorted_under(message, folders),
         "cids": [f.content_id for f in message.files if f.content_id and f.disposition == "inline"],
         "metadata": {},
     }
+
+
+def _sorted_under(message: Message, folders: Mapping[str, Folder]) -> dict[str, Any]:
+    """The folder, or the labels where mail bears those."""
+    folder = folders.get(message.folder_id or "")
+    if folder and folder.label:
+        return {"labels": [folder_wire.reference(folders[id]) for id in message.folder_ids if id in folders]}
+    return {"folder": folder_wire.reference(folder) if folder else None}

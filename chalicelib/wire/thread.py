@@ -33,6 +33,8 @@ def dump_expanded(
 
 
 def _common(thread: Thread, folders: Mapping[str, Folder]) -> ThreadJSON:
+    shown = [folders[id] for id in thread.folder_ids if id in folders]
+    under = "labels" if any(folder.label for folder in shown) else "folders"
     return {
         "id": thread.id,
         "object": "thread",
@@ -48,5 +50,5 @@ def _common(thread: Thread, folders: Mapping[str, Folder]) -> ThreadJSON:
         "starred": thread.starred,
         "has_attachments": thread.has_attachments,
         "version": thread.version,
-        "folders": [folder_wire.reference(folders[id]) for id in thread.folder_ids if id in folders],
+        under: [folder_wire.reference(folder) for folder in shown],
     }

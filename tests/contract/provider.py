@@ -283,6 +283,25 @@ class ProviderContract:
         assert copy.catch_up().order == [ids[n] for n in (5, 4, 3, 2, 1)]
         assert copy.cursor == cursor
 
+    def test_a_narrowed_cursor_brings_again_what_was_given_away(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n), at=(18_000 + 100 * n) * DAY) for n in range(4)]
+        copy = Copy(provider, budget=Budget(since=0)).catch_up()
+        assert copy.order == ids[::-1] and copy.cursor
+        copy.cursor = provider.narrowed(copy.cursor, 18_250 * DAY)
+        copy.budget = Budget(since=18_250 * DAY)
+        assert provider.unchanged(copy.collection(), copy.cursor, 18_250 * DAY) or not copy.collection().token
+        copy.order.clear()
+        assert copy.catch_up().order == []
+        copy.budget = Budget(since=18_050 * DAY)
+        assert copy.catch_up().order == [ids[2], ids[1]]
+        copy.budget = Budget()
+        copy.order.clear()
+        assert copy.catch_up().order == [ids[0]]
+        again = provider.narrowed(copy.cursor, 17_000 * DAY)
+        assert provider.narrowed(again, 0) == again
+
     def test_a_listing_shows_the_covered_range_and_items_come_again(
         self, provider: Provider, other: OtherProgram
     ) -> None:

@@ -58,6 +58,7 @@ class MemoryProvider:
         self.large = large
         self.boxes = {name: Box() for name in ROLES}
         self.steps: list[str] = []
+        self.searched: list[str] = []
         self.meanwhile: Callable[[str], None] = lambda folder: None
 
     # The other program.
@@ -116,13 +117,13 @@ class MemoryProvider:
         self.meanwhile(collection.id)
         box = self._box(collection.id)
         fresh = {"v": box.uidvalidity, "next": box.uidnext, "low": box.uidnext, "since": budget.since}
-        fresh["whole"] = fresh["low"]
+        fresh["whole"] = fresh["low"] if self.large else 1
         state = json.loads(cursor) if cursor else fresh
         if state["v"] != box.uidvalidity:
             raise CursorExpired("new UIDVALIDITY")
         if state["since"] > budget.since + DAY:
             until = state["since"] if max(state["low"], state["whole"]) <= 1 else 0
-            state |= {"low": box.uidnext, "whole": box.uidnext, "since": budget.since, "until": until}
+            state |= {"low": box.uidnext, "whole": fresh["whole"], "since": budget.since, "until": until}
         until = state.get("until", 0)
         new = [m for id, m in box.messages.items() if _uid(id) >= state["next"]]
         below = (m for id, m in box.messages.items() if _uid(id) < state["low"])
@@ -147,6 +148,11 @@ class MemoryProvider:
             more=bool(cut or left or state["whole"] > 1),
             history_left=left,
         )
+
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        """Return the cursor of somebody who holds nothing received before `since`."""
+        state = json.loads(cursor)
+        return Cursor(json.dumps(state | {"since": max(state["since"], since)}))
 
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         """Return what the cursor claims to have brought."""
@@ -191,6 +197,23 @@ class MemoryProvider:
             if email.message_from_bytes(message.raw)["Message-ID"] == message_id:
                 return id
         return None
+
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return messages that hold these very words, newest first."""
+        box = self._box(collection_id)
+        self.searched.append(collection_id)
+        found = [m for m in box.messages.values() if query.encode() in m.raw]
+        return [m.id for m in sorted(found, key=lambda m: m.received_at, reverse=True)][:limit]
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those that are still there, as far as the budget goes."""
+        brought, left = [], budget.bytes
+        box = self._box(collection_id)
+        for message in (box.messages[id] for id in ids[: budget.messages] if id in box.messages):
+            if len(message.raw) <= left:
+                brought.append(message)
+                left -= len(message.raw)
+        return brought
 
     def close(self) -> None:
         """Do nothing."""

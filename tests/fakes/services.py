@@ -11,14 +11,16 @@ from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.delta import Change, Delta, Name
+from chalicelib.domain.message import Message
 from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.window import Window, WindowChange
 from chalicelib.errors import CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services
 from chalicelib.store.ports import Poll, Slot
 from chalicelib.sync.content import Contents
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
-from tests.fakes.store import MemoryBlobs, MemoryMail
+from tests.fakes.store import MemoryBlobs, MemoryCheckpoints, MemoryMail
 
 SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
 SETTINGS = Settings(table_prefix="t", bucket="b", key_id="k", pepper="p", queue_urls={}, local=True)
@@ -49,6 +51,10 @@ class MemoryAccounts:
 
     def settings(self, account_id: str) -> MailSettings:
         return MailSettings(imap=SERVER, smtp=SERVER)
+
+    def configure(self, account: Account, change: WindowChange) -> Account:
+        self.rows[account.id] = change.applied(self.rows[account.id])
+        return self.rows[account.id]
 
     def transition(self, account: Account, state: SyncState) -> Account:
         self.rows[account.id] = replace(account, state=state)
@@ -275,7 +281,9 @@ class MemoryServices:
     polls: MemoryPolls = field(default_factory=MemoryPolls)
     queues: MemoryQueues = field(default_factory=MemoryQueues)
     slots: MemorySlots = field(default_factory=MemorySlots)
+    checkpoints: MemoryCheckpoints = field(default_factory=MemoryCheckpoints)
     server: MemoryServer = field(default_factory=MemoryServer)
+    searches: list[tuple[str, int]] = field(default_factory=list)
 
     delivering = Services.delivering
     office = Services.office
@@ -294,6 +302,16 @@ class MemoryServices:
     @property
     def contents(self) -> Contents:
         return Contents(mail=self.mail, blobs=self.blobs, provider=self.provider)
+
+    def search(self, account: Account, query: str, most: int) -> list[Message]:
+        self.searches.append((query, most))
+        if self.server.failure:
+            raise self.server.failure
+        found = self.mail.newest_messages(account.id)
+        return [message for message in found if query in message.subject][:most]
+
+    def window(self, account: Account) -> Window:
+        return Window(days=account.history_days or 0, exceptions=account.folder_days)
 
     send = Services.send
     finish_sending = Services.finish_sending

@@ -13,6 +13,7 @@ from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import File, Message
+from chalicelib.domain.progress import Tally
 from chalicelib.domain.thread import Thread
 from chalicelib.store.ports import Lease, LeaseLost, Location, MailChanges, Revised, Stale
 
@@ -63,7 +64,8 @@ class MemoryMail:
 
     def save_folders(self, account_id: str, changes: Sequence[Revised[Folder]]) -> None:
         for change in changes:
-            self._put("folder", self.all_folders, change)
+            one = change.new or change.old
+            self._put(one.kind if one else "", self.all_folders, change)
 
     def messages(self, account_id: str, ids: Iterable[str]) -> dict[str, Message]:
         return {id: self.all_messages[id] for id in ids if id in self.all_messages}
@@ -157,6 +159,7 @@ class MemoryCheckpoints:
 
     fuse: Fuse = field(default_factory=Fuse)
     saved: dict[str, Cursor] = field(default_factory=dict)
+    saved_tallies: dict[str, Tally] = field(default_factory=dict)
     epoch: int = 0
     rival: bool = False
     before_lease: Callable[[], None] = lambda: None
@@ -172,10 +175,16 @@ class MemoryCheckpoints:
             self.epoch += 1
         return Lease(account_id, self.epoch, seconds)
 
-    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
+    def tallies(self, account_id: str) -> dict[str, Tally]:
+        return dict(self.saved_tallies)
+
+    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None, tally: Tally | None = None) -> None:
         with self.fuse.around("cursor save" if cursor else "cursor forget"):
             if lease.epoch != self.epoch:
                 raise LeaseLost
+            self.saved_tallies.pop(folder_id, None)
+            if tally:
+                self.saved_tallies[folder_id] = tally
             if cursor is None:
                 self.saved.pop(folder_id, None)
             else:

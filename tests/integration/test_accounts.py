@@ -11,7 +11,8 @@ import pytest
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
 from chalicelib.domain.webhook import Webhook
-from chalicelib.errors import Conflict
+from chalicelib.domain.window import WindowChange
+from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.blobs import S3Blobs
 from chalicelib.store.ports import Stale
 from chalicelib.store.queues import SqsQueues
@@ -52,6 +53,29 @@ def account(id: str = "acct1", application_id: str = "app1", email: str = "Ann@x
 def mail(password: str = "hunter2-in-clear") -> MailSettings:
     server = Server(host="mail.x.org", port=993, username="ann", password=password)
     return MailSettings(imap=server, smtp=replace(server, port=465), tls_required=False)
+
+
+def test_a_window_is_set_taken_back_and_not_written_twice(accounts: AccountTable) -> None:
+    stored = accounts.create(account(), mail())
+    change = WindowChange(sets_days=True, days=90, exceptions={"spam": None, "inbox": 0})
+    set_ = accounts.configure(stored, change)
+    assert accounts.get("acct1") == set_
+    assert (set_.history_days, set_.folder_days, set_.state) == (90, {"spam": None, "inbox": 0}, stored.state)
+    assert set_.rev > stored.rev and accounts.configure(stored, change).rev == set_.rev
+    back = accounts.configure(set_, WindowChange(sets_days=True, dropped=frozenset({"spam"})))
+    assert accounts.get("acct1") == back
+    assert (back.history_days, back.folder_days) == (None, {"inbox": 0})
+    with pytest.raises(NotFound):
+        accounts.configure(account("nobody"), change)
+
+
+def test_an_application_keeps_its_window(settings: Settings) -> None:
+    applications = ApplicationTable(settings, Vault(settings), now=lambda: NOW)
+    applications.create(Application(id="app1", name="Desk"), "secret")
+    for days in (None, 0, 45, None):
+        applications.update(Application(id="app1", name="Desk", history_days=days))
+        found = applications.get("app1")
+        assert found and found.history_days == days
 
 
 def test_an_account_comes_back_as_it_was_stored(accounts: AccountTable) -> None:

@@ -75,12 +75,15 @@ def thread_with(*messages: Message) -> Thread:
 
 def arrival(new: Message, body: str = "<p>hi</p>") -> MailChanges:
     anchors = [Anchor(key=f"m:{new.id}", candidates=(Candidate(new.thread_id),), message_ids=(new.id,))]
+    end = new.expires_at
     return MailChanges(
         messages=[Revised(None, new)],
         bodies={new.id: body},
-        threads=[Revised(None, thread_with(new))],
+        bodies_expire={new.id: end},
+        threads=[Revised(None, replace(thread_with(new), expires_at=end))],
         anchors=anchors,
-        new_locations={(INBOX, RemoteId(f"1.{new.date}")): Location(new.id, Flags("s"))},
+        anchors_expire=end,
+        new_locations={(INBOX, RemoteId(f"1.{new.date}")): Location(new.id, Flags("s"), end)},
     )
 
 
@@ -166,15 +169,42 @@ def test_a_thread_moves_up_with_its_newest_message(world: World) -> None:
 
 
 def test_mail_beyond_its_keeping_is_invisible_at_once(world: World) -> None:
-    new = message("one", NOW)
-    short = replace(world.settings, history_days=30)
-    world.mail = MailTable(world.dynamodb, short, now=lambda: world.now)
+    new = message("one", NOW, expires_at=NOW + 32 * DAY)
     world.mail.save(ACCOUNT, arrival(new))
+    assert stored(world, new.id).expires_at == NOW + 32 * DAY
     world.now = NOW + 32 * DAY + 1
     assert world.mail.messages(ACCOUNT, [new.id]) == {} == world.mail.threads(ACCOUNT, [new.thread_id])
     assert list(world.mail.newest_messages(ACCOUNT)) == [] == list(world.mail.newest_threads(ACCOUNT))
     assert world.mail.file(ACCOUNT, new.files[0].id) is None
     assert world.mail.bodies(ACCOUNT, [new.id]) == {} == world.mail.known(ACCOUNT, INBOX)
+    assert world.mail.anchors(ACCOUNT, [f"m:{new.id}"]) == {}
+
+
+def test_a_longer_life_reaches_every_row_that_belongs_to_a_message(world: World) -> None:
+    new = message("one", NOW, expires_at=NOW + DAY)
+    world.mail.save(ACCOUNT, arrival(new))
+    old, thread = stored(world, new.id), world.mail.threads(ACCOUNT, [new.thread_id])[new.thread_id]
+    longer = arrival(replace(old, expires_at=0))
+    longer.messages, longer.threads = (
+        [Revised(old, longer.messages[0].new)],
+        [Revised(thread, replace(thread, expires_at=0))],
+    )
+    longer.locations, longer.new_locations = dict(longer.new_locations), {}
+    world.mail.save(ACCOUNT, longer)
+    assert [row for table in ("mail", "body") for row in rows(world.settings, table) if "ttl" in row] == []
+
+
+def test_who_writes_without_the_lease_replaces_nothing_that_came_meanwhile(world: World) -> None:
+    new = message("one", NOW, expires_at=NOW + DAY)
+    world.mail.save(ACCOUNT, arrival(new))
+    late = replace(arrival(replace(new, subject="late")), shared=True)
+    with pytest.raises(Stale):
+        world.mail.save(ACCOUNT, late)
+    assert stored(world, new.id).subject == new.subject
+    world.now += DAY + 1  # what is over is not there, though DynamoDB has yet to remove it
+    late = replace(arrival(replace(new, subject="late", expires_at=0)), shared=True)
+    world.mail.save(ACCOUNT, late)
+    assert stored(world, new.id).subject == "late"
 
 
 def test_a_body_too_large_for_a_row_is_absent(world: World) -> None:

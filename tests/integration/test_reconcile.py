@@ -171,10 +171,7 @@ def test_what_comes_back_after_a_repaired_deletion_is_told(world: World) -> None
 
 
 def test_mail_that_left_by_itself_is_not_told(world: World) -> None:
-    world.mail = MailTable(
-        client(world.settings, "dynamodb"), replace(world.settings, history_days=1), now=lambda: world.now
-    )
-    mail = message("old")
+    mail = message("old", expires_at=NOW + 3 * DAY)
     world.mail.save(ACCOUNT, arrival(mail))
     world.hear(*world.stored)
     world.now += 4 * DAY

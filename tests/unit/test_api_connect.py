@@ -22,10 +22,11 @@ def desk_on(server: Any, accounts: MemoryAccounts | None = None) -> Desk:
         accounts=accounts or MemoryAccounts(),
         polls=MemoryPolls(),
         queues=MemoryQueues(),
-        open_mailbox=lambda settings: server,
+        open_mailbox=lambda kind, settings: (
+            server.opened_as(kind) if hasattr(server, "opened_as") else server
+        ),
         open_transport=lambda settings: server,
         pepper="p",
-        history_days=30,
     )
 
 
@@ -68,3 +69,53 @@ def test_a_failure_names_its_step_and_stores_nothing(server: Any, step: str, sid
         connect(desk_on(server, accounts), connection.load(BODY), now=5)
     assert (caught.value.details["error"], caught.value.details["server"]) == (step, side)
     assert caught.value.status == status and not accounts.rows
+
+
+class Labelling(MemoryServer):
+    """A Gmail; notes as what it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: list[str] = []
+
+    def opened_as(self, kind: str) -> Any:
+        self.kinds.append(kind)
+        return self
+
+    def labels(self, collection: Any, ids: Any) -> Any:
+        raise AssertionError("connecting reads no mail")
+
+
+def test_a_server_with_labels_makes_a_gmail_account_which_stays_one() -> None:
+    server = Labelling()
+    desk = desk_on(server)
+    account = connect(desk, connection.load(BODY), now=5)
+    assert (account.provider, account.organization_unit) == ("gmail", "label")
+    again = connect(desk, connection.load(BODY), now=9)
+    assert again.provider == "gmail" and server.kinds == ["detect", "gmail"]
+
+
+def test_an_account_with_folders_stays_one_whatever_its_server_offers_now() -> None:
+    accounts, server = MemoryAccounts(), Labelling()
+    folders = connect(desk_on(MemoryServer(), accounts), connection.load(BODY), now=5)
+    assert (folders.provider, folders.organization_unit) == ("imap", "folder")
+    assert connect(desk_on(server, accounts), connection.load(BODY), now=9).provider == "imap"
+    assert server.kinds == ["imap"]
+
+
+def test_a_window_may_be_given_and_stays_when_connecting_again() -> None:
+    desk = desk_on(MemoryServer())
+    window = {"history_days": 7, "folder_history_days": {"spam": "none"}}
+    first = connect(desk, connection.load({**BODY, **window}), now=5)
+    assert (first.history_days, first.folder_days) == (7, {"spam": None})
+    again = connect(desk, connection.load(BODY), now=9)
+    assert (again.history_days, again.folder_days) == (7, {"spam": None})
+    other = connect(desk, connection.load({**BODY, "history_days": 0}), now=9)
+    assert (other.history_days, other.folder_days) == (0, {"spam": None})
+
+
+@pytest.mark.parametrize("window", [{"history_days": "x"}, {"folder_history_days": {"attic": 5}}])
+def test_a_bad_window_is_refused_before_anything_is_tried(window: Any) -> None:
+    with pytest.raises(ConnectFailed) as caught:
+        connection.load({**BODY, **window})
+    assert caught.value.details["error"] == "Invalid history window"

@@ -42,7 +42,6 @@ ACCOUNT = Account(
     state=SyncState.INITIALIZING,
     linked_at=0,
     scopes="email",
-    history_days=0,
 )
 
 

@@ -18,9 +18,9 @@ from chalicelib.domain.change import (
     RemoteMessage,
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
-from chalicelib.providers.imap import changes
+from chalicelib.providers.imap import changes, search
 from chalicelib.providers.imap.compress import is_far
-from chalicelib.providers.imap.cursor import load
+from chalicelib.providers.imap.cursor import load, narrowed
 from chalicelib.providers.imap.fetching import (
     Meta,
     bodies,
@@ -67,6 +67,10 @@ class ImapProvider:
         """Return the next bounded batch: live changes, then older history. Raises CursorExpired."""
         return changes.step(self._session, collection, cursor, known, budget)
 
+    def narrowed(self, cursor: Cursor, since: int) -> Cursor:
+        """Return the cursor of somebody who holds nothing received before `since`, though it was brought."""
+        return narrowed(cursor, since)
+
     def listing(self, collection: Collection, cursor: Cursor, since: int = 0) -> Mapping[RemoteId, Flags]:
         """Return everything the cursor claims to have brought. Raises CursorExpired."""
         return changes.listing(self._session, collection, cursor, since)
@@ -91,10 +95,11 @@ class ImapProvider:
         """Make changes in order; an item that is no longer there is passed over."""
         for collection, group in groupby(edits, key=lambda edit: edit.collection):
             uidvalidity = open_mailbox(self._session, collection, write=True).uidvalidity
-            for (add, remove, move_to), same in groupby(group, key=_action):
+            for (add, remove, labels, move_to), same in groupby(group, key=_action):
                 uids = _uids(same, uidvalidity)
                 self._store(uids, b"+FLAGS.SILENT", add)
                 self._store(uids, b"-FLAGS.SILENT", remove)
+                self._relabel(uids, *labels)
                 if move_to is not None and move_to != collection:
                     self._move(uids, move_to)
 
@@ -108,6 +113,14 @@ class ImapProvider:
         uids = uids_with_message_id(self._session, message_id)
         return remote_id(opened.uidvalidity, uids[-1]) if uids else None
 
+    def search(self, collection_id: str, query: str, limit: int) -> Sequence[RemoteId]:
+        """Return matching messages of a folder, newest first. Raises Gone, InvalidRequest."""
+        return search.search(self._session, collection_id, query, limit)
+
+    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+        """Return those of these messages that are still there, as far as the budget goes."""
+        return search.bring(self._session, collection_id, ids, budget)
+
     def close(self) -> None:
         """Log out; never raises."""
         self._session.close()
@@ -115,6 +128,9 @@ class ImapProvider:
     def _store(self, uids: Sequence[int], how: bytes, flags: Flags) -> None:
         if flags:
             self._each(uids, b"UID STORE", how, _flag_list(flags))
+
+    def _relabel(self, uids: Sequence[int], add: Sequence[str], remove: Sequence[str]) -> None:
+        """Do nothing: plain IMAP knows no labels."""
 
     def _move(self, uids: Sequence[int], target: str) -> None:
         if self._session.can("MOVE"):
@@ -132,8 +148,11 @@ class ImapProvider:
             reply.or_fail()
 
 
-def _action(edit: Edit) -> tuple[Flags, Flags, str | None]:
-    return edit.add, edit.remove, edit.move_to
+_Labels = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _action(edit: Edit) -> tuple[Flags, Flags, _Labels, str | None]:
+    return edit.add, edit.remove, (edit.add_labels, edit.remove_labels), edit.move_to
 
 
 def _uids(edits: Iterable[Edit], uidvalidity: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from chalicelib.domain.change import Cursor
 from chalicelib.errors import CursorExpired
@@ -66,3 +66,12 @@ def load(cursor: Cursor) -> Progress:
     if fields.pop("v", None) != _VERSION:
         raise CursorExpired("The cursor is of another version.")
     return Progress(**fields)
+
+
+def narrowed(cursor: Cursor, since: int) -> Cursor:
+    """Return the cursor with mail from before `since` passed over; one of another version stays as it is."""
+    try:
+        progress = load(cursor)
+    except CursorExpired:
+        return cursor
+    return replace(progress, since=max(progress.since, since)).dump()

@@ -14,7 +14,10 @@ _CREDENTIALS = re.compile(r"\[(AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED)
 _TEMPORARY = re.compile(
     r"\[(UNAVAILABLE|SERVERBUG|CONTACTADMIN)\b|temporar|try again|not connected|internal|timeout", re.I
 )
-_ABSENT = re.compile(r"\[(NONEXISTENT|TRYCREATE|NOPERM)\b|mailbox (doesn't|does not) exist", re.I)
+_ABSENT = re.compile(  # Dovecot sends no code for it
+    r"\[(NONEXISTENT|TRYCREATE|NOPERM)\b|(mailbox|folder) (doesn't|does not) exist|no such (mailbox|folder)",
+    re.I,
+)
 _BACKOFF = re.compile(r"backoff time: (\d+) milliseconds", re.I)
 
 

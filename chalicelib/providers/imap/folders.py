@@ -23,24 +23,24 @@ def token(uidvalidity: int, uidnext: int, messages: int, modseq: int) -> str:
 
 def collection_list(session: Session) -> list[Collection]:
     """Return every selectable folder, inbox first, then in the server's order."""
+    prefix, listed = listing(session)
+    named = [(entry, display_name(entry, prefix)) for entry, _ in listed]
+    role_of = roles(named)
+    found = [
+        Collection(id=entry.raw.decode("latin-1"), name=name, role=role_of.get(entry.raw), token=state)
+        for (entry, name), (_, state) in zip(named, listed, strict=True)
+    ]
+    return sorted(found, key=lambda collection: collection.role != "inbox")
+
+
+def listing(session: Session) -> tuple[str, list[tuple[Listed, str]]]:
+    """Return the prefix of the user's own names, and each selectable line of LIST with its token."""
     session.leave()
     namespace, reply = _list(session)
     listed = [entry for line in reply.of(b"LIST") if (entry := _listed(line))]
     by_name = {entry.raw: entry for entry in listed}
-    prefix = _prefix(namespace)
-    named = [(entry, display_name(entry, prefix)) for entry in by_name.values()]
-    role_of = roles(named)
     states = _states(session, reply, list(by_name))
-    found = [
-        Collection(
-            id=entry.raw.decode("latin-1"),
-            name=name,
-            role=role_of.get(entry.raw),
-            token=states.get(_key(entry.raw), ""),
-        )
-        for entry, name in named
-    ]
-    return sorted(found, key=lambda collection: collection.role != "inbox")
+    return _prefix(namespace), [(entry, states.get(_key(entry.raw), "")) for entry in by_name.values()]
 
 
 def _items(session: Session) -> bytes:

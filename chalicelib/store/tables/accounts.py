@@ -13,6 +13,7 @@ from pynamodb.transactions import TransactWrite
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, MailSettings, Server, SyncState
+from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.connection import bind, transactions
 from chalicelib.store.ports import Stale
@@ -108,6 +109,7 @@ class AccountTable:
                 provider=account.provider,
                 scopes=account.scopes,
                 history_days=account.history_days,
+                folder_days=account.folder_days,
                 state=SyncState.INITIALIZING,
                 rev=self._next(stored.rev),
             )
@@ -123,6 +125,20 @@ class AccountTable:
         except AccountRow.DoesNotExist as error:
             raise NotFound(f"No account {account_id}.") from error
         return _opened(self._vault.open(row.application_id, account_id, _FIELD, row.credentials))
+
+    def configure(self, account: Account, change: WindowChange) -> Account:
+        """Change how much mail is kept; what is so already is no write. Raises NotFound, Stale."""
+        for _ in range(_TRIES):
+            stored = self.get(account.id)
+            if stored is None:
+                raise NotFound(f"No account {account.id}.")
+            changed = change.applied(stored)
+            if changed == stored:
+                return stored
+            changed = replace(changed, rev=self._next(stored.rev))
+            if _update(stored, [*_window(changed), AccountRow.rev.set(changed.rev)]):
+                return changed
+        raise Stale(account.id)
 
     def transition(self, account: Account, state: SyncState) -> Account:
         """Move to a state, conditional on `rev`; the same state is no write. Raises Stale."""
@@ -184,7 +200,15 @@ def _profile(account: Account) -> list[Action]:
         AccountRow.name.set(account.name),
         AccountRow.provider.set(account.provider),
         AccountRow.scopes.set(account.scopes),
-        AccountRow.history_days.set(account.history_days),
+        *_window(account),
+    ]
+
+
+def _window(account: Account) -> list[Action]:
+    days = account.history_days
+    return [
+        AccountRow.history_days.remove() if days is None else AccountRow.history_days.set(days),
+        AccountRow.folder_days.set(json.dumps(dict(account.folder_days))),
     ]
 
 
@@ -201,6 +225,7 @@ def _row(account: Account, sealed: bytes) -> AccountRow:
         linked_at=account.linked_at,
         scopes=account.scopes,
         history_days=account.history_days,
+        folder_days=json.dumps(dict(account.folder_days)),
         rev=account.rev,
         credentials=sealed,
     )
@@ -216,7 +241,8 @@ def _account(row: AccountRow) -> Account:
         state=SyncState(row.state),
         linked_at=int(row.linked_at),
         scopes=row.scopes,
-        history_days=int(row.history_days),
+        history_days=None if row.history_days is None else int(row.history_days),
+        folder_days=json.loads(row.folder_days) if row.folder_days else {},
         rev=int(row.rev),
     )
 

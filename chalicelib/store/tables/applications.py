@@ -36,6 +36,7 @@ class ApplicationTable:
             name=application.name,
             redirect_uris=list(application.redirect_uris),
             icon_url=application.icon_url,
+            history_days=application.history_days,
             secret=self._vault.seal(application.id, "", _FIELD, secret.encode()),
             secret_hash=keyed_hash(self._pepper, secret),
         )
@@ -47,7 +48,7 @@ class ApplicationTable:
             raise Conflict(f"Application {application.id} exists already.") from error
 
     def update(self, application: Application) -> None:
-        """Replace name, redirect URIs and icon. Raises NotFound."""
+        """Replace name, redirect URIs, icon and history window. Raises NotFound."""
         row = _find(application.id)
         if row is None:
             raise NotFound(f"No application {application.id}.")
@@ -56,6 +57,9 @@ class ApplicationTable:
                 ApplicationRow.name.set(application.name),
                 ApplicationRow.redirect_uris.set(list(application.redirect_uris)),
                 ApplicationRow.icon_url.set(application.icon_url),
+                ApplicationRow.history_days.remove()
+                if application.history_days is None
+                else ApplicationRow.history_days.set(application.history_days),
             ]
         )
 
@@ -69,6 +73,7 @@ class ApplicationTable:
             name=row.name,
             redirect_uris=tuple(row.redirect_uris),
             icon_url=row.icon_url,
+            history_days=None if row.history_days is None else int(row.history_days),
         )
 
     def secret(self, application_id: str) -> str:

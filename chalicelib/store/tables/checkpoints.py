@@ -7,13 +7,16 @@ overtaken cannot move back what the next holder has moved.
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.change import Cursor
+from chalicelib.domain.progress import Tally
 from chalicelib.store.connection import client
 from chalicelib.store.ports import Lease, LeaseLost
 from chalicelib.store.tables.core import account_pk
@@ -37,6 +40,14 @@ class CheckpointTable:
 
     def cursors(self, account_id: str) -> dict[str, Cursor]:
         """Return every folder's cursor by folder id, strongly consistent."""
+        return {id: Cursor(item["cursor"]["S"]) for id, item in self._rows(account_id)}
+
+    def tallies(self, account_id: str) -> dict[str, Tally]:
+        """Return the tallies saved with the cursors, by folder id."""
+        found = self._rows(account_id)
+        return {id: Tally(**json.loads(item["tally"]["S"])) for id, item in found if "tally" in item}
+
+    def _rows(self, account_id: str) -> list[tuple[str, _Item]]:
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -47,7 +58,7 @@ class CheckpointTable:
             ConsistentRead=True,
         )
         items = (item for page in pages for item in page["Items"])
-        return {item["sk"]["S"].removeprefix(_CURSOR_PREFIX): Cursor(item["cursor"]["S"]) for item in items}
+        return [(item["sk"]["S"].removeprefix(_CURSOR_PREFIX), item) for item in items]
 
     def acquire(self, account_id: str, seconds: float) -> Lease | None:
         """Take the lease; None while somebody else holds it."""
@@ -73,8 +84,8 @@ class CheckpointTable:
         self._until[account_id, epoch] = now / 1000 + seconds
         return Lease(account_id=account_id, epoch=epoch, seconds=seconds)
 
-    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None) -> None:
-        """Move one cursor (None forgets it); half-way through the lease prolong it, too.
+    def save(self, lease: Lease, folder_id: str, cursor: Cursor | None, tally: Tally | None = None) -> None:
+        """Move one cursor (None forgets it) with its tally; half-way through the lease prolong it, too.
 
         Raises LeaseLost if a later holder was here.
         """
@@ -94,6 +105,8 @@ class CheckpointTable:
                 self._dynamodb.delete_item(**request, Key=key)
             else:
                 item = {**key, "cursor": {"S": cursor}, "epoch": {"N": str(lease.epoch)}}
+                if tally:
+                    item["tally"] = {"S": json.dumps(asdict(tally))}
                 self._dynamodb.put_item(**request, Item=item)
         except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
             raise LeaseLost(lease.account_id) from error

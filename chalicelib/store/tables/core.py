@@ -21,7 +21,7 @@ class CoreRow(Row):
 
 
 class AccountRow(CoreRow):
-    """An account; readers of the table's stream rely on these attribute names."""
+    """An account; readers of the table's stream rely on these attribute names; `folder_days` is JSON."""
 
     kind = UnicodeAttribute(default="account")
     id = UnicodeAttribute()
@@ -32,7 +32,8 @@ class AccountRow(CoreRow):
     state = UnicodeAttribute()
     linked_at = NumberAttribute()
     scopes = UnicodeAttribute()
-    history_days = NumberAttribute()
+    history_days = NumberAttribute(null=True)
+    folder_days = UnicodeAttribute(null=True)
     rev = NumberAttribute()
     credentials = BinaryAttribute(legacy_encoding=False)
 
@@ -52,6 +53,7 @@ class ApplicationRow(CoreRow):
     name = UnicodeAttribute()
     redirect_uris: ListAttribute[str] = ListAttribute()
     icon_url = UnicodeAttribute()
+    history_days = NumberAttribute(null=True)
     secret = BinaryAttribute(legacy_encoding=False)
     secret_hash = UnicodeAttribute()
     previous_secret = BinaryAttribute(legacy_encoding=False, null=True)

@@ -33,7 +33,6 @@ class MailTable:
         self._bodies = BodyTable(Table(client, f"{settings.table_prefix}-body"))
         self._months = threads_index.Months(self._table)
         self._now = now
-        self._keep_days = settings.history_days
 
     def folders(self, account_id: str) -> list[Folder]:
         """Return every folder, oldest first."""
@@ -84,10 +83,9 @@ class MailTable:
 
         Order: months, new locations, files, bodies and index rows (nobody sees them without what they
         belong to), messages, threads, deletions of messages, anchors, changed locations. Raises Stale if
-        a changed object is no longer that of `old`. Everything disappears quietly after the deployment's
-        history window.
+        a changed object is no longer that of `old`.
         """
-        Saving(self._table, self._bodies, self._months, self._now(), account_id, self._keep_days).run(changes)
+        Saving(self._table, self._bodies, self._months, self._now(), account_id).run(changes)
 
     def newest_messages(
         self, account_id: str, before: int | None = None, after: int | None = None
@@ -158,4 +156,4 @@ def _bounds(after: int | None, before: int | None) -> tuple[int, int]:
 
 
 def _location_of(row: Item) -> tuple[RemoteId, Location]:
-    return RemoteId(row["sk"]["S"]), Location(row["m"]["S"], Flags(row["f"]["S"]))
+    return RemoteId(row["sk"]["S"]), Location(row["m"]["S"], Flags(row["f"]["S"]), rows.expiry_of(row))

@@ -20,7 +20,7 @@ from chalicelib.domain.thread import Entry, Thread
 from chalicelib.store.dynamo import Item, Key
 
 T = TypeVar("T")
-INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v"})
+INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v", "pi", "mk"})
 
 _dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 _ADDRESSES = ("sender", "to", "cc", "bcc", "reply_to")
@@ -68,6 +68,8 @@ def message_item(message: Message) -> Item:
         f=_dumps([_file_list(f) for f in message.files]) if message.files else None,
         pl=_dumps([[p.folder_id, p.remote_id, p.flags] for p in message.places]) if message.places else None,
         raw=_dumps(_raw_list(message.raw)) if message.raw else None,
+        la=_dumps(message.label_ids) if message.label_ids else None,
+        pi=message.identity,
     )
     return row
 
@@ -95,7 +97,10 @@ def message_of(row: Item) -> Message:
         starred="s" in flags,
         places=_listed(row, "pl", lambda p: Place(p[0], RemoteId(p[1]), Flags(p[2]))),
         raw=RawRef(*json.loads(text("raw"))) if "raw" in row else None,
+        expires_at=expiry_of(row),
         rev=int(row["rev"]["N"]),
+        label_ids=_listed(row, "la", str),
+        identity=text("pi"),
     )
 
 
@@ -139,15 +144,16 @@ def thread_of(row: Item) -> Thread:
         participants=tuple(Address(*pair) for pair in json.loads(row["p"]["S"])),
         entries=dict(_entry_of(entry, folders) for entry in entries),
         version=int(row["v"]["N"]),
+        expires_at=expiry_of(row),
         rev=int(row["rev"]["N"]),
     )
 
 
 def folder_item(folder: Folder) -> Item:
     """Return the row of a folder."""
-    row = _head("folder", folder_key(folder.account_id, folder.id), folder)
+    row = _head(folder.kind, folder_key(folder.account_id, folder.id), folder)
     row |= {"c": {"N": str(folder.created_at)}}
-    return row | _texts(n=folder.collection, dn=folder.display_name, ro=folder.role)
+    return row | _texts(n=folder.collection, dn=folder.display_name, ro=folder.role, mk=folder.mark)
 
 
 def folder_of(row: Item) -> Folder:
@@ -161,6 +167,8 @@ def folder_of(row: Item) -> Folder:
         role=text("ro") or None,
         created_at=int(row["c"]["N"]),
         rev=int(row["rev"]["N"]),
+        label=text("kind") == "label",
+        mark=text("mk"),
     )
 
 
@@ -177,6 +185,11 @@ def anchor_of(row: Item) -> Anchor:
     key, candidates, message_ids = json.loads(row["k"]["S"])
     found = tuple(Candidate(thread, tuple(emails), reply) for thread, emails, reply in candidates)
     return Anchor(key=key, candidates=found, message_ids=tuple(message_ids))
+
+
+def expiry_of(row: Item) -> int:
+    """Return when a row leaves by itself (Unix seconds), 0 for never."""
+    return int(row["ttl"]["N"]) if "ttl" in row else 0
 
 
 def live(rows: Iterable[Item], now: float) -> list[Item]:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 
 from chalicelib import ids
-from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import RemoteId
 from chalicelib.domain.message import Message
 from chalicelib.domain.thread import Thread
@@ -19,8 +18,7 @@ from chalicelib.store.tables.body import BodyTable, body_key
 from chalicelib.store.tables.threads_index import Months, index_key, index_row
 
 _BUCKETS = 16
-_SLACK_DAYS = 2
-_DAY = 86400
+_ABSENT = "attribute_not_exists(pk) OR #ttl <= :now"
 _MOST_FILES = 90
 """A transaction holds a hundred actions; the message and its body take two."""
 
@@ -30,25 +28,22 @@ Write = Callable[[], None]
 class Saving:
     """The stages of one save; each ends before the next begins."""
 
-    def __init__(
-        self, table: Table, bodies: BodyTable, months: Months, now: float, account_id: str, keep_days: int
-    ) -> None:
+    def __init__(self, table: Table, bodies: BodyTable, months: Months, now: float, account_id: str) -> None:
         self._table = table
         self._bodies = bodies
         self._months = months
         self._now = now
         self._account = account_id
-        self._keep = (keep_days + _SLACK_DAYS) * _DAY if keep_days > 0 else 0
 
     def run(self, changes: MailChanges) -> None:
         """Write everything; raises Stale."""
         messages = [c for c in changes.messages if _differs(c)]
         threads = [c for c in changes.threads if _differs(c)]
         self._prepare(messages, threads, changes)
-        self._write_messages(messages)
-        self._write_threads(threads)
+        self._write_messages(messages, changes.shared)
+        self._write_threads(threads, changes.shared)
         _at_once([partial(self._delete_message, c.old) for c in messages if c.old and c.new is None])
-        self._finish(messages, threads, changes.anchors)
+        self._finish(messages, threads, changes)
         gone = [self._place(*place) for place, location in changes.locations.items() if location is None]
         self._table.write_many(self._location_rows(changes.locations), gone)
 
@@ -60,13 +55,13 @@ class Saving:
     ) -> None:
         """Write what nobody sees before the message or thread it belongs to."""
         files = [row for c in messages if c.new for row in self._new_files(c.old, c.new)]
-        index = [index_row(t) | self._ttl(t.last_at) for t in _moved_to(threads)]
+        index = [index_row(t) | _ttl(t.expires_at) for t in _moved_to(threads)]
         self._months.enter(
             self._account,
             {ids.month_of(ids.date_of(c.new.id)) for c in messages if c.new},
             {ids.month_of(t.last_at) for t in _moved_to(threads)},
         )
-        ttl = {id: self._ttl(ids.date_of(id)) for id in changes.bodies}
+        ttl = {id: _ttl(changes.bodies_expire.get(id, 0)) for id in changes.bodies}
         ready = files + index + self._location_rows(changes.new_locations)
         _at_once(
             [
@@ -75,13 +70,13 @@ class Saving:
             ]
         )
 
-    def _write_messages(self, changes: Sequence[Revised[Message]]) -> None:
+    def _write_messages(self, changes: Sequence[Revised[Message]], shared: bool) -> None:
         rest = [(c.old, c.new) for c in changes if c.new]
         changed = [(self._message_row(new, old.rev), old.rev) for old, new in rest if old is not None and new]
         created = [self._message_row(new, 0) for old, new in rest if old is None and new]
-        self._write(created, changed)
+        self._write(created, changed, shared=shared)
 
-    def _write_threads(self, changes: Sequence[Revised[Thread]]) -> None:
+    def _write_threads(self, changes: Sequence[Revised[Thread]], shared: bool) -> None:
         gone = [
             partial(self._table.delete_if, *rows.thread_key(c.old.account_id, c.old.id), c.old.rev)
             for c in changes
@@ -90,29 +85,35 @@ class Saving:
         rest = [(c.old, c.new) for c in changes if c.new]
         changed = [(self._thread_row(new, old), old.rev) for old, new in rest if old is not None and new]
         created = [self._thread_row(new, None) for old, new in rest if old is None and new]
-        self._write(created, changed, gone)
+        self._write(created, changed, gone, shared=shared)
 
     def _write(
-        self, created: Sequence[Item], changed: Sequence[tuple[Item, int]], gone: Sequence[Write] = ()
+        self,
+        created: Sequence[Item],
+        changed: Sequence[tuple[Item, int]],
+        gone: Sequence[Write] = (),
+        *,
+        shared: bool,
     ) -> None:
         puts = [partial(self._table.put_if, row, "rev = :r", {":r": {"N": str(rev)}}) for row, rev in changed]
+        if shared:
+            absent = {":now": {"N": str(int(self._now))}}
+            puts += [partial(self._table.put_if, row, _ABSENT, absent, {"#ttl": "ttl"}) for row in created]
+            created = []
         _at_once([partial(self._table.write_many, created), *puts, *gone])
 
     def _finish(
         self,
         messages: Sequence[Revised[Message]],
         threads: Sequence[Revised[Thread]],
-        anchors: Sequence[Anchor],
+        changes: MailChanges,
     ) -> None:
         """Remove what the new state has left behind, and write the anchors."""
         left = [index_key(t) for t in _moved_from(threads)]
         left += [file for c in messages if c.old for file in self._old_files(c.old, c.new)]
-        left += [rows.anchor_key(self._account, a.key) for a in anchors if not a.candidates]
-        puts = [
-            rows.anchor_item(self._account, a) | self._ttl(self._anchor_date(a))
-            for a in anchors
-            if a.candidates
-        ]
+        left += [rows.anchor_key(self._account, a.key) for a in changes.anchors if not a.candidates]
+        ttl = _ttl(changes.anchors_expire)
+        puts = [rows.anchor_item(self._account, a) | ttl for a in changes.anchors if a.candidates]
         self._table.write_many(puts, left)
 
     def _location_rows(self, locations: Mapping[tuple[str, RemoteId], Location | None]) -> list[Item]:
@@ -120,7 +121,7 @@ class Saving:
         return [
             key(*self._place(*place))
             | {"m": {"S": location.message_id}, "f": {"S": location.flags}}
-            | self._ttl(ids.date_of(location.message_id))
+            | _ttl(location.expires_at)
             for place, location in locations.items()
             if location and place[1]
         ]
@@ -146,32 +147,25 @@ class Saving:
 
     def _message_row(self, message: Message, old_rev: int) -> Item:
         fresh = replace(message, rev=self._rev(old_rev))
-        return rows.message_item(fresh) | self._ttl(ids.date_of(message.id))
+        return rows.message_item(fresh) | _ttl(message.expires_at)
 
     def _thread_row(self, thread: Thread, old: Thread | None) -> Item:
         version = max(thread.version, old.version + 1) if old else thread.version
         fresh = replace(thread, version=version, rev=self._rev(old.rev if old else 0))
-        return rows.thread_item(fresh) | self._ttl(thread.last_at)
+        return rows.thread_item(fresh) | _ttl(thread.expires_at)
 
     def _new_files(self, old: Message | None, new: Message) -> list[Item]:
-        if old and old.files == new.files:
+        if old and old.files == new.files and old.expires_at == new.expires_at:
             return []
         items = rows.file_items(replace(new, rev=self._rev(old.rev if old else 0)))
-        return [item | self._ttl(ids.date_of(new.id)) for item in items]
+        return [item | _ttl(new.expires_at) for item in items]
 
     def _old_files(self, old: Message, new: Message | None) -> list[Key]:
         kept = {file.id for file in new.files} if new else {file.id for file in old.files[:_MOST_FILES]}
         return [rows.file_key(self._account, file.id) for file in old.files if file.id not in kept]
 
-    def _anchor_date(self, anchor: Anchor) -> int:
-        """An anchor outlives the messages that bear it, and a mere reference the present batch."""
-        return max((ids.date_of(id) for id in anchor.message_ids), default=int(self._now))
-
     def _rev(self, old: int) -> int:
         return max(old + 1, int(self._now * 1000))
-
-    def _ttl(self, date: int) -> Item:
-        return {"ttl": {"N": str(date + self._keep)}} if self._keep else {}
 
 
 def location_key(account_id: str, folder_id: str, remote_id: RemoteId) -> Key:
@@ -199,11 +193,20 @@ def _differs(change: Revised[Message] | Revised[Thread]) -> bool:
 
 
 def _moved_to(changes: Iterable[Revised[Thread]]) -> list[Thread]:
-    return [c.new for c in changes if c.new and (c.old is None or index_key(c.old) != index_key(c.new))]
+    """Threads whose index row has to be written."""
+    return [c.new for c in changes if c.new and (c.old is None or _indexed(c.old) != _indexed(c.new))]
 
 
 def _moved_from(changes: Iterable[Revised[Thread]]) -> list[Thread]:
     return [c.old for c in changes if c.old and (c.new is None or index_key(c.old) != index_key(c.new))]
+
+
+def _indexed(thread: Thread) -> tuple[Key, int]:
+    return index_key(thread), thread.expires_at
+
+
+def _ttl(expires_at: int) -> Item:
+    return {"ttl": {"N": str(expires_at)}} if expires_at else {}
 
 
 def _at_once(writes: Sequence[Write]) -> None:

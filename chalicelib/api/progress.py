@@ -1,0 +1,18 @@
+"""How far the sync of an account has come, from what lies beside its cursors."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from chalicelib.domain import progress
+from chalicelib.domain.account import Account
+from chalicelib.services import services
+from chalicelib.wire import progress as wire
+
+
+def progress_of(account: Account) -> dict[str, Any]:
+    """Return the progress object of an account."""
+    here = services()
+    folders, tallies = here.mail.folders(account.id), here.checkpoints.tallies(account.id)
+    return wire.dump(account, progress.progress_of(folders, here.window(account), tallies, time.time()))

@@ -1,0 +1,137 @@
+"""Search on the mail server, answered with messages of ours.
+
+What is found and not here yet is fetched, within bounds, and stored for a day: no cursor moves, and mail
+that sync wants anyway stays for as long as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from chalicelib.clock import Deadline
+from chalicelib.domain.account import Account
+from chalicelib.domain.change import Budget, RemoteId
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.labelling import PLACES
+from chalicelib.domain.message import Message
+from chalicelib.domain.window import is_over
+from chalicelib.errors import Gone, InvalidRequest
+from chalicelib.providers.base import Searching
+from chalicelib.sync.ingest import Shelf
+from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.workspace import Workspace
+
+MOST_FETCHED = 100
+MOST_BYTES = 16_000_000
+STAY_SECONDS = 86_400
+"""How long mail that nothing but a search wanted stays here."""
+
+_RENEW_SECONDS = STAY_SECONDS // 2
+_FIRST = ("inbox", "sent", "archive")
+
+
+def search(work: Workspace, account: Account, query: str, most: int, deadline: Deadline) -> list[Message]:
+    """Return up to `most` matching messages, newest first; folders not reached in time are left out.
+
+    Raises InvalidRequest if the query cannot be asked, ProviderError if the mail server fails.
+    """
+    folders = work.mail.folders(account.id)
+    window = work.window(account).fixed(folders)
+    shelf = Shelf(
+        mail=work.mail,
+        blobs=work.blobs,
+        account=account,
+        folders={folder.collection: folder for folder in folders},
+        now=work.now,
+        window=window,
+        until=int(work.now()) + STAY_SECONDS,
+    )
+    server = work.provider(account)
+    with closing(server):
+        if not isinstance(server, Searching):
+            raise InvalidRequest("This account's mail server cannot be searched.")
+        looking = _Search(server=server, shelf=shelf, query=query, most=most)
+        wanted = [folder for folder in folders if _holds_mail(folder) and not window.excludes(folder.id)]
+        looking.through(_in_turn(wanted), deadline)
+    return looking.found()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Search:
+    """One search under way; `ids` are of messages that were found."""
+
+    server: Searching
+    shelf: Shelf
+    query: str
+    most: int
+    ids: dict[str, None] = field(default_factory=dict)
+    fetched: int = 0
+    bytes: int = 0
+
+    def through(self, folders: Sequence[Folder], deadline: Deadline) -> None:
+        """Look through folders; then fetch what is not here, an equal share of each folder's newest first."""
+        missing: dict[str, list[RemoteId]] = {}
+        for folder in folders:
+            if deadline.passed():
+                break
+            with suppress(Gone):
+                missing[folder.collection] = self._look(folder)
+        for collection_id, ids in _shares(missing, min(self.most, MOST_FETCHED)).items():
+            if ids and not deadline.passed():
+                with suppress(Gone):
+                    self._fetch(collection_id, ids)
+
+    def found(self) -> list[Message]:
+        """Return what was found, newest first; what a search alone keeps here stays on."""
+        messages = self.shelf.mail.messages(self.shelf.account.id, self.ids)
+        return sorted(messages.values(), key=lambda m: (m.date, m.id), reverse=True)[: self.most]
+
+    def _look(self, folder: Folder) -> list[RemoteId]:
+        """Look through one folder; return what matches and is not here, or will soon not be."""
+        ids = self.server.search(folder.collection, self.query, self.most)
+        here = self.shelf.mail.locations(self.shelf.account.id, folder.id, ids)
+        soon = self.shelf.now() + _RENEW_SECONDS
+        lasting = {id: one for id, one in here.items() if not is_over(one.expires_at, soon)}
+        self.ids.update(dict.fromkeys(location.message_id for location in here.values()))
+        return [id for id in ids if id not in lasting]
+
+    def _fetch(self, collection_id: str, ids: Sequence[RemoteId]) -> None:
+        budget = Budget(messages=len(ids), bytes=MOST_BYTES - self.bytes)
+        brought = self.server.bring(collection_id, ids, budget)
+        self.bytes += sum(len(one.raw) for one in brought)
+        arrivals = self.shelf.arrivals(brought)
+        folder = self.shelf.folder(collection_id)
+        until_fresh(partial(self.shelf.absorb, folder, arrivals, {}))
+        wanted = [one.id for one in brought]
+        stored = self.shelf.mail.locations(self.shelf.account.id, folder.id, wanted)
+        self.ids.update(dict.fromkeys(location.message_id for location in stored.values()))
+
+
+def _holds_mail(folder: Folder) -> bool:
+    """Whether mail lies there: a label only points to it, but for those that hold all of it between them."""
+    return not folder.label or folder.role in PLACES
+
+
+def _in_turn(folders: Sequence[Folder]) -> list[Folder]:
+    return sorted(folders, key=lambda one: _FIRST.index(one.role) if one.role in _FIRST else len(_FIRST))
+
+
+def _shares(missing: Mapping[str, Sequence[RemoteId]], most: int) -> dict[str, list[RemoteId]]:
+    """Deal out what may be fetched, a message of each folder in turn."""
+    shares: dict[str, list[RemoteId]] = {collection: [] for collection in missing}
+    for collection, id in _dealt(missing):
+        if most <= 0:
+            break
+        shares[collection].append(id)
+        most -= 1
+    return shares
+
+
+def _dealt(missing: Mapping[str, Sequence[RemoteId]]) -> Iterator[tuple[str, RemoteId]]:
+    for row in range(max(map(len, missing.values()), default=0)):
+        for collection, ids in missing.items():
+            if row < len(ids):
+                yield collection, ids[row]

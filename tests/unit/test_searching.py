@@ -1,0 +1,166 @@
+"""Search asks the mail server; what is found is here afterwards, and sync never minds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.clock import Deadline
+from chalicelib.domain.delta import Event
+from chalicelib.domain.message import Message
+from chalicelib.errors import InvalidRequest
+from chalicelib.sync import searching
+from chalicelib.sync.engine import Outcome
+from chalicelib.sync.repair import repair
+from tests.fakes.provider import Box
+from tests.fakes.services import MemoryServer
+from tests.unit.test_sync_engine import mail
+from tests.unit.test_window import DAY, Windowed
+
+
+class Searched(Windowed):
+    """The same mailbox, asked for words."""
+
+    def find(self, query: str, most: int = 100, seconds: float = 60) -> list[Message]:
+        deadline = Deadline.after(seconds)
+        return searching.search(self.workspace(), self.accounts.account, query, most, deadline)
+
+    def subjects(self, query: str, most: int = 100) -> list[str]:
+        return [message.subject for message in self.find(query, most)]
+
+
+@pytest.fixture
+def world() -> Searched:
+    world = Searched()
+    world.keep(30)
+    return world
+
+
+def test_what_is_here_is_found_newest_first_and_nothing_is_written(world: Searched) -> None:
+    world.keep(0)
+    writes = world.fuse.count
+    assert world.subjects("Subject: INBOX") == [f"INBOX {age}" for age in (1, 20, 40, 80, 200, 900)]
+    assert [subject.split()[1] for subject in world.subjects("Subject:", most=3)] == ["1", "1", "20"]
+    assert world.fuse.count == writes
+
+
+def test_older_mail_is_fetched_and_stays_for_a_day(world: Searched) -> None:
+    [found] = world.find("INBOX 200")
+    assert world.mail.all_messages[found.id] == found
+    assert found.expires_at == int(world.now) + DAY
+    assert world.mail.all_bodies[found.id] and found.thread_id in world.mail.all_threads
+    world.check_lives()
+    world.now += DAY
+    world.expire()
+    assert found.id not in world.mail.all_messages and world.ages() == [1, 20]
+
+
+def test_what_a_search_brought_survives_sync_repair_and_a_restless_mailbox(world: Searched) -> None:
+    [found] = world.find("INBOX 200")
+    cursors = dict(world.checkpoints.saved)
+    assert world.sync() is Outcome.QUIET
+    assert world.checkpoints.saved == cursors
+    for number in range(3):
+        world.server.deliver("INBOX", mail(f"INBOX {number}", 700 + number), at=world.date(0))
+        world.server.expunge("INBOX", min(world.server.boxes["INBOX"].messages))
+        world.sync()
+    repair(world.workspace(), world.accounts.account, Deadline.after(60))
+    assert found.id in world.mail.all_messages
+    world.server.expunge("INBOX", found.places[0].remote_id)
+    world.sync()
+    assert found.id not in world.mail.all_messages, "what has gone from the server goes here, too"
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_wider_window_recognises_what_a_search_brought(counts: bool) -> None:
+    world = Searched()
+    world.server.counts = counts
+    world.keep(30)
+    [found] = world.find("INBOX 80")
+    world.mail.changes.clear()
+    world.keep(100)
+    assert world.mail.all_messages[found.id].expires_at == found.date + 102 * DAY
+    told = [change.event for change in world.mail.changes if change.id == found.id]
+    assert Event.CREATE not in told and Event.DELETE not in told
+    world.check_lives()
+
+
+def test_a_changed_window_leaves_alone_what_neither_wanted(world: Searched) -> None:
+    [found] = world.find("INBOX 900")
+    world.keep(60)
+    world.keep(10)
+    assert world.mail.all_messages[found.id].expires_at == found.expires_at
+
+
+def test_mail_that_sync_wants_stays_as_long_as_it_would_have(world: Searched) -> None:
+    world.server.deliver("INBOX", mail("INBOX 5", 800), at=world.date(5))
+    [found] = world.find("INBOX 5")
+    assert found.expires_at == found.date + 32 * DAY
+    world.mail.changes.clear()
+    world.sync()
+    assert [c for c in world.mail.changes if c.id == found.id and c.event is Event.CREATE] == []
+
+
+def test_what_is_searched_again_stays_on(world: Searched) -> None:
+    [found] = world.find("INBOX 200")
+    world.now += DAY // 4
+    writes = world.fuse.count
+    assert world.find("INBOX 200") == [found] and world.fuse.count == writes
+    world.now += DAY // 2
+    [again] = world.find("INBOX 200")
+    assert (again.id, again.expires_at) == (found.id, int(world.now) + DAY)
+    world.check_lives()
+
+
+def test_a_fetched_message_joins_its_thread(world: Searched) -> None:
+    world.server.deliver("INBOX", mail("INBOX 3", 900, "<4@harbour.example>"), at=world.date(3))
+    world.sync()
+    [old] = world.find("INBOX 200")
+    assert len(world.mail.all_threads[old.thread_id].entries) == 2
+    world.check_lives()
+
+
+def test_folders_are_searched_in_turn_and_what_is_excluded_is_not(world: Searched) -> None:
+    world.server.boxes["Archive"] = Box()
+    world.sync()
+    world.server.searched.clear()
+    world.find("nothing")
+    assert world.server.searched[:2] == ["INBOX", "Sent"]
+    assert sorted(world.server.searched) == sorted(world.server.boxes)
+    world.keep(30, spam=None)
+    world.server.searched.clear()
+    assert world.subjects("Junk") == [] and "Junk" not in world.server.searched
+
+
+def test_a_folder_that_has_gone_is_passed_over(world: Searched) -> None:
+    del world.server.boxes["Sent"]
+    assert world.subjects("INBOX 1") == ["INBOX 1"]
+
+
+def test_out_of_time_the_other_folders_are_left_out(world: Searched) -> None:
+    assert world.find("INBOX", seconds=-1) == [] and world.server.searched == []
+
+
+def test_no_more_is_fetched_than_may_be(world: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "MOST_FETCHED", 3)
+    assert world.subjects("INBOX") == ["INBOX 1", "INBOX 20", "INBOX 40", "INBOX 80", "INBOX 200"]
+    monkeypatch.setattr(searching, "MOST_BYTES", 10)
+    assert len(world.subjects("INBOX")) == 5, "bytes were not counted"
+
+
+def test_the_folders_share_what_may_be_fetched(world: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "MOST_FETCHED", 2)
+    world.find("Subject:")
+    assert 40 in world.ages() and 40 in world.ages("Junk")
+
+
+def test_a_provider_that_cannot_search_is_told_so(world: Searched) -> None:
+    work = replace(world.workspace(), provider=lambda account: _any(MemoryServer()))
+    with pytest.raises(InvalidRequest):
+        searching.search(work, world.accounts.account, "x", 1, Deadline.after(9))
+
+
+def _any(server: Any) -> Any:
+    return server
