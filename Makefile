@@ -4,6 +4,7 @@ BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
 .PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test watch-test demo bench
+.PHONY: fault-test mutator-test rtt-test
 .PHONY: fix clean environment servers
 
 run: ## the whole system on this machine
@@ -53,6 +54,16 @@ watch-test: environment servers ## 900 inboxes in IDLE: memory; 300 on a real se
 	  tests/integration/test_watcher_load.py tests/integration/test_watcher_dovecot.py
 
 SIZES = 2000 20000 100000
+fault-test: environment servers ## 1,200 spoiled connections: cuts, silence, refusals, BYE; nothing lost, nothing twice
+	POSTERN_FAULTS=100 $(BIN)/pytest -q -rs tests/integration/test_faults.py
+	POSTERN_FAULTS=60 $(BIN)/pytest -q -rs tests/e2e/test_faults.py
+
+mutator-test: environment servers ## ten minutes of a mailbox that never rests, followed by three accounts
+	POSTERN_MUTATE_SECONDS=$${POSTERN_MUTATE_SECONDS:-600} $(BIN)/pytest -q -s tests/integration/test_mutator.py
+
+rtt-test: environment servers ## what 40 and 100 ms more of round trip cost the first sync
+	$(BIN)/python -m infra.bench.rtt
+
 bench: environment servers ## the figures of the README; SIZES are the mailboxes compared with mbsync (isync), about ten minutes
 	@command -v mbsync >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends isync >/dev/null

@@ -64,7 +64,7 @@ def plan_of(kind: str, dice: random.Random) -> Plan:
     return {
         "refused": Plan(refused=True),
         "login": Plan(login=b"NO [AUTHENTICATIONFAILED] Authentication failed."),
-        "unavailable": Plan(login=b"NO [UNAVAILABLE] Temporary authentication failure."),
+        "unavailable": Plan(login=b"NO [UNAVAILABLE] The directory is down."),
         "literal": Plan(cut_after=octets, in_literal=True, reset=reset),
         "cut": Plan(cut_after=octets, reset=reset),
         "bye": Plan(bye_after=octets),

@@ -104,7 +104,8 @@ class Restless:
         earlier = self._dice.randint(0, self._number)
         reply = f"References: <{earlier}@restless>\r\n" if earlier and earlier < self._number else ""
         id = f"Message-ID: <{self._number}@restless>\r\n" if self._dice.random() < 0.95 else ""
-        body = "tide " * self._dice.randint(0, 400)
+        large = self._dice.random() < 0.03
+        body = "tide and moon\r\n" * (6_000 if large else self._dice.randint(0, 150))
         return (
             f"From: tide@harbour.example\r\nTo: {self.user}\r\nSubject: Change {earlier or self._number}\r\n"
             f"{id}{reply}\r\n{body}{self._number}\r\n"

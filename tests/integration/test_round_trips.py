@@ -94,3 +94,12 @@ def test_a_batch_of_history_takes_few_round_trips_whatever_its_size(
         batch = provider.changes(collection, None, dict, copy.budget)
         assert len(batch.arrived) == 50
         assert reach.round_trips - before <= 4  # open, search, list, bodies
+
+
+def test_an_empty_folder_takes_one_round_trip(server: Dovecot, reach: CountingReach) -> None:
+    with closing(connected(server, reach)) as provider:
+        copy = Copy(provider, folder="Drafts")
+        collection = copy.collection()
+        before = reach.round_trips
+        assert not provider.changes(collection, None, dict, copy.budget).more
+        assert reach.round_trips - before == 1

@@ -12,7 +12,7 @@ import pytest
 from chalicelib.domain.change import Flags
 from chalicelib.errors import Gone, ProviderError, Throttled
 from chalicelib.providers.imap.failures import failure
-from chalicelib.providers.imap.fetching import Bodies, Meta, bodies
+from chalicelib.providers.imap.fetching import Bodies, Meta, bodies, metas
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Wire
 
@@ -95,6 +95,22 @@ def test_a_server_that_gives_out_nothing_is_ill() -> None:
         fetched(answer, range(1, 30))
 
 
+def test_flags_told_in_between_hide_neither_a_message_nor_what_is_known_of_it() -> None:
+    """Somebody else reads a message while it is fetched: the server says so unasked."""
+    unasked = b"* 2 FETCH (UID 2 MODSEQ (3) FLAGS (\\Seen))\r\n"
+
+    def answer(command: bytes) -> bytes:
+        if b"BODY" in command:
+            return rows({1, 2}) + unasked + b"TAG OK done\r\n"
+        about = b'* %d FETCH (UID %d FLAGS () INTERNALDATE "21-Nov-2026 19:43:14 +0000" RFC822.SIZE 9)\r\n'
+        return about % (1, 1) + about % (2, 2) + unasked + b"TAG OK done\r\n"
+
+    session = Session(SimpleNamespace(), Wire(Scripted(answer)), frozenset())
+    found = metas(session, [1, 2])
+    assert {uid: (meta.flags, meta.size) for uid, meta in found.items()} == {1: ("", 9), 2: ("s", 9)}
+    assert set(bodies(session, list(found.values())).raw) == {1, 2}
+
+
 @pytest.mark.parametrize(
     "text", ["Mailbox doesn't exist: Old (0.001 secs).", "[NONEXISTENT] gone", "[NOPERM] Permission denied"]
 )
@@ -106,3 +122,8 @@ def test_a_folder_that_is_not_there_for_us_is_gone_with_or_without_a_code(text: 
 def test_a_lost_connection_is_an_error_and_never_an_empty_answer(said: bytes) -> None:
     with pytest.raises(ProviderError):
         fetched(lambda command: said, range(1, 2))
+
+
+def test_a_farewell_says_why() -> None:
+    with pytest.raises(Throttled):
+        fetched(lambda command: b"* BYE [THROTTLED] Too much bandwidth\r\n", range(1, 2))

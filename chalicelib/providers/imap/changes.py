@@ -141,6 +141,8 @@ def _again(at: _Step, old: Progress) -> Progress:
 
 def _in_window(at: _Step, progress: Progress, first: int) -> list[int]:
     """Return the UIDs from `first` to below `low` that are wanted."""
+    if not at.opened.exists:
+        return []
     return uids_between(at.session, first, progress.low - 1, progress.since, progress.until)
 
 

@@ -36,6 +36,7 @@ _ALL = b"(UID BODY.PEEK[])"
 _FIRST = b"(UID BODY.PEEK[]<0.%d>)" % BEGINNING
 _HEAD = re.compile(rb".*?\n\r?\n", re.S)
 _MESSAGE_ID = re.compile(rb"^message-id:\s*<", re.I | re.M)
+_NOTHING = Line(b"", [])
 _NAMES = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MONTHS = {name.lower(): n for n, name in enumerate(_NAMES, 1)}
 _DAY = 86_400
@@ -286,10 +287,12 @@ def _search(session: Session, *criteria: bytes) -> list[int]:
 
 
 def _rows(lines: Iterable[Line]) -> dict[int, Line]:
-    rows = {}
+    """Return what is said of each message, the latest first: flags may be told once more unasked."""
+    rows: dict[int, Line] = {}
     for line in lines:
         if _FETCH.match(line.text) and (uid := _UID.search(_QUOTED_BODY.sub(b"", line.text))):
-            rows[int(uid.group(1))] = line
+            earlier = rows.get(int(uid.group(1)), _NOTHING)
+            rows[int(uid.group(1))] = Line(line.text + earlier.text, line.literals + earlier.literals)
     return rows
 
 

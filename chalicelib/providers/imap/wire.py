@@ -18,7 +18,7 @@ from chalicelib.providers.imap.compress import COMMAND, Deflater
 from chalicelib.providers.imap.failures import failure
 from chalicelib.providers.imap.inflow import Inflow
 
-IN_FLIGHT = 4
+IN_FLIGHT = 8
 LONGEST_LINE = 64_000_000
 LARGEST_LITERAL = 160_000_000  # no mail is larger: the largest servers take 150 MB
 _SET_OCTETS = 900
