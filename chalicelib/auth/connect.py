@@ -34,7 +34,7 @@ def connect(desk: Desk, wanted: Connection, now: int) -> Account:
     existing = _existing(desk, wanted)
     verify(desk, wanted.settings)
     account = _stored(desk, wanted, existing, now)
-    desk.polls.put(Poll(account_id=account.id, active_at=now))
+    desk.polls.put(Poll(account_id=account.id, active_at=now, host=account.host))
     job: dict[str, str | int] = {"account_id": account.id}
     if existing:  # changes may have been given up while the server refused us
         job["repair"] = 1
@@ -86,6 +86,7 @@ def _stored(desk: Desk, wanted: Connection, existing: Account | None, now: int) 
         linked_at=existing.linked_at if existing else now,
         scopes=wanted.scopes,
         history_days=desk.history_days,
+        host=wanted.settings.imap.host.lower(),
     )
     if existing is None:
         stored = desk.accounts.create(account, wanted.settings)

@@ -19,7 +19,7 @@ class SyncState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One connected mailbox; `linked_at` and `cancelled_at` are Unix seconds."""
+    """One connected mailbox; `linked_at` and `cancelled_at` are Unix seconds, `host` its mail server."""
 
     id: str
     application_id: str
@@ -31,6 +31,7 @@ class Account:
     scopes: str
     history_days: int
     rev: int = 0
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,9 +44,13 @@ class RemoteMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone."""
+    """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone.
+
+    `history` bounds those of the messages that were there before the connection.
+    """
 
     messages: int = 200
+    history: int = 1_000_000
     bytes: int = 8_000_000
     since: int = 0
 

@@ -1,7 +1,7 @@
 """The protocols that every mail server is made to speak."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chalicelib.domain.change import (
     Budget,
@@ -64,6 +64,20 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Log out; never raises."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A provider that knows how much it has read, for budgets of bytes per day."""
+
+    @property
+    def received(self) -> int:
+        """Bytes read from the server over this connection."""
+
+
+def received(provider: Provider) -> int:
+    """Return the bytes a provider has read, 0 if it does not count them."""
+    return provider.received if isinstance(provider, Metered) else 0
 
 
 class Transport(Protocol):

@@ -21,6 +21,7 @@ from enum import Enum
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
+from chalicelib.sync.pace import UNHURRIED, Pace
 from chalicelib.sync.sweep import Busy, Overtaken, Sweep
 from chalicelib.sync.workspace import Workspace
 
@@ -35,12 +36,12 @@ class Outcome(Enum):
     BUSY = "busy"
 
 
-def sync_account(work: Workspace, account: Account, deadline: Deadline) -> Outcome:
-    """Sync until current or out of time. Raises ProviderError when the mail server fails."""
+def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pace = UNHURRIED) -> Outcome:
+    """Sync until current, out of time or out of turn. Raises ProviderError when the mail server fails."""
     provider = work.provider(account)
     try:
-        with Sweep(work, account, provider, deadline) as sweep:
-            current = _until_current(sweep, deadline)
+        with Sweep(work, account, provider, deadline, pace) as sweep:
+            current = _until_current(sweep) and not sweep.behind
     except Busy:
         return Outcome.BUSY
     finally:
@@ -51,7 +52,7 @@ def sync_account(work: Workspace, account: Account, deadline: Deadline) -> Outco
     return Outcome.CURRENT if sweep.wrote else Outcome.QUIET
 
 
-def _until_current(sweep: Sweep, deadline: Deadline) -> bool:
+def _until_current(sweep: Sweep) -> bool:
     """Sweep until a listing shows nothing new; False if the time was up before."""
     while True:
         try:
@@ -60,7 +61,7 @@ def _until_current(sweep: Sweep, deadline: Deadline) -> bool:
         except Overtaken:  # now the lease is ours
             sweep.reload()
             continue
-        if deadline.passed():
+        if sweep.over():
             return False
 
 

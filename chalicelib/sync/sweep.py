@@ -17,10 +17,11 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import CursorExpired, Gone
-from chalicelib.providers.base import Provider
+from chalicelib.providers.base import Provider, received
 from chalicelib.store.ports import Lease
 from chalicelib.sync import folders
 from chalicelib.sync.ingest import Arrival, Shelf
+from chalicelib.sync.pace import Pace
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 
@@ -52,11 +53,15 @@ class _Fetched:
 class Sweep:
     """Syncs one account; a context manager that gives the lease back."""
 
-    def __init__(self, work: Workspace, account: Account, provider: Provider, deadline: Deadline) -> None:
+    def __init__(
+        self, work: Workspace, account: Account, provider: Provider, deadline: Deadline, pace: Pace
+    ) -> None:
         self._work = work
         self._account = account
         self._provider = provider
         self._deadline = deadline
+        self._pace = pace
+        self._behind: set[str] = set()
         self._since = work.since()
         self._lease: Lease | None = None
         self._saved: dict[str, Cursor] = {}
@@ -85,11 +90,17 @@ class Sweep:
         """Whether anything had to be written."""
         return self._lease is not None
 
+    @property
+    def behind(self) -> bool:
+        """Whether history was left for a later turn."""
+        return bool(self._behind)
+
     def reload(self) -> None:
         """Begin again from the cursors in the store."""
         self._saved = self._work.checkpoints.cursors(self._account.id)
         self._cursors = dict(self._saved)
         self._finished.clear()
+        self._behind.clear()
         self._held.clear()
 
     def once(self) -> bool:
@@ -99,7 +110,7 @@ class Sweep:
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
             return False
-        if any(one.token or self._cursor(one) is None for one in waiting):
+        if self._pace.history() and any(one.token or self._cursor(one) is None for one in waiting):
             self._own()  # here something is sure to be written
         self._drain(waiting)
         self._settle()
@@ -117,9 +128,9 @@ class Sweep:
         try:
             while upcoming:
                 fetched, rounds = upcoming.result(), rounds + 1
-                if fetched and fetched.batch.more and not fetched.batch.removed:
+                if fetched and self._goes_on(fetched):
                     waiting.append(fetched.collection)
-                enough = self._deadline.passed() or (pause.passed() and rounds > 1)
+                enough = self.over() or (pause.passed() and rounds > 1)
                 first = self._batches == 1  # somebody waits for it: nothing else runs beside it
                 with self._storing:  # from before the next fetch: it must not know less than it should
                     upcoming = None if enough or first else self._start(waiting)
@@ -141,20 +152,26 @@ class Sweep:
         folder = self._shelf.folder(collection.id)
         before = self._cursors.get(folder.id)
         try:
-            batch = self._changes(collection, folder)
+            history = self._pace.history()
+            batch = self._changes(collection, folder, history)
         except Gone:  # deleted since it was listed; the next listing will say so
             log.info("folder %s of account %s has gone", folder.id, self._account.id)
             self._finished.add(folder.id)
             return None
         self._cursors[folder.id] = batch.cursor
+        self._pace.note(len(batch.arrived), received(self._provider))
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
+        if batch.more and not history and batch.cursor == before:  # nothing new, and no more is wanted
+            self._finished.add(folder.id)
+            self._behind.add(folder.id)
         for id, reason in batch.unreadable.items():
             log.warning("message %s in folder %s is passed over: %s", id, folder.id, reason)
         return _Fetched(folder, collection, batch, self._shelf.arrivals(batch.arrived))
 
-    def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
-        budget = Budget(messages=SIZES[min(self._batches, len(SIZES) - 1)], since=self._since)
+    def _changes(self, collection: Collection, folder: Folder, history: int) -> ChangeBatch:
+        size = SIZES[min(self._batches, len(SIZES) - 1)]
+        budget = Budget(messages=size, history=history, since=self._since)
         self._batches += 1
         cursor = self._cursors.get(folder.id)
         known = partial(self._known, folder.id)
@@ -216,6 +233,13 @@ class Sweep:
         self._cursors.pop(folder.id, None)
         if folder.id in self._saved:
             self._cursors[folder.id] = self._saved[folder.id]
+
+    def over(self) -> bool:
+        """Tell whether time or turn are over."""
+        return self._deadline.passed() or self._pace.over()
+
+    def _goes_on(self, fetched: _Fetched) -> bool:
+        return fetched.batch.more and not fetched.batch.removed and fetched.folder.id not in self._finished
 
     def _is_done(self, collection: Collection) -> bool:
         folder = self._shelf.folder(collection.id)

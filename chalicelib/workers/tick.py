@@ -14,6 +14,7 @@ def run() -> None:
     now = time.time()
     _poll(now)
     _deliver(int(now))
+    services().call_backfills()
 
 
 def _poll(now: float) -> None:

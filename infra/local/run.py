@@ -22,6 +22,15 @@ from infra.local.state import ROOT, Home, read_json, write_json
 from infra.local.template import Template
 
 STACK = "postern-local"
+PARAMETERS = (
+    "POSTERN_ACCOUNT_MEGABYTES",
+    "POSTERN_HOST_MEGABYTES",
+    "POSTERN_BACKFILLS_PER_HOST",
+    "POSTERN_BACKFILLS_PER_APPLICATION",
+    "POSTERN_POLLS_PER_SECOND",
+)
+"""Parameters of the template that the environment may set."""
+
 REGION = "us-east-1"
 HTTP_PORT, HTTPS_PORT, EMULATOR_PORT = 8025, 8425, 8566
 LONGEST_WAIT = "1800"
@@ -81,6 +90,7 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
         "POSTERN_WATCH_LIST_SECONDS": os.environ.get("POSTERN_WATCH_LIST_SECONDS", "2"),
         "PYTHONUNBUFFERED": "1",
     }
+    own |= {name: os.environ[name] for name in PARAMETERS if name in os.environ}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {**inherited, **resources.environment(template), **aws_environment(endpoint_url), **own}
 
@@ -102,7 +112,7 @@ def start(home: Home, supervisor: Supervisor, http: int, https: int) -> Mapping[
     client_id = hashlib.sha256(secret.encode()).hexdigest()[:25]
     front = (sys.executable, "-m", "infra.local.front", str(http), str(https))
     supervisor.start(Child("front", front, environment))
-    for part in ("sync", "rest"):
+    for part in ("sync", "backfill", "rest"):
         command = (sys.executable, "-m", "infra.local.pollers", part)
         supervisor.start(Child(f"worker-{part}", command, environment))
     supervisor.once(

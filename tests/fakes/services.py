@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
@@ -16,7 +17,12 @@ from chalicelib.errors import CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services
 from chalicelib.store.ports import Poll, Slot
+from chalicelib.sync.backfill import Desk as Backfilling
 from chalicelib.sync.content import Contents
+from chalicelib.sync.engine import Outcome
+from chalicelib.sync.meter import Meter
+from chalicelib.sync.pace import Pace
+from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.fakes.store import MemoryBlobs, MemoryMail
 
@@ -198,6 +204,7 @@ class MemoryPolls:
     """The port Polls."""
 
     rows: dict[str, Poll] = field(default_factory=dict)
+    until: int = 0
 
     def put(self, poll: Poll) -> None:
         self.rows[poll.account_id] = poll
@@ -207,6 +214,12 @@ class MemoryPolls:
 
     def all(self) -> Iterator[Poll]:
         yield from self.rows.values()
+
+    def covered(self) -> int:
+        return self.until
+
+    def cover(self, until: int) -> None:
+        self.until = until
 
 
 @dataclass
@@ -275,8 +288,13 @@ class MemoryServices:
     polls: MemoryPolls = field(default_factory=MemoryPolls)
     queues: MemoryQueues = field(default_factory=MemoryQueues)
     slots: MemorySlots = field(default_factory=MemorySlots)
+    backfills: MemoryBackfills = field(default_factory=MemoryBackfills)
+    usage: MemoryUsage = field(default_factory=MemoryUsage)
     server: MemoryServer = field(default_factory=MemoryServer)
 
+    enter_backfill = Services.enter_backfill
+    call_backfills = Services.call_backfills
+    slow_down = Services.slow_down
     delivering = Services.delivering
     office = Services.office
     announce = Services.announce
@@ -284,6 +302,24 @@ class MemoryServices:
     post = Services.post
     destinations = Services.destinations
     reach = Services.reach
+
+    @property
+    def meter(self) -> Meter:
+        return Meter(usage=self.usage, allowances=allowances())
+
+    @property
+    def backfilling(self) -> Backfilling:
+        return Backfilling(
+            backfills=self.backfills,
+            slots=self.slots,
+            queues=self.queues,
+            meter=self.meter,
+            sync=self.fetch_history,
+            seconds=self.settings.backfill_seconds,
+        )
+
+    def fetch_history(self, account: Account, deadline: Deadline, pace: Pace) -> Outcome:
+        return Outcome.CURRENT
 
     def provider(self, account: Account) -> Any:
         return self.server

@@ -86,8 +86,8 @@ def on_stream(**facts: Any) -> dict[str, Any]:
 def test_every_function_stands_in_the_table_of_contents() -> None:
     names = {source.name for source in (*app.app.event_sources, *app.app.pure_lambda_functions)}
     assert names == {
-        "sync_account", "apply_edits", "deliver", "record_changes", "record_account_changes", "announce",
-        "reconcile", "stream_deltas", "tick",
+        "sync_account", "backfill_account", "apply_edits", "deliver", "record_changes",
+        "record_account_changes", "announce", "reconcile", "stream_deltas", "tick",
     }  # fmt: skip
 
 
@@ -97,14 +97,12 @@ def test_an_account_is_synced(here: Here) -> None:
     assert here.queues.sent == []
 
 
-@pytest.mark.parametrize(("local", "sent"), [(True, 1), (False, 0)])
-def test_an_unfinished_account_goes_on_without_feeding_the_queue_on_aws(
-    here: Here, local: bool, sent: int
-) -> None:
-    here.settings, here.outcome = replace(here.settings, local=local), Outcome.MORE
-    app.sync_account(on_queue({"account_id": "acc"}), None)
+def test_history_that_is_left_goes_to_a_queue_of_its_own_once(here: Here) -> None:
+    here.outcome = Outcome.MORE
+    for _ in range(3):
+        app.sync_account(on_queue({"account_id": "acc"}), None)
     assert "acc" in here.polls.rows
-    assert len(asked(here, "sync")) == sent
+    assert here.queues.sent == [("backfill", {"account_id": "acc"})]
 
 
 def test_refused_credentials_rest_the_account(here: Here) -> None:
@@ -162,7 +160,7 @@ def test_an_account_is_compared_with_its_server_when_the_job_says_so(here: Here)
 def test_an_account_somebody_is_at_is_compared_later(here: Here, outcome: Outcome, failed: int) -> None:
     here.settings, here.outcome = replace(here.settings, local=False), outcome
     answer = app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
-    assert (here.repaired, here.queues.sent) == ([], [])
+    assert (here.repaired, asked(here, "sync")) == ([], [])
     assert len(answer["batchItemFailures"]) == failed
 
 

@@ -196,7 +196,7 @@ def _removals(at: _Step, old: Progress) -> None:
 
 def _history(at: _Step, progress: Progress) -> Progress:
     """Bring one slice of what lies below `low`, newest first."""
-    wanted = at.budget.messages - at.taken
+    wanted = min(at.budget.messages - at.taken, at.budget.history)
     if wanted <= 0:
         return progress
     older, searched = _older(at, progress, wanted)

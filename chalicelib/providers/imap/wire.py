@@ -69,6 +69,7 @@ class Wire:
         self._file = imap.file
         self._send_bytes = imap.send
         self._count = 0
+        self.received = 0
 
     def run(self, *items: bytes) -> Reply:
         """Send one command and wait for its answer."""
@@ -138,6 +139,7 @@ class Wire:
         try:
             while True:
                 line: bytes = self._file.readline(_LONGEST_LINE)
+                self.received += len(line)
                 if not line.endswith(b"\n"):
                     raise ProviderError("The mail server closed the connection.", step="mailbox")
                 line = line.rstrip(b"\r\n")
@@ -153,6 +155,7 @@ class Wire:
 
     def _read(self, size: int) -> bytes:
         data: bytes = self._file.read(size)
+        self.received += len(data)
         if len(data) != size:
             raise ProviderError("The mail server closed the connection.", step="mailbox")
         return data

@@ -108,6 +108,7 @@ class AccountTable:
                 provider=account.provider,
                 scopes=account.scopes,
                 history_days=account.history_days,
+                host=account.host,
                 state=SyncState.INITIALIZING,
                 rev=self._next(stored.rev),
             )
@@ -185,6 +186,7 @@ def _profile(account: Account) -> list[Action]:
         AccountRow.provider.set(account.provider),
         AccountRow.scopes.set(account.scopes),
         AccountRow.history_days.set(account.history_days),
+        AccountRow.host.set(account.host),
     ]
 
 
@@ -202,6 +204,7 @@ def _row(account: Account, sealed: bytes) -> AccountRow:
         scopes=account.scopes,
         history_days=account.history_days,
         rev=account.rev,
+        host=account.host,
         credentials=sealed,
     )
 
@@ -218,6 +221,7 @@ def _account(row: AccountRow) -> Account:
         scopes=row.scopes,
         history_days=int(row.history_days),
         rev=int(row.rev),
+        host=row.host or "",
     )
 
 

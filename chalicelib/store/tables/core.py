@@ -34,6 +34,7 @@ class AccountRow(CoreRow):
     scopes = UnicodeAttribute()
     history_days = NumberAttribute()
     rev = NumberAttribute()
+    host = UnicodeAttribute(default="")
     credentials = BinaryAttribute(legacy_encoding=False)
 
 

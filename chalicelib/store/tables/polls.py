@@ -11,6 +11,7 @@ from chalicelib.store.dynamo import Table, key
 from chalicelib.store.ports import Poll
 
 _SHARDS = 16
+_COVERED = "POLL"
 
 
 class PollTable:
@@ -22,7 +23,8 @@ class PollTable:
     def put(self, poll: Poll) -> None:
         """Enter an account or note that it is active."""
         row = key(_shard_of(poll.account_id), poll.account_id)
-        self._table.write_many([row | {"active_at": {"N": str(poll.active_at)}}])
+        row |= {"active_at": {"N": str(poll.active_at)}, "host": {"S": poll.host}}
+        self._table.write_many([row])
 
     def remove(self, account_id: str) -> None:
         """Poll this account no more."""
@@ -33,7 +35,17 @@ class PollTable:
         for shard in range(_SHARDS):
             for page in self._table.pages(_shard(shard)):
                 for row in page:
-                    yield Poll(account_id=row["sk"]["S"], active_at=int(row["active_at"]["N"]))
+                    host = row.get("host", {}).get("S", "")
+                    yield Poll(account_id=row["sk"]["S"], active_at=int(row["active_at"]["N"]), host=host)
+
+    def covered(self) -> int:
+        """Return the Unix second up to which polls have been asked for, 0 if never."""
+        row = self._table.get(_COVERED, _COVERED)
+        return int(row["until"]["N"]) if row else 0
+
+    def cover(self, until: int) -> None:
+        """Note that all polls before this second have been asked for."""
+        self._table.write_many([key(_COVERED, _COVERED) | {"until": {"N": str(until)}}])
 
 
 def _shard(number: int) -> str:

@@ -1,0 +1,66 @@
+"""One turn of a backfill: how long it may last and how much it may read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chalicelib.clock import Clock, Deadline
+from chalicelib.domain.account import Account
+from chalicelib.domain.allowance import HISTORY_PERCENT
+from chalicelib.sync.meter import Meter
+from chalicelib.sync.pace import EVERYTHING
+
+FAIR_SECONDS = 20.0
+"""A turn lasts at least so long, and longer only while nobody else waits."""
+
+LOOK_SECONDS = 5.0
+COUNTED_AT_ONCE = 8_000_000
+"""Bytes between two looks at the meter, each of which costs two writes."""
+
+
+@dataclass
+class Turn:
+    """The pace of history: as much as it likes while it has its turn."""
+
+    account: Account
+    meter: Meter
+    crowded: Callable[[], bool]
+    clock: Clock = time.monotonic
+    spent: bool = False
+    _fair: Deadline = field(init=False)
+    _received: int = 0
+    _counted: int = 0
+
+    def __post_init__(self) -> None:
+        self._fair = Deadline.after(FAIR_SECONDS, self.clock)
+
+    def history(self) -> int:
+        """Return no bound."""
+        return EVERYTHING
+
+    def note(self, messages: int, received: int) -> None:
+        """Count bytes, now and then also where others see them."""
+        self._received = received
+        if received - self._counted >= COUNTED_AT_ONCE:
+            self._count()
+            self.spent = self.meter.is_used_up(self.account, HISTORY_PERCENT)
+
+    def over(self) -> bool:
+        """Tell whether the day's bytes are used up, or others wait after a fair while."""
+        if self.spent:
+            return True
+        if not self._fair.passed():
+            return False
+        self._fair = Deadline.after(LOOK_SECONDS, self.clock)
+        return self.crowded()
+
+    def end(self) -> None:
+        """Count what is left to count."""
+        if self._received > self._counted:
+            self._count()
+
+    def _count(self) -> None:
+        self.meter.add(self.account, self._received - self._counted)
+        self._counted = self._received
