@@ -496,5 +496,15 @@ class Slots(Protocol):
 class Queues(Protocol):
     """SQS."""
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
-        """Send JSON messages to the queue of that name (sync, edits, deliveries); group is the tenant."""
+    def send(
+        self,
+        queue: str,
+        bodies: Sequence[Mapping[str, str | int]],
+        group: str,
+        delay: int = 0,
+        spread: Sequence[int] = (),
+    ) -> None:
+        """Send JSON messages to the queue of that name (sync, backfill, edits, deliveries).
+
+        They are seen after `delay` seconds, or each after its own of `spread`; group is the tenant.
+        """

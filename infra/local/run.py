@@ -31,6 +31,9 @@ PARAMETERS = (
 )
 """Parameters of the template that the environment may set."""
 
+POLLS_PER_SECOND = "4"
+"""Of one mail server: of more than sixteen accounts each is polled less often than every five seconds."""
+
 REGION = "us-east-1"
 HTTP_PORT, HTTPS_PORT, EMULATOR_PORT = 8025, 8425, 8566
 LONGEST_WAIT = "1800"
@@ -86,6 +89,7 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
         "POSTERN_HISTORY_DAYS": os.environ.get("POSTERN_HISTORY_DAYS", "0"),
         "POSTERN_LONGPOLL_SECONDS": os.environ.get("POSTERN_LONGPOLL_SECONDS", LONGEST_WAIT),
         "POSTERN_STREAM_SECONDS": os.environ.get("POSTERN_STREAM_SECONDS", LONGEST_WAIT),
+        "POSTERN_POLLS_PER_SECOND": POLLS_PER_SECOND,
         "POSTERN_WEBHOOK_DESTINATIONS": os.environ.get("POSTERN_WEBHOOK_DESTINATIONS", ""),
         "POSTERN_WATCH_LIST_SECONDS": os.environ.get("POSTERN_WATCH_LIST_SECONDS", "2"),
         "PYTHONUNBUFFERED": "1",

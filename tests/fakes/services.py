@@ -227,9 +227,18 @@ class MemoryQueues:
     """The port Queues."""
 
     sent: list[tuple[str, Mapping[str, str | int]]] = field(default_factory=list)
+    delays: list[int] = field(default_factory=list)
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
+    def send(
+        self,
+        queue: str,
+        bodies: Sequence[Mapping[str, str | int]],
+        group: str,
+        delay: int = 0,
+        spread: Sequence[int] = (),
+    ) -> None:
         self.sent += [(queue, body) for body in bodies]
+        self.delays += spread or [delay] * len(bodies)
 
 
 @dataclass

@@ -15,9 +15,7 @@ from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.ports import Poll, Wake
-from chalicelib.sync import schedule
 from chalicelib.sync.engine import Outcome
-from chalicelib.sync.schedule import interval, is_due
 from chalicelib.workers import sync
 from tests.fakes.services import MemoryServices
 
@@ -173,13 +171,6 @@ def test_an_account_that_changes_counts_as_alive(here: Here) -> None:
     assert here.polls.rows["acc"].active_at > 1_600_000_000
 
 
-def test_each_account_is_compared_once_a_week() -> None:
-    minutes = [60 * n for n in range(7 * 24 * 60)]
-    due = {id: [now for now in minutes if schedule.is_repair_due(id, now)] for id in ("a", "b", "c")}
-    assert [len(times) for times in due.values()] == [1, 1, 1]
-    assert len({times[0] for times in due.values()}) == 3
-
-
 def test_changes_are_logged_and_announced(here: Here) -> None:
     here.webhooks.put(
         Webhook(
@@ -204,13 +195,3 @@ def test_a_tick_enqueues_what_is_due(here: Here) -> None:
     assert asked(here, "sync") == [{"account_id": "acc"}]
     assert [body["lane"] for body in asked(here, "deliveries")] == ["acc"]
     assert here.deliveries.wakes == {}
-
-
-@pytest.mark.parametrize(("quiet", "minutes"), [(60, 1), (7200, 5), (200_000, 15)])
-def test_an_account_is_polled_once_per_interval(quiet: int, minutes: int) -> None:
-    now = 1_700_000_000
-    polls = [Poll(account_id=f"a{n}", active_at=now - quiet) for n in range(300)]
-    assert {interval(poll, now) for poll in polls} == {minutes * 60}
-    due = [sum(is_due(poll, now + 60 * minute) for poll in polls) for minute in range(minutes)]
-    assert sum(due) == len(polls)
-    assert max(due) <= 2 * len(polls) // minutes
