@@ -369,6 +369,7 @@ class Services:
             queues=self.queues,
             meter=self.meter,
             sync=partial(engine.sync_account, self.workspace),
+            logged=lambda account_id, id: bool(self.log.heads(account_id, [("message", id)])),
             seconds=self.settings.backfill_seconds,
         )
 

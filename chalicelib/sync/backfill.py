@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chalicelib.clock import Clock, Deadline
 from chalicelib.domain.account import Account
@@ -42,13 +43,17 @@ Sync = Callable[[Account, Deadline, Pace], Outcome]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What the turns work with; `seconds` is the longest turn."""
+    """What the turns work with; `seconds` is the longest turn.
+
+    `logged` tells of account and message whether the delta log has heard of it.
+    """
 
     backfills: Backfills
     slots: Slots
     queues: Queues
     meter: Meter
     sync: Sync
+    logged: Callable[[str, str], bool]
     seconds: float
     now: Clock = time.time
 
@@ -105,7 +110,7 @@ def take_turn(desk: Desk, account: Account) -> Outcome | None:
 def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome | None:
     until = int(desk.now() + desk.seconds + _OVERTIME)
     desk.backfills.put(replace(entry, stage=Stage.RUNNING, until=until))
-    turn = Turn(account, desk.meter, lambda: _crowded(desk, account.id))
+    turn = Turn(account, desk.meter, lambda: _crowded(desk, account.id), partial(desk.logged, account.id))
     try:
         outcome = desk.sync(account, Deadline.after(desk.seconds), turn)
     except Throttled as error:

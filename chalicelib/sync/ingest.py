@@ -50,10 +50,12 @@ class Shelf:
         """Return the folder of a collection that was listed."""
         return self.folders[collection_id]
 
-    def absorb(self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]) -> None:
-        """Store arrivals and flag changes. Raises Stale."""
+    def absorb(
+        self, folder: Folder, arrivals: Sequence[Arrival], flags: Mapping[RemoteId, Flags]
+    ) -> list[str]:
+        """Store arrivals and flag changes; return the ids of what arrived. Raises Stale."""
         if not arrivals and not flags:
-            return
+            return []
         draft = _Draft(shelf=self, folder=folder)
         draft.load(arrivals, flags)
         ids = [draft.place(arrival) for arrival in arrivals]
@@ -61,6 +63,7 @@ class Shelf:
             draft.reflag(remote_id, letters)
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
+        return ids
 
     def restate(self, folder: Folder, flags: Mapping[RemoteId, Flags], settled: int) -> None:
         """Let copies be what the server says they are, except where we wrote after `settled`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -24,6 +24,9 @@ class Pace(Protocol):
     def note(self, messages: int, received: int) -> None:
         """Count a batch; `received` is what the provider has read so far, in bytes."""
 
+    def stored(self, ids: Sequence[str]) -> None:
+        """Hear which messages have been stored; may wait until the next ones are welcome."""
+
     def over(self) -> bool:
         """Tell whether it is time to stop."""
 
@@ -38,6 +41,9 @@ class Unhurried:
 
     def note(self, messages: int, received: int) -> None:
         """Count nothing."""
+
+    def stored(self, ids: Sequence[str]) -> None:
+        """Go on at once."""
 
     def over(self) -> bool:
         """Never stop."""
@@ -68,6 +74,9 @@ class Live:
         """Count both."""
         self.messages -= messages
         self.received = received
+
+    def stored(self, ids: Sequence[str]) -> None:
+        """Go on at once."""
 
     def over(self) -> bool:
         """Never stop: what is new must come."""

@@ -134,8 +134,8 @@ class Sweep:
                 first = self._batches == 1  # somebody waits for it: nothing else runs beside it
                 with self._storing:  # from before the next fetch: it must not know less than it should
                     upcoming = None if enough or first else self._start(waiting)
-                    if fetched:
-                        self._store(fetched)
+                    ids = self._store(fetched) if fetched else []
+                self._pace.stored(ids)
                 if first and not enough:
                     upcoming = self._start(waiting)
         finally:
@@ -186,15 +186,17 @@ class Sweep:
         with self._storing:
             return self._work.mail.known(self._account.id, folder_id)
 
-    def _store(self, fetched: _Fetched) -> None:
+    def _store(self, fetched: _Fetched) -> list[str]:
         folder, batch = fetched.folder, fetched.batch
+        ids: list[str] = []
         if fetched.arrivals or batch.flags or batch.removed:
             self._own()
-            until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags))
+            ids = until_fresh(partial(self._shelf.absorb, folder, fetched.arrivals, batch.flags))
         if batch.removed:
             self._held.append(fetched)
         else:
             self._advance(folder, batch.cursor)
+        return ids
 
     def _advance(self, folder: Folder, cursor: Cursor) -> None:
         if self._saved.get(folder.id) == cursor:

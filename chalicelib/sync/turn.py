@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.clock import Clock, Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.allowance import HISTORY_PERCENT
 from chalicelib.sync.meter import Meter
-from chalicelib.sync.pace import EVERYTHING
 
 FAIR_SECONDS = 20.0
 """A turn lasts at least so long, and longer only while nobody else waits."""
 
 LOOK_SECONDS = 5.0
+BATCH = 120
+LOG_SECONDS, LOG_PAUSE = 10.0, 0.05
 COUNTED_AT_ONCE = 8_000_000
 """Bytes between two looks at the meter, each of which costs two writes."""
 
@@ -27,18 +28,21 @@ class Turn:
     account: Account
     meter: Meter
     crowded: Callable[[], bool]
+    logged: Callable[[str], bool] = lambda id: True
     clock: Clock = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     spent: bool = False
     _fair: Deadline = field(init=False)
     _received: int = 0
     _counted: int = 0
+    _stored: str = ""
 
     def __post_init__(self) -> None:
         self._fair = Deadline.after(FAIR_SECONDS, self.clock)
 
     def history(self) -> int:
-        """Return no bound."""
-        return EVERYTHING
+        """Return how many come at once: what is new is not to wait behind them for long."""
+        return BATCH
 
     def note(self, messages: int, received: int) -> None:
         """Count bytes, now and then also where others see them."""
@@ -46,6 +50,19 @@ class Turn:
         if received - self._counted >= COUNTED_AT_ONCE:
             self._count()
             self.spent = self.meter.is_used_up(self.account, HISTORY_PERCENT)
+
+    def stored(self, ids: Sequence[str]) -> None:
+        """Wait until the messages before these are in the delta log.
+
+        Changes reach it through a stream that all accounts share: history that runs ahead of it would
+        stand in the way of everybody's new mail. After a while it goes on all the same.
+        """
+        if not ids:
+            return
+        before, self._stored = self._stored, ids[-1]
+        patience = Deadline.after(LOG_SECONDS, self.clock)
+        while before and not patience.passed() and not self.logged(before):
+            self.sleep(LOG_PAUSE)
 
     def over(self) -> bool:
         """Tell whether the day's bytes are used up, or others wait after a fair while."""

@@ -23,6 +23,9 @@ from infra.local.template import StreamSource
 QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.2
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
 PAUSE_SECONDS = 0.5
+PAGE = 1_000
+"""Records read at once; what the filters leave of them is dealt out in batches, as Lambda does."""
+
 
 log = logging.getLogger(__name__)
 Record = dict[str, Any]
@@ -61,7 +64,7 @@ class StreamPoller:
         while not self._stop.is_set() and all(iterators.values()):
             busy = False
             for shard, iterator in iterators.items():
-                answer = self._streams.get_records(ShardIterator=iterator, Limit=self._source.batch_size)
+                answer = self._streams.get_records(ShardIterator=iterator, Limit=PAGE)
                 busy = bool(answer["Records"]) or busy
                 self._deal(shard, answer["Records"])
                 iterators[shard] = answer.get("NextShardIterator")
@@ -86,7 +89,9 @@ class StreamPoller:
         if not records:
             return
         chosen = [record for record in records if wanted(record, self._source.filters)]
-        if self._deliver(shard, chosen):
+        size = self._source.batch_size
+        batches = (chosen[start : start + size] for start in range(0, len(chosen), size))
+        if all(self._deliver(shard, batch) for batch in batches):
             self._checkpoint(shard, records[-1])
 
     def _deliver(self, shard: str, records: list[Record]) -> bool:

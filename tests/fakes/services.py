@@ -324,6 +324,7 @@ class MemoryServices:
             queues=self.queues,
             meter=self.meter,
             sync=self.fetch_history,
+            logged=lambda account_id, id: True,
             seconds=self.settings.backfill_seconds,
         )
 

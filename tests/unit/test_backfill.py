@@ -51,7 +51,7 @@ class Town:
         return backfill.Desk(
             backfills=self.backfills, slots=self.slots, queues=self.queues,
             meter=Meter(usage=self.usage, allowances=self.allowances, now=lambda: self.now),
-            sync=self.sync, seconds=240, now=lambda: self.now,
+            sync=self.sync, logged=lambda account_id, id: True, seconds=240, now=lambda: self.now,
         )  # fmt: skip
 
     def arrive(self, one: Account, pieces: int) -> None:
@@ -273,6 +273,28 @@ def test_a_turn_ends_when_the_bytes_are_used_up() -> None:
     assert not at.turn.over()
     at.turn.note(100, 90 * MEGABYTE)
     assert at.turn.over() and at.turn.spent
+
+
+def test_history_does_not_run_ahead_of_the_delta_log_for_long() -> None:
+    at = Clockwork()
+    asked: list[str] = []
+
+    def logged(id: str) -> bool:
+        asked.append(id)
+        return len(asked) == 3
+
+    def sleep(seconds: float) -> None:
+        at.now += seconds
+
+    at.turn.logged, at.turn.sleep = logged, sleep
+    at.turn.stored([])
+    at.turn.stored(["m1", "m2"])
+    assert asked == []
+    at.turn.stored(["m3"])
+    assert asked == ["m2"] * 3
+    at.turn.logged = lambda id: False
+    at.turn.stored(["m4"])
+    assert at.now <= 11
 
 
 def test_where_nothing_is_limited_nothing_is_read() -> None:
