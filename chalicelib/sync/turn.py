@@ -15,7 +15,10 @@ FAIR_SECONDS = 20.0
 """A turn lasts at least so long, and longer only while nobody else waits."""
 
 LOOK_SECONDS = 5.0
-BATCH = 120
+FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 100, 40, 400
+LAG_SECONDS = 0.4
+"""What is new may wait so long behind history in the stream that leads to the delta log."""
+
 LOG_SECONDS, LOG_PAUSE = 10.0, 0.05
 COUNTED_AT_ONCE = 8_000_000
 """Bytes between two looks at the meter, each of which costs two writes."""
@@ -35,14 +38,15 @@ class Turn:
     _fair: Deadline = field(init=False)
     _received: int = 0
     _counted: int = 0
-    _stored: str = ""
+    _stored: tuple[str, float] = ("", 0.0)
+    _batch: int = FIRST_BATCH
 
     def __post_init__(self) -> None:
         self._fair = Deadline.after(FAIR_SECONDS, self.clock)
 
     def history(self) -> int:
-        """Return how many come at once: what is new is not to wait behind them for long."""
-        return BATCH
+        """Return how many come at once."""
+        return self._batch
 
     def note(self, messages: int, received: int) -> None:
         """Count bytes, now and then also where others see them."""
@@ -59,10 +63,24 @@ class Turn:
         """
         if not ids:
             return
-        before, self._stored = self._stored, ids[-1]
-        patience = Deadline.after(LOG_SECONDS, self.clock)
-        while before and not patience.passed() and not self.logged(before):
+        (before, at), self._stored = self._stored, (ids[-1], self.clock())
+        if before:
+            self._adapt(at, waited=self._wait(before))
+
+    def _wait(self, id: str) -> bool:
+        """Tell whether the log was not there yet."""
+        patience, waited = Deadline.after(LOG_SECONDS, self.clock), False
+        while not patience.passed() and not self.logged(id):
             self.sleep(LOG_PAUSE)
+            waited = True
+        return waited
+
+    def _adapt(self, stored_at: float, *, waited: bool) -> None:
+        """Take larger steps while the log keeps up, smaller ones when it falls behind."""
+        if not waited:
+            self._batch = min(LARGEST_BATCH, self._batch * 5 // 4)
+        elif self.clock() - stored_at > LAG_SECONDS:
+            self._batch = max(SMALLEST_BATCH, self._batch * 3 // 4)
 
     def over(self) -> bool:
         """Tell whether the day's bytes are used up, or others wait after a fair while."""

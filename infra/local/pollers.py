@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chalicelib.store import dynamo
 from infra.local import invocation, resources
 from infra.local.queues import QueuePoller
 from infra.local.state import ROOT, Home
@@ -22,8 +23,9 @@ from infra.local.template import Schedule, Template
 
 PARTS = {"sync_account": "sync", "backfill_account": "backfill"}
 REST = "rest"
-CONCURRENCY = {"sync_account": 4, "backfill_account": 2, "deliver": 8, "apply_edits": 2}
+CONCURRENCY = {"sync_account": 4, "backfill_account": 1, "deliver": 8, "apply_edits": 2}
 NICENESS = 10
+STORE_THREADS = 1
 """Of history: whatever else there is to do goes first."""
 
 STOP_SECONDS = 2.5
@@ -100,11 +102,17 @@ def _watchers(stop: threading.Event) -> list[threading.Thread]:
     return [threading.Thread(target=service.run_until, args=(stop,), name="watcher", daemon=True)]
 
 
+def _yield_to_others() -> None:
+    """Leave the processor, and the emulator's single thread, to whoever has something newer to do."""
+    os.nice(NICENESS)
+    dynamo.THREADS = STORE_THREADS
+
+
 def main(part: str) -> None:
     """Work until told to stop."""
     invocation.configure_logging()
     if part == "backfill":
-        os.nice(NICENESS)
+        _yield_to_others()
     stop = threading.Event()
     signals: list[int] = []  # setting an event in a handler could wait for the very lock it interrupts
     for number in (signal.SIGTERM, signal.SIGINT):

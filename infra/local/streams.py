@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -89,33 +89,28 @@ class StreamPoller:
         if not records:
             return
         chosen = [record for record in records if wanted(record, self._source.filters)]
-        size = self._source.batch_size
-        batches = (chosen[start : start + size] for start in range(0, len(chosen), size))
-        if all(self._deliver(shard, batch) for batch in batches):
+        if all(self._deliver(batch) for batch in batches(chosen, self._source.batch_size)):
             self._checkpoint(shard, records[-1])
 
-    def _deliver(self, shard: str, records: list[Record]) -> bool:
+    def _deliver(self, records: list[Record]) -> bool:
         """Call the function until each record is done or given up; False if we were told to stop."""
         pending = [(records, 0)] if records else []
         while pending and not self._stop.is_set():
             batch, tries = pending.pop(0)
             good, raised = self._attempt(batch)
-            if good:
-                self._checkpoint(shard, batch[good - 1])
             rest = batch[good:]
             if rest:
-                pending = self._again(shard, rest, 0 if good else tries + 1) + pending
+                pending = self._again(rest, 0 if good else tries + 1) + pending
             if raised:
                 self._stop.wait(min(RETRY_SECONDS * 2**tries, LONGEST_RETRY_SECONDS))
         return not pending
 
-    def _again(self, shard: str, rest: list[Record], tries: int) -> list[tuple[list[Record], int]]:
+    def _again(self, rest: list[Record], tries: int) -> list[tuple[list[Record], int]]:
         if self._source.bisect and tries and len(rest) > 1:
             half = len(rest) // 2
             return [(rest[:half], tries - 1), (rest[half:], tries - 1)]
         if 0 <= self._source.retries < tries:
             self._give_up(rest)
-            self._checkpoint(shard, rest[-1])
             return []
         return [(rest, tries)]
 
@@ -150,6 +145,19 @@ class StreamPoller:
     def _checkpoint(self, shard: str, record: Record) -> None:
         self._done[shard] = _sequence(record)
         write_json(self._path, {"stream": self._source.stream, "shards": self._done})
+
+
+def batches(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
+    """Yield batches in which each partition key keeps its order; keys with few records come first.
+
+    Lambda with a ParallelizationFactor keeps no more order than that either, and there a key with many
+    records does not keep the others waiting.
+    """
+    by_key: dict[str, list[Record]] = {}
+    for record in records:
+        by_key.setdefault(json.dumps(record["dynamodb"]["Keys"].get("pk"), sort_keys=True), []).append(record)
+    ordered = [record for key in sorted(by_key.values(), key=len) for record in key]
+    return (ordered[start : start + size] for start in range(0, len(ordered), size))
 
 
 def _sequence(record: Mapping[str, Any]) -> str:
