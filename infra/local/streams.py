@@ -1,4 +1,4 @@
-"""Feeds functions from table streams: in order, from a checkpoint, with Lambda's retries and bisection."""
+"""Feeds functions from table streams: from a checkpoint, with Lambda's order, retries and bisection."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import base64
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.store import direct
 from infra.local import invocation
 from infra.local.filters import wanted
+from infra.local.lanes import Lanes, Record
 from infra.local.resources import client
 from infra.local.state import read_json, write_json
 from infra.local.template import StreamSource
@@ -24,11 +26,10 @@ QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.2
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
 PAUSE_SECONDS = 0.5
 PAGE = 1_000
-"""Records read at once; what the filters leave of them is dealt out in batches, as Lambda does."""
+"""Records read at once; what the filters leave of them is dealt out in batches."""
 
 
 log = logging.getLogger(__name__)
-Record = dict[str, Any]
 
 
 class StreamPoller:
@@ -42,6 +43,8 @@ class StreamPoller:
         direct.install(self._streams, {"GetRecords"})
         self._sqs = client("sqs")
         kept = read_json(checkpoint) or {}
+        self._lanes: dict[str, Lanes] = {}
+        self._read: dict[str, int] = {}
         self._done: dict[str, str] = kept.get("shards", {}) if kept.get("stream") == source.stream else {}
 
     def thread(self) -> threading.Thread:
@@ -83,14 +86,32 @@ class StreamPoller:
         return str(answer["ShardIterator"])
 
     def _deal(self, shard: str, raw: list[Any]) -> None:
-        last = int(self._done.get(shard, "0"))
+        last = self._read.get(shard, int(self._done.get(shard, "0")))
         records = [lambda_record(item, self._source.stream) for item in raw]
         records = [record for record in records if int(_sequence(record)) > last]
         if not records:
             return
+        self._read[shard] = int(_sequence(records[-1]))
         chosen = [record for record in records if wanted(record, self._source.filters)]
-        if all(self._deliver(batch) for batch in batches(chosen, self._source.batch_size)):
-            self._checkpoint(shard, records[-1])
+        self.lanes(shard).put(chosen, _sequence(records[-1]))
+
+    def lanes(self, shard: str) -> Lanes:
+        """Return what deals out the records of a shard."""
+        if shard not in self._lanes:
+            reached = partial(self._checkpoint, shard)
+            made = Lanes(self._work, reached, self._source.batch_size, self._stop)
+            made.start(self._source.function, self._source.workers)
+            self._lanes[shard] = made
+        return self._lanes[shard]
+
+    def _work(self, records: list[Record]) -> bool:
+        while not self._stop.is_set():
+            try:
+                return self._deliver(records)
+            except (BotoCoreError, ClientError) as error:
+                log.warning("records of %s: %s", self._source.function, error)
+                self._stop.wait(PAUSE_SECONDS)
+        return False
 
     def _deliver(self, records: list[Record]) -> bool:
         """Call the function until each record is done or given up; False if we were told to stop."""
@@ -142,22 +163,9 @@ class StreamPoller:
         url = self._sqs.get_queue_url(QueueName=self._source.on_failure.rpartition(":")[2])["QueueUrl"]
         self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
 
-    def _checkpoint(self, shard: str, record: Record) -> None:
-        self._done[shard] = _sequence(record)
+    def _checkpoint(self, shard: str, sequence: str) -> None:
+        self._done[shard] = sequence
         write_json(self._path, {"stream": self._source.stream, "shards": self._done})
-
-
-def batches(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
-    """Yield batches in which each partition key keeps its order; keys with few records come first.
-
-    Lambda with a ParallelizationFactor keeps no more order than that either, and there a key with many
-    records does not keep the others waiting.
-    """
-    by_key: dict[str, list[Record]] = {}
-    for record in records:
-        by_key.setdefault(json.dumps(record["dynamodb"]["Keys"].get("pk"), sort_keys=True), []).append(record)
-    ordered = [record for key in sorted(by_key.values(), key=len) for record in key]
-    return (ordered[start : start + size] for start in range(0, len(ordered), size))
 
 
 def _sequence(record: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import threading
 import time
@@ -32,6 +33,7 @@ from infra.local.template import Template
 
 HOST = "127.0.0.1"
 SMALL = 3
+SETTLE_SECONDS = 2.0
 
 
 @dataclass
@@ -96,6 +98,18 @@ class Crowd:
     def waiting(self) -> int:
         """Return how many accounts have history to come."""
         return len(self.services.backfills.all())
+
+    @contextmanager
+    def without_history(self) -> Iterator[None]:
+        """Hold the worker of history for a few seconds, less than its lease lasts."""
+        pid = self.runtime.pid("worker-backfill")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(SETTLE_SECONDS)
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(SETTLE_SECONDS)
 
     def watched(self) -> int:
         """Return how many connections the watcher holds."""
