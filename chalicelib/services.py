@@ -6,7 +6,7 @@ Imports are lazy here, so that each function loads only what it uses.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
@@ -24,6 +24,7 @@ from chalicelib.store import ports
 
 if TYPE_CHECKING:
     from chalicelib.domain.answer import Answer
+    from chalicelib.domain.budget import AccountBudget, HostBudget
     from chalicelib.errors import Throttled
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.providers.http import Client
@@ -390,6 +391,13 @@ class Services:
         from chalicelib.sync import backfill
 
         backfill.call_due(self.backfilling)
+
+    def budgets(self, accounts: Sequence[Account]) -> tuple[list[AccountBudget], list[HostBudget], int]:
+        """Return the budgets of accounts and of their mail servers, and when the day ends (Unix seconds)."""
+        from chalicelib.domain.allowance import next_day
+        from chalicelib.sync import budgets
+
+        return *budgets.read(self.meter, self.backfills, accounts), next_day(time.time())
 
     def slow_down(self, account: Account, error: Throttled) -> None:
         """Spare a mail server that has asked for patience."""

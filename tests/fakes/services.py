@@ -10,6 +10,7 @@ from typing import Any
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.allowance import Allowances
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.webhook import Webhook
@@ -299,11 +300,13 @@ class MemoryServices:
     slots: MemorySlots = field(default_factory=MemorySlots)
     backfills: MemoryBackfills = field(default_factory=MemoryBackfills)
     usage: MemoryUsage = field(default_factory=MemoryUsage)
+    allowances: Allowances = field(default_factory=allowances)
     server: MemoryServer = field(default_factory=MemoryServer)
 
     enter_backfill = Services.enter_backfill
     call_backfills = Services.call_backfills
     slow_down = Services.slow_down
+    budgets = Services.budgets
     delivering = Services.delivering
     office = Services.office
     announce = Services.announce
@@ -314,7 +317,7 @@ class MemoryServices:
 
     @property
     def meter(self) -> Meter:
-        return Meter(usage=self.usage, allowances=allowances())
+        return Meter(usage=self.usage, allowances=self.allowances)
 
     @property
     def backfilling(self) -> Backfilling:
