@@ -366,7 +366,6 @@ class Services:
 
         return Desk(
             backfills=self.backfills,
-            slots=self.slots,
             queues=self.queues,
             meter=self.meter,
             sync=partial(engine.sync_account, self.workspace),

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +19,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.allowance import HISTORY_PERCENT, next_day
 from chalicelib.domain.backfill import Backfill, Stage
 from chalicelib.errors import ProviderError, Throttled
-from chalicelib.store.ports import Backfills, Queues, Slot, Slots
+from chalicelib.store.ports import Backfills, Queues
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Pace
@@ -49,7 +48,6 @@ class Desk:
     """
 
     backfills: Backfills
-    slots: Slots
     queues: Queues
     meter: Meter
     sync: Sync
@@ -100,16 +98,15 @@ def take_turn(desk: Desk, account: Account) -> Outcome | None:
     if desk.meter.is_used_up(account, HISTORY_PERCENT):
         _rest(desk, entry, Stage.SPENT, next_day(desk.now()))
         return None
-    with _place(desk, entry) as free:
-        if not free:
-            _rest(desk, entry, Stage.WAITING)
-            return None
-        return _work(desk, account, entry)
+    running = replace(entry, stage=Stage.RUNNING, until=int(desk.now() + desk.seconds + _OVERTIME))
+    desk.backfills.put(running)
+    if not _fits(desk, running):
+        _rest(desk, entry, Stage.WAITING)
+        return None
+    return _work(desk, account, entry)
 
 
-def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome | None:
-    until = int(desk.now() + desk.seconds + _OVERTIME)
-    desk.backfills.put(replace(entry, stage=Stage.RUNNING, until=until))
+def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome:
     turn = Turn(account, desk.meter, lambda: _crowded(desk, account.id), partial(desk.logged, account.id))
     try:
         outcome = desk.sync(account, Deadline.after(desk.seconds), turn)
@@ -162,20 +159,17 @@ def _waits(entry: Backfill, now: float) -> bool:
     return queued or entry.is_due(now)
 
 
-@contextmanager
-def _place(desk: Desk, entry: Backfill) -> Iterator[bool]:
-    """Hold a place of the host and one of the application, if there are."""
-    held: list[Slot] = []
-    try:
-        for name, most in _bounds(desk, entry, _slow_hosts(desk, [entry.host])):
-            slot = desk.slots.take(name, most, desk.seconds + _OVERTIME)
-            if slot is None:
-                break
-            held.append(slot)
-        yield len(held) == len(_places(entry))
-    finally:
-        for slot in held:
-            desk.slots.give_back(slot)
+def _fits(desk: Desk, entry: Backfill) -> bool:
+    """Tell whether a turn that has just begun has a place: whoever began before it has the better right.
+
+    Everybody writes first and looks then, so two that begin at once see each other. A worker that died
+    leaves no place behind that the account's own next turn does not take again.
+    """
+    now, entries = desk.now(), desk.backfills.all()
+    running = [one for one in entries if one.stage is Stage.RUNNING and one.until > now]
+    before = [one for one in running if (one.until, one.account_id) < (entry.until, entry.account_id)]
+    taken = Counter(place for one in before for place in _places(one))
+    return all(taken[place] < most for place, most in _bounds(desk, entry, _slow_hosts(desk, [entry.host])))
 
 
 def _bounds(desk: Desk, entry: Backfill, slow: frozenset[str]) -> list[tuple[str, int]]:

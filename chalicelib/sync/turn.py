@@ -14,7 +14,7 @@ from chalicelib.sync.meter import Meter
 FAIR_SECONDS = 20.0
 """A turn lasts at least so long, and longer only while nobody else waits."""
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 15.0
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 100, 40, 400
 LAG_SECONDS = 0.4
 """What is new may wait so long behind history in the stream that leads to the delta log."""

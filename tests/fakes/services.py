@@ -323,7 +323,6 @@ class MemoryServices:
     def backfilling(self) -> Backfilling:
         return Backfilling(
             backfills=self.backfills,
-            slots=self.slots,
             queues=self.queues,
             meter=self.meter,
             sync=self.fetch_history,

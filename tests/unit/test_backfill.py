@@ -11,7 +11,7 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.allowance import MEGABYTE, Allowances
-from chalicelib.domain.backfill import Stage
+from chalicelib.domain.backfill import Backfill, Stage
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.sync import backfill
 from chalicelib.sync.engine import Outcome
@@ -19,7 +19,7 @@ from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Pace
 from chalicelib.sync.turn import FAIR_SECONDS, Turn
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
-from tests.fakes.services import MemoryQueues, MemorySlots
+from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import ACCOUNT
 
 START = 1_700_000_000.0
@@ -44,12 +44,12 @@ class Town:
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {}
         self.backfills, self.usage = MemoryBackfills(), MemoryUsage()
-        self.queues, self.slots = MemoryQueues(), MemorySlots()
+        self.queues = MemoryQueues()
 
     @property
     def desk(self) -> backfill.Desk:
         return backfill.Desk(
-            backfills=self.backfills, slots=self.slots, queues=self.queues,
+            backfills=self.backfills, queues=self.queues,
             meter=Meter(usage=self.usage, allowances=self.allowances, now=lambda: self.now),
             sync=self.sync, logged=lambda account_id, id: True, seconds=240, now=lambda: self.now,
         )  # fmt: skip
@@ -122,30 +122,64 @@ def test_a_host_and_an_application_have_so_many_places_and_others_go_on() -> Non
 
 def test_who_finds_no_place_waits_and_neither_fails_nor_is_lost() -> None:
     town = Town(allowances(per_host=1))
-    for id in "ab":
+    for id in "abc":
         town.arrive(account(id), 1)
-    held = town.slots.take("backfill-host#mail.example", 1, 60)
+    rival = replace(town.backfills.rows["c"], stage=Stage.RUNNING, until=int(START) + 300)
+    town.backfills.rows["c"] = rival
+    town.queues.sent = town.queues.sent[:2]
     town.work()
     assert town.turns == []
-    assert {entry.stage for entry in town.backfills.rows.values()} == {Stage.WAITING}
-    assert held
-    town.slots.give_back(held)
+    assert [town.backfills.rows[id].stage for id in "ab"] == [Stage.WAITING, Stage.WAITING]
+    town.backfills.remove("c")
     town.minute()
     town.minute()
     assert sorted(town.turns) == ["a", "b"]
 
 
-def test_places_are_given_back_also_after_a_failure() -> None:
-    town = Town(allowances(per_host=1), failure=ProviderError("down"))
-    town.arrive(account("a"), 1)
-    with pytest.raises(ProviderError):
-        town.work()
-    assert not any(town.slots.held.values())
-    assert town.backfills.rows["a"].stage is Stage.FAILING
-    town.failure = None
-    for _ in range(3):
-        town.minute()
+def test_of_two_that_begin_at_once_one_goes_on() -> None:
+    town = Town(allowances(per_host=1))
+    for id in "ab":
+        town.arrive(account(id), 1)
+    inner = town.desk
+    began: list[str] = []
+
+    class Racing(MemoryBackfills):
+        """Another worker begins at the very moment between our write and our look."""
+
+        def put(self, entry: Backfill) -> None:
+            super().put(entry)
+            if entry.stage is Stage.RUNNING and not began:
+                began.append(entry.account_id)
+                backfill.take_turn(racing, town.accounts["b"])
+
+    racing = replace(inner, backfills=Racing(town.backfills.rows))
+    backfill.take_turn(racing, town.accounts["a"])
     assert town.turns == ["a"]
+
+
+def test_a_worker_that_died_leaves_its_place_to_the_same_account() -> None:
+    town = Town(allowances(per_host=1))
+    town.arrive(account("a"), 1)
+    dead = replace(town.backfills.rows["a"], stage=Stage.RUNNING, until=int(START) + 200)
+    town.backfills.rows["a"] = dead
+    town.work()
+    assert town.turns == ["a"]
+
+
+def test_after_a_failure_the_account_rests_and_its_place_is_free() -> None:
+    town = Town(allowances(per_host=1), failure=ProviderError("down"))
+    for id in "ab":
+        town.arrive(account(id), 1)
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            town.work()
+        town.queues.send("backfill", [{"account_id": "b"}], "b")
+    assert {entry.stage for entry in town.backfills.rows.values()} == {Stage.FAILING}
+    town.failure = None
+    town.queues.sent.clear()
+    for _ in range(4):
+        town.minute()
+    assert sorted(town.turns) == ["a", "b"]
 
 
 def test_a_host_that_asks_for_patience_gets_fewer_turns_for_a_while() -> None:
