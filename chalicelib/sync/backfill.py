@@ -125,14 +125,15 @@ def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome:
 
 def _conclude(desk: Desk, entry: Backfill, outcome: Outcome, *, spent: bool) -> None:
     now = desk.now()
-    if outcome in (Outcome.CURRENT, Outcome.QUIET):
-        desk.backfills.remove(entry.account_id)
-    elif outcome is Outcome.BUSY:
+    if outcome is Outcome.BUSY:
         _rest(desk, entry, Stage.WAITING, int(now) + BUSY_SECONDS)
-    else:
+    elif outcome is Outcome.MORE:
         back = replace(entry, since=now)
         _rest(desk, back, *((Stage.SPENT, next_day(now)) if spent else (Stage.WAITING, 0)))
-        # Live syncs found the lease taken and left: what they came for must not wait for the next turn.
+    else:
+        desk.backfills.remove(entry.account_id)
+    if outcome in (Outcome.MORE, Outcome.CURRENT):
+        # Live syncs found the lease taken and left: what they came for must not wait for the next poll.
         desk.queues.send(LIVE_QUEUE, [{"account_id": entry.account_id}], entry.account_id)
 
 

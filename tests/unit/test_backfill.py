@@ -229,13 +229,16 @@ def test_a_message_that_comes_twice_finds_nothing_to_do() -> None:
     assert town.turns == ["a"]
 
 
-def test_a_turn_that_ends_before_the_history_has_the_account_looked_at_for_new_mail() -> None:
+def test_after_each_turn_the_account_is_looked_at_for_mail_that_met_a_taken_lease() -> None:
     town = Town()
     town.arrive(account("a"), 2)
-    town.work()
-    assert town.asked("sync") == ["a"]
-    town.minute()
-    assert town.asked("sync") == []
+    for _ in range(2):
+        town.work()
+        assert town.asked("sync") == ["a"]
+        town.now += 60
+        town.queues.sent.clear()
+        backfill.call_due(town.desk)
+    assert town.backfills.rows == {}
 
 
 def test_an_account_somebody_is_at_is_asked_for_again() -> None:
