@@ -508,3 +508,6 @@ class Queues(Protocol):
 
         They are seen after `delay` seconds, or each after its own of `spread`; group is the tenant.
         """
+
+    def waiting(self, queue: str) -> int:
+        """Return about how many messages could be taken now."""

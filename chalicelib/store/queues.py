@@ -48,6 +48,12 @@ class SqsQueues:
                 codes = sorted({failed["Code"] for failed in answer["Failed"]})
                 raise NotQueued(f"{len(answer['Failed'])} messages for {queue}: {', '.join(codes)}")
 
+    def waiting(self, queue: str) -> int:
+        """Return about how many messages could be taken now."""
+        name = "ApproximateNumberOfMessages"
+        answer = self._sqs.get_queue_attributes(QueueUrl=self._urls[queue], AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
     def _entry(self, index: int, body: Mapping[str, str | int], group: str) -> dict[str, Any]:
         entry = {"Id": str(index), "MessageBody": json.dumps(dict(body), separators=(",", ":"))}
         return {**entry, "MessageGroupId": group} if self._fair else entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from itertools import groupby
@@ -10,9 +11,14 @@ from chalicelib.services import services
 from chalicelib.store.ports import Poll
 from chalicelib.sync import schedule
 
+log = logging.getLogger(__name__)
+
 MINUTE = 60
 LOCAL_SECONDS = 5
 """The local runtime ticks every few seconds for one user, who waits for new mail."""
+
+MOST_WAITING, MOST_WAITING_LOCALLY = 500, 8
+"""Messages in the queue: behind more than these, polls would only keep new mail waiting."""
 
 LONGEST_DELAY = 900
 """Of a message in a queue."""
@@ -28,6 +34,10 @@ def run() -> None:
 
 def _poll(now: float) -> None:
     every = services()
+    backlog = every.queues.waiting("sync")
+    if backlog > (MOST_WAITING_LOCALLY if every.settings.local else MOST_WAITING):
+        log.warning("%d syncs wait: polls are left to a later tick", backlog)
+        return  # it answers for these seconds, too, and for each account once
     span = schedule.window(every.polls.covered(), now, LOCAL_SECONDS if every.settings.local else MINUTE)
     polls = list(every.polls.all())
     most = max(1, int(every.settings.polls_per_second))

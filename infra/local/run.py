@@ -31,8 +31,8 @@ PARAMETERS = (
 )
 """Parameters of the template that the environment may set."""
 
-POLLS_PER_SECOND = "4"
-"""Of one mail server: of more than sixteen accounts each is polled less often than every five seconds."""
+POLLS_PER_SECOND = "2"
+"""Of one mail server: of more than eight accounts each is polled less often than every five seconds."""
 
 REGION = "us-east-1"
 HTTP_PORT, HTTPS_PORT, EMULATOR_PORT = 8025, 8425, 8566

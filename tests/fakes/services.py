@@ -229,6 +229,7 @@ class MemoryQueues:
 
     sent: list[tuple[str, Mapping[str, str | int]]] = field(default_factory=list)
     delays: list[int] = field(default_factory=list)
+    backlog: int = 0
 
     def send(
         self,
@@ -240,6 +241,9 @@ class MemoryQueues:
     ) -> None:
         self.sent += [(queue, body) for body in bodies]
         self.delays += spread or [delay] * len(bodies)
+
+    def waiting(self, queue: str) -> int:
+        return self.backlog
 
 
 @dataclass

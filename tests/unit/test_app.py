@@ -195,3 +195,16 @@ def test_a_tick_enqueues_what_is_due(here: Here) -> None:
     assert asked(here, "sync") == [{"account_id": "acc"}]
     assert [body["lane"] for body in asked(here, "deliveries")] == ["acc"]
     assert here.deliveries.wakes == {}
+
+
+def test_behind_a_backlog_a_tick_adds_no_polls_and_the_next_one_makes_up_for_it(here: Here) -> None:
+    event = {"version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "source": "",
+             "time": "", "id": "", "resources": []}  # fmt: skip
+    here.polls.put(Poll(account_id="acc", active_at=0))
+    here.queues.backlog = 9
+    for _ in range(3):
+        app.tick(event, None)
+    assert asked(here, "sync") == []
+    here.queues.backlog = 8
+    app.tick(event, None)
+    assert asked(here, "sync") == [{"account_id": "acc"}]

@@ -27,10 +27,12 @@ class Desk:
         self.done: list[tuple[str, int]] = []
         self.reached: list[int] = []
         self.broken: set[str] = set()
+        self.begun = threading.Semaphore(0)
         self.lanes = Lanes(self.work, lambda last: self.reached.append(int(last)), size, self.stop)
         self.lanes.start("desk", workers)
 
     def work(self, batch: list[Record]) -> bool:
+        self.begun.release()
         self.gate.wait(10)
         if any(key_of(one) in self.broken for one in batch):
             return False
@@ -82,4 +84,27 @@ def test_records_nobody_wants_move_the_checkpoint_too() -> None:
     desk = Desk()
     desk.lanes.put([], "77")
     assert desk.reached == [77]
+    desk.stop.set()
+
+
+def test_keys_that_wait_together_share_a_batch() -> None:
+    desk = Desk(size=30, workers=1)
+    desk.lanes.put([record(1, "first")], "1")
+    desk.begun.acquire(timeout=10)
+    desk.lanes.put([*(record(n, "large") for n in range(2, 200)), record(200, "small")], "200")
+    desk.gate.set()
+    desk.lanes.drain()
+    assert desk.done.index(("small", 200)) <= 16
+    desk.stop.set()
+
+
+def test_nobody_takes_a_key_that_another_worker_is_at() -> None:
+    desk = Desk(workers=3)
+    desk.lanes.put([record(1, "a")], "1")
+    assert desk.begun.acquire(timeout=10)
+    desk.lanes.put([record(2, "a")], "2")
+    assert not desk.begun.acquire(timeout=0.5)
+    desk.gate.set()
+    desk.lanes.drain()
+    assert desk.done == [("a", 1), ("a", 2)]
     desk.stop.set()
