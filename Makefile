@@ -3,8 +3,8 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test watch-test demo bench
-.PHONY: fault-test mutator-test rtt-test
+.PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test watch-test fairness-test
+.PHONY: fault-test mutator-test rtt-test demo bench
 .PHONY: fix clean environment servers
 
 run: ## the whole system on this machine
@@ -49,7 +49,12 @@ sdk-test: environment ## signatures verified by Node's official SDK too (needs n
 storm-test: environment ## 20,000 changes with one endpoint hanging and one dead
 	POSTERN_STORM_CHANGES=20000 $(BIN)/pytest -q -s tests/e2e/test_storm.py
 
+fairness-test: environment servers ## 300 accounts on one Dovecot, 20 large ones arriving: how soon the others' mail is told
+	POSTERN_FAIR_ACCOUNTS=300 POSTERN_FAIR_LARGE=20 POSTERN_FAIR_MESSAGES=3000 POSTERN_FAIR_SAMPLES=12 \
+	  $(BIN)/pytest -q -s tests/e2e/test_fairness.py
+
 watch-test: environment servers ## 900 inboxes in IDLE: memory; 300 on a real server: how soon a delivery is told
+	POSTERN_WATCHED_ACCOUNTS=300 $(BIN)/pytest -q -s tests/e2e/test_watched.py
 	POSTERN_WATCH_CONNECTIONS=900 POSTERN_WATCH_MAILBOXES=300 $(BIN)/pytest -q -s \
 	  tests/integration/test_watcher_load.py tests/integration/test_watcher_dovecot.py
 

@@ -8,7 +8,7 @@ from chalicelib import api
 from chalicelib.api import streaming
 from chalicelib.clock import Deadline
 from chalicelib.workers import announce as announcing
-from chalicelib.workers import deliveries, deltas, edits, sync
+from chalicelib.workers import backfill, deliveries, deltas, edits, sync
 from chalicelib.workers import reconcile as reconciling
 from chalicelib.workers import tick as ticking
 from chalicelib.workers.batch import BatchFailures, each_group, each_record
@@ -35,6 +35,12 @@ def stream_deltas(event: dict[str, Any], context: Any) -> streaming.Answer:
 def sync_account(event: SQSEvent) -> BatchFailures:
     """Bring one account up to date."""
     return each_record(event.to_dict(), sync.run)
+
+
+@app.on_sqs_message(queue_arn=_QUEUE + "backfill", batch_size=1)
+def backfill_account(event: SQSEvent) -> BatchFailures:
+    """Fetch history of one account for a while."""
+    return each_record(event.to_dict(), backfill.run)
 
 
 @app.on_sqs_message(queue_arn=_QUEUE + "edits", batch_size=10)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DEFAULT_API_VERSION = "2.5"
+_ACCOUNT_MEGABYTES = "imap.gmail.com=2500"  # what Gmail lets an account download in a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class Settings:
     raw_days: int = 7
     local: bool = False
     sync_seconds: float = 90.0
+    backfill_seconds: float = 240.0
+    backfills_per_host: int = 8
+    backfills_per_application: int = 16
+    account_megabytes: Mapping[str, int] = field(default_factory=lambda: _by_host(_ACCOUNT_MEGABYTES))
+    host_megabytes: Mapping[str, int] = field(default_factory=dict)
+    polls_per_second: float = 10.0
     longpoll_seconds: float = 25.0
     stream_seconds: float = 840.0
     search_seconds: float = 15.0
@@ -43,6 +50,10 @@ class Settings:
         request after 29 s and Lambda a streamed one after 15 minutes; POSTERN_SEARCH_SECONDS bounds the walk
         through an account's folders for the same reason. POSTERN_APPLICATION_REQUESTS
         bounds how many of each may be under way at once for one application.
+        POSTERN_BACKFILL_SECONDS is the longest turn of history; POSTERN_BACKFILLS_PER_HOST and
+        POSTERN_BACKFILLS_PER_APPLICATION bound how many turns run at once; POSTERN_ACCOUNT_MEGABYTES and
+        POSTERN_HOST_MEGABYTES what is read in a UTC day, by host: `imap.gmail.com=2500,*=0` (0: no
+        bound). POSTERN_POLLS_PER_SECOND is how many accounts of one host are polled in a second.
         POSTERN_WEBHOOK_DESTINATIONS lists the ARNs of queues and event buses webhooks may write to.
         POSTERN_REMOVAL_SECONDS is how long the removal of most of a folder waits for a second look.
         """
@@ -60,6 +71,12 @@ class Settings:
             raw_days=int(env.get("POSTERN_RAW_DAYS", "7")),
             local=env.get("POSTERN_LOCAL") == "1",
             sync_seconds=float(env.get("POSTERN_SYNC_SECONDS", "90")),
+            backfill_seconds=float(env.get("POSTERN_BACKFILL_SECONDS", "240")),
+            backfills_per_host=int(env.get("POSTERN_BACKFILLS_PER_HOST", "8")),
+            backfills_per_application=int(env.get("POSTERN_BACKFILLS_PER_APPLICATION", "16")),
+            account_megabytes=_by_host(env.get("POSTERN_ACCOUNT_MEGABYTES", _ACCOUNT_MEGABYTES)),
+            host_megabytes=_by_host(env.get("POSTERN_HOST_MEGABYTES", "")),
+            polls_per_second=float(env.get("POSTERN_POLLS_PER_SECOND", "10")),
             longpoll_seconds=float(env.get("POSTERN_LONGPOLL_SECONDS", "25")),
             stream_seconds=float(env.get("POSTERN_STREAM_SECONDS", "840")),
             search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
@@ -71,6 +88,12 @@ class Settings:
 
 def _removal_seconds(env: Mapping[str, str]) -> int:
     return 30 if env.get("POSTERN_LOCAL") == "1" else 600  # the local runtime polls every few seconds
+
+
+def _by_host(text: str) -> Mapping[str, int]:
+    """Read `imap.gmail.com=2500,*=0`. Raises ValueError."""
+    pairs = (pair.partition("=") for pair in _listed(text))
+    return {host.strip().lower(): int(number) for host, _, number in pairs}
 
 
 def _listed(text: str) -> frozenset[str]:

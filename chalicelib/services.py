@@ -6,7 +6,7 @@ Imports are lazy here, so that each function loads only what it uses.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
@@ -25,6 +25,8 @@ from chalicelib.store import ports
 
 if TYPE_CHECKING:
     from chalicelib.domain.answer import Answer
+    from chalicelib.domain.budget import AccountBudget, HostBudget
+    from chalicelib.errors import Throttled
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.providers.http import Client
     from chalicelib.providers.reach import Reach
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from chalicelib.store.destinations import AwsDestinations
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault
+    from chalicelib.sync.backfill import Desk as Backfilling
     from chalicelib.sync.content import Contents
     from chalicelib.sync.engine import Outcome
     from chalicelib.sync.health import Health
+    from chalicelib.sync.meter import Meter
     from chalicelib.sync.repair import Findings
     from chalicelib.sync.workspace import Workspace
     from chalicelib.webhooks.deliver import Desk as Delivering
@@ -173,6 +177,35 @@ class Services:
         from chalicelib.store.tables.polls import PollTable
 
         return PollTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def backfills(self) -> ports.Backfills:
+        """Accounts whose history is still to come."""
+        from chalicelib.store.tables.backfills import BackfillTable
+
+        return BackfillTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def usage(self) -> ports.Usage:
+        """Bytes read from mail servers."""
+        from chalicelib.store.tables.usage import UsageTable
+
+        return UsageTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def meter(self) -> Meter:
+        """Those bytes held against what a day allows."""
+        from chalicelib.domain.allowance import Allowances
+        from chalicelib.sync.meter import Meter
+
+        settings = self.settings
+        allowances = Allowances(
+            account_megabytes=settings.account_megabytes,
+            host_megabytes=settings.host_megabytes,
+            backfills_per_host=settings.backfills_per_host,
+            backfills_per_application=settings.backfills_per_application,
+        )
+        return Meter(usage=self.usage, allowances=allowances)
 
     @cached_property
     def slots(self) -> ports.Slots:
@@ -357,10 +390,56 @@ class Services:
         return Deadline.after(self.settings.sync_seconds)
 
     def sync(self, account: Account, deadline: Deadline) -> Outcome:
-        """Sync one account until current or out of time."""
-        from chalicelib.sync import engine
+        """Bring what is new in one account, and the beginning of its history."""
+        from chalicelib.sync import live
 
-        return engine.sync_account(self.workspace, account, deadline)
+        return live.sync(self.workspace, self.meter, self.backfills, account, deadline)
+
+    @cached_property
+    def backfilling(self) -> Backfilling:
+        """What history works with."""
+        from chalicelib.sync import engine
+        from chalicelib.sync.backfill import Desk
+
+        return Desk(
+            backfills=self.backfills,
+            queues=self.queues,
+            meter=self.meter,
+            sync=partial(engine.sync_account, self.workspace),
+            logged=lambda account_id, id: bool(self.log.heads(account_id, [("message", id)])),
+            seconds=self.settings.backfill_seconds,
+        )
+
+    def enter_backfill(self, account: Account) -> None:
+        """Have the rest of an account's history fetched in turns."""
+        from chalicelib.sync import backfill
+
+        backfill.enter(self.backfilling, account)
+
+    def take_turn(self, account: Account) -> None:
+        """Fetch the history of an account for a while. Raises ProviderError."""
+        from chalicelib.sync import backfill
+
+        backfill.take_turn(self.backfilling, account)
+
+    def call_backfills(self) -> None:
+        """Enqueue the accounts whose turn it is."""
+        from chalicelib.sync import backfill
+
+        backfill.call_due(self.backfilling)
+
+    def budgets(self, accounts: Sequence[Account]) -> tuple[list[AccountBudget], list[HostBudget], int]:
+        """Return the budgets of accounts and of their mail servers, and when the day ends (Unix seconds)."""
+        from chalicelib.domain.allowance import next_day
+        from chalicelib.sync import budgets
+
+        return *budgets.read(self.meter, self.backfills, accounts), next_day(time.time())
+
+    def slow_down(self, account: Account, error: Throttled) -> None:
+        """Spare a mail server that has asked for patience."""
+        from chalicelib.sync import backfill
+
+        backfill.slow_down(self.backfilling, account, error)
 
     def repair(self, account: Account, deadline: Deadline, settled: int | None) -> Findings | None:
         """Compare an account with its server and put right what differs; None if a worker is there.

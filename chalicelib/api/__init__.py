@@ -2,6 +2,7 @@
 
 from chalicelib.api.accounts import accounts
 from chalicelib.api.application_deltas import application_deltas
+from chalicelib.api.budgets import budgets
 from chalicelib.api.connect import connect
 from chalicelib.api.deliveries import deliveries
 from chalicelib.api.deltas import deltas
@@ -19,6 +20,7 @@ from chalicelib.api.webhooks import webhooks
 BLUEPRINTS = (
     accounts,
     application_deltas,
+    budgets,
     connect,
     deliveries,
     deltas,

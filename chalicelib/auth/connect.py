@@ -38,7 +38,7 @@ def connect(desk: Desk, wanted: Connection, now: int) -> Account:
     # An account stays what it is: its folders could not become labels, nor the reverse.
     provider = verify(desk, wanted.settings, existing.provider if existing else DETECT)
     account = _stored(desk, wanted, existing, provider, now)
-    desk.polls.put(Poll(account_id=account.id, active_at=now))
+    desk.polls.put(Poll(account_id=account.id, active_at=now, host=account.host))
     job: dict[str, str | int] = {"account_id": account.id}
     if existing:  # changes may have been given up while the server refused us
         job["repair"] = 1
@@ -96,6 +96,7 @@ def _stored(desk: Desk, wanted: Connection, existing: Account | None, provider: 
         scopes=wanted.scopes,
         history_days=existing.history_days if existing else None,
         folder_days=existing.folder_days if existing else {},
+        host=wanted.settings.imap.host.lower(),
     )
     account = wanted.window.applied(account)
     if existing is None:

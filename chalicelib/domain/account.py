@@ -29,7 +29,7 @@ RESTING = frozenset({SyncState.INVALID, SyncState.STOPPED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One connected mailbox; `linked_at` is in Unix seconds.
+    """One connected mailbox; `linked_at` is in Unix seconds, `host` its mail server.
 
     `history_days` of mail are kept, 0 is everything, None as the application has it. `folder_days` are
     exceptions by folder id or role; there None means that nothing of the folder is kept.
@@ -47,6 +47,7 @@ class Account:
     history_days: int | None = None
     folder_days: Mapping[str, int | None] = field(default_factory=dict)
     rev: int = 0
+    host: str = ""
     trouble: Trouble | None = None
     frozen: tuple[Frozen, ...] = ()
 

@@ -70,10 +70,12 @@ class RemoteMessage:
 class Budget:
     """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone.
 
-    Messages in `alone` are asked for one by one, those in `avoid` not at all: the server hung up over them.
+    `history` bounds those of the messages that were there before the connection. Messages in `alone` are
+    asked for one by one, those in `avoid` not at all: the server hung up over them.
     """
 
     messages: int = 200
+    history: int = 1_000_000
     bytes: int = 8_000_000
     since: int = 0
     alone: frozenset[RemoteId] = frozenset()

@@ -94,6 +94,20 @@ class Searching(Protocol):
         """Return those of these messages that are still there, in this order, as far as the budget goes."""
 
 
+@runtime_checkable
+class Metered(Protocol):
+    """A provider that knows how much it has read, for budgets of bytes per day."""
+
+    @property
+    def received(self) -> int:
+        """Bytes read from the server over this connection."""
+
+
+def received(provider: Provider) -> int:
+    """Return the bytes a provider has read, 0 if it does not count them."""
+    return provider.received if isinstance(provider, Metered) else 0
+
+
 class Transport(Protocol):
     """A server that takes mail for delivery."""
 

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from chalicelib.domain.account import Account, Application, MailSettings, SyncState
 from chalicelib.domain.anchor import Anchor
+from chalicelib.domain.backfill import Backfill
 from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.circuit import Circuit
 from chalicelib.domain.delivery import Delivery
@@ -451,11 +452,15 @@ class Circuits(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
-    """When an account was last seen to be alive, which sets how often it is polled; not before `retry_at`."""
+    """When an account was last seen to be alive, which sets how often it is polled; not before `retry_at`.
+
+    `host` is its mail server.
+    """
 
     account_id: str
     active_at: int
     retry_at: int = 0
+    host: str = ""
 
 
 class Polls(Protocol):
@@ -472,6 +477,55 @@ class Polls(Protocol):
 
     def all(self) -> Iterator[Poll]:
         """Yield every account to be polled, shard by shard, without a scan."""
+
+    def covered(self) -> int:
+        """Return the Unix second up to which polls have been asked for, 0 if never."""
+
+    def cover(self, until: int) -> None:
+        """Note that all polls before this second have been asked for."""
+
+
+class Backfills(Protocol):
+    """Accounts whose history is still to come (table `work`)."""
+
+    def enter(self, backfill: Backfill) -> bool:
+        """Enter an account; False if it is in already, which stays as it is."""
+
+    def get(self, account_id: str) -> Backfill | None:
+        """Return an account's entry, strongly consistent."""
+
+    def all(self) -> list[Backfill]:
+        """Return every entry, strongly consistent."""
+
+    def put(self, backfill: Backfill) -> None:
+        """Replace an entry; one that is no longer there stays away."""
+
+    def remove(self, account_id: str) -> None:
+        """Remove an entry: the history is complete, or no longer wanted."""
+
+
+class Usage(Protocol):
+    """Bytes read from mail servers, per UTC day, by account and by host (table `work`)."""
+
+    def add(self, account_id: str, host: str, received: int) -> None:
+        """Count bytes of today."""
+
+    def accounts(self, account_ids: Iterable[str]) -> dict[str, int]:
+        """Return today's bytes of those that have any."""
+
+    def hosts(self, hosts: Iterable[str]) -> dict[str, HostUsage]:
+        """Return what is known of each host."""
+
+    def slow_down(self, host: str, until: int) -> None:
+        """Note that a host has asked for patience, until a Unix second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostUsage:
+    """Today's bytes of a mail server, and until when (Unix seconds) it wants patience."""
+
+    received: int = 0
+    slow_until: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -496,5 +550,18 @@ class Slots(Protocol):
 class Queues(Protocol):
     """SQS."""
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
-        """Send JSON messages to the queue of that name (sync, edits, deliveries); group is the tenant."""
+    def send(
+        self,
+        queue: str,
+        bodies: Sequence[Mapping[str, str | int]],
+        group: str,
+        delay: int = 0,
+        spread: Sequence[int] = (),
+    ) -> None:
+        """Send JSON messages to the queue of that name (sync, backfill, edits, deliveries).
+
+        They are seen after `delay` seconds, or each after its own of `spread`; group is the tenant.
+        """
+
+    def waiting(self, queue: str) -> int:
+        """Return about how many messages could be taken now."""

@@ -25,20 +25,34 @@ class SqsQueues:
         # A group on a standard queue makes it a fair queue; emulators refuse what they do not know.
         self._fair = settings.endpoint_url is None
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
+    def send(
+        self,
+        queue: str,
+        bodies: Sequence[Mapping[str, str | int]],
+        group: str,
+        delay: int = 0,
+        spread: Sequence[int] = (),
+    ) -> None:
         """Send JSON messages to the queue of that name, seen after `delay` seconds (at most 900).
 
-        Raises NotQueued.
+        With `spread` each has a delay of its own. Raises NotQueued.
         """
-        for start in range(0, len(bodies), BATCH):
+        every = list(zip(bodies, spread or [delay] * len(bodies), strict=True))
+        for start in range(0, len(every), BATCH):
             entries = [
-                self._entry(index, body, group) | ({"DelaySeconds": delay} if delay else {})
-                for index, body in enumerate(bodies[start : start + BATCH])
+                self._entry(index, body, group) | ({"DelaySeconds": seconds} if seconds else {})
+                for index, (body, seconds) in enumerate(every[start : start + BATCH])
             ]
             answer = self._sqs.send_message_batch(QueueUrl=self._urls[queue], Entries=entries)
             if answer.get("Failed"):
                 codes = sorted({failed["Code"] for failed in answer["Failed"]})
                 raise NotQueued(f"{len(answer['Failed'])} messages for {queue}: {', '.join(codes)}")
+
+    def waiting(self, queue: str) -> int:
+        """Return about how many messages could be taken now."""
+        name = "ApproximateNumberOfMessages"
+        answer = self._sqs.get_queue_attributes(QueueUrl=self._urls[queue], AttributeNames=[name])
+        return int(answer["Attributes"][name])
 
     def _entry(self, index: int, body: Mapping[str, str | int], group: str) -> dict[str, Any]:
         entry = {"Id": str(index), "MessageBody": json.dumps(dict(body), separators=(",", ":"))}

@@ -25,8 +25,9 @@ from chalicelib.domain.account import Account
 from chalicelib.errors import Interrupted
 from chalicelib.sync import health
 from chalicelib.sync.hangups import Hangups
+from chalicelib.sync.pace import UNHURRIED, Pace
 from chalicelib.sync.stale import Busy, Overtaken
-from chalicelib.sync.sweep import Sweep
+from chalicelib.sync.sweep import Stay, Sweep
 from chalicelib.sync.workspace import Workspace
 
 
@@ -40,22 +41,22 @@ class Outcome(Enum):
     BUSY = "busy"
 
 
-def sync_account(work: Workspace, account: Account, deadline: Deadline) -> Outcome:
-    """Sync until current or out of time. Raises ProviderError when the mail server fails."""
+def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pace = UNHURRIED) -> Outcome:
+    """Sync until current, out of time or out of turn. Raises ProviderError when the mail server fails."""
     hangups = Hangups(work, account)
     while True:
         try:
-            return _stay(work, account, deadline, hangups)
+            return _stay(work, account, Stay(deadline, pace, hangups))
         except Interrupted as error:
             if deadline.passed() or not hangups.learn(error):
                 raise
 
 
-def _stay(work: Workspace, account: Account, deadline: Deadline, hangups: Hangups) -> Outcome:
+def _stay(work: Workspace, account: Account, stay: Stay) -> Outcome:
     provider = work.provider(account)
     try:
-        with Sweep(work, account, provider, deadline, hangups) as sweep:
-            current = _until_current(sweep, deadline)
+        with Sweep(work, account, provider, stay) as sweep:
+            current = _until_current(sweep) and not sweep.behind
     except Busy:
         return Outcome.BUSY
     finally:
@@ -67,7 +68,7 @@ def _stay(work: Workspace, account: Account, deadline: Deadline, hangups: Hangup
     return Outcome.CURRENT if sweep.wrote else Outcome.QUIET
 
 
-def _until_current(sweep: Sweep, deadline: Deadline) -> bool:
+def _until_current(sweep: Sweep) -> bool:
     """Sweep until a listing shows nothing new; False if the time was up before."""
     while True:
         try:
@@ -77,5 +78,5 @@ def _until_current(sweep: Sweep, deadline: Deadline) -> bool:
         except Overtaken:  # now the lease is ours
             sweep.reload()
             continue
-        if deadline.passed():
+        if sweep.over():
             return False

@@ -46,6 +46,14 @@ class Arrival:
     raw: RawRef | None
 
 
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """The ids of the messages that arrived, and how many copies were not here before."""
+
+    ids: tuple[str, ...]
+    new: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
     """Where one account's mail is put; `folders` is by collection.
@@ -71,10 +79,10 @@ class Shelf:
         arrivals: Sequence[Arrival],
         flags: Mapping[RemoteId, Flags],
         labels: Labels = MappingProxyType({}),
-    ) -> int:
-        """Store arrivals and changes of flags and labels; return how many copies are new. Raises Stale."""
+    ) -> Absorbed:
+        """Store arrivals and changes of flags and labels. Raises Stale."""
         if not arrivals and not flags:
-            return 0
+            return Absorbed((), 0)
         draft = _Draft(shelf=self, folder=folder)
         draft.load(arrivals, flags)
         ids = [draft.place(arrival) for arrival in arrivals]
@@ -84,7 +92,7 @@ class Shelf:
             draft.relabel(remote_id, names)
         draft.thread(ids)
         self.mail.save(self.account.id, draft.changes())
-        return len(draft.new_locations)
+        return Absorbed(tuple(ids), len(draft.new_locations))
 
     def restate(
         self,

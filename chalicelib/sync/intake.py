@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from chalicelib.clock import Clock
@@ -19,7 +19,7 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.store.outage import is_passing
 from chalicelib.store.ports import Lease, Quarantine
-from chalicelib.sync.ingest import Arrival, Shelf
+from chalicelib.sync.ingest import Absorbed, Arrival, Shelf
 from chalicelib.sync.stale import until_fresh
 
 STORM = 10
@@ -35,19 +35,24 @@ Name = tuple[str, RemoteId]
 
 @dataclass(slots=True)
 class Place:
-    """Where messages are put; `new` counts the copies that were not there before."""
+    """Where messages are put; `ids` are those that went in, `new` counts copies that were not there."""
 
     shelf: Shelf
     folder: Folder
+    ids: list[str] = field(default_factory=list)
     new: int = 0
 
     def put(self, remotes: Sequence[RemoteMessage]) -> None:
         """Parse and store. Raises whatever a parser may raise."""
-        self.new += self.shelf.absorb(self.folder, self.shelf.arrivals(remotes), {})
+        self._count(self.shelf.absorb(self.folder, self.shelf.arrivals(remotes), {}))
 
     def note(self, batch: ChangeBatch, arrivals: Sequence[Arrival] = ()) -> None:
         """Store changes of flags and labels with what arrived and is parsed."""
-        self.new += self.shelf.absorb(self.folder, arrivals, batch.flags, batch.labels)
+        self._count(self.shelf.absorb(self.folder, arrivals, batch.flags, batch.labels))
+
+    def _count(self, absorbed: Absorbed) -> None:
+        self.ids += absorbed.ids
+        self.new += absorbed.new
 
     def name(self, remote: RemoteMessage) -> Name:
         """Return the message's place among all of the account."""

@@ -17,7 +17,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
-from chalicelib.providers.base import Provider
+from chalicelib.providers.base import Provider, received
 from chalicelib.store.ports import Lease
 from chalicelib.sync import folders
 from chalicelib.sync.fitting import Fitting
@@ -26,6 +26,7 @@ from chalicelib.sync.hangups import Hangups
 from chalicelib.sync.ingest import Arrival, Shelf
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.labels import labels_of
+from chalicelib.sync.pace import Pace
 from chalicelib.sync.stale import Busy, Overtaken, until_fresh
 from chalicelib.sync.tallies import Tallies
 from chalicelib.sync.unlabel import unlabel
@@ -48,18 +49,27 @@ class _Fetched:
     arrivals: list[Arrival] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """How long a worker may stay, at what pace, and what it has learnt of hang-ups."""
+
+    deadline: Deadline
+    pace: Pace
+    hangups: Hangups
+
+
 class Sweep:
     """Syncs one account; a context manager that gives the lease back."""
 
-    def __init__(
-        self, work: Workspace, account: Account, provider: Provider, deadline: Deadline, hangups: Hangups
-    ) -> None:
+    def __init__(self, work: Workspace, account: Account, provider: Provider, stay: Stay) -> None:
         self._work = work
         self._account = account
         self._provider = provider
-        self._deadline = deadline
+        self._deadline = stay.deadline
         self._window = work.window(account)
         self._tallies = Tallies(partial(work.checkpoints.tallies, account.id), work.now)
+        self._pace = stay.pace
+        self._behind: set[str] = set()
         self._lease: Lease | None = None
         self._saved: dict[str, Cursor] = {}
         self._cursors: dict[str, Cursor] = {}
@@ -70,7 +80,7 @@ class Sweep:
         self._hidden: set[str] = set()
         self._batches = 0
         self._intake = Intake(work.quarantine, account.id, work.now)
-        self._hangups = hangups
+        self._hangups = stay.hangups
         self._guard = Guard(work, account)
         self._listed: dict[str, Collection] = {}
         self.failing: dict[str, ProviderError] = {}
@@ -96,11 +106,17 @@ class Sweep:
         """Whether anything had to be written."""
         return self._lease is not None
 
+    @property
+    def behind(self) -> bool:
+        """Whether history was left for a later turn."""
+        return bool(self._behind)
+
     def reload(self) -> None:
         """Begin again from the cursors in the store."""
         self._saved = self._work.checkpoints.cursors(self._account.id)
         self._cursors = dict(self._saved)
         self._finished.clear()
+        self._behind.clear()
         self._held.clear()
 
     def once(self) -> bool:
@@ -114,7 +130,7 @@ class Sweep:
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
             return not fits
-        if not self._saved or any(one.token for one in waiting):
+        if self._pace.history() and (not self._saved or any(one.token for one in waiting)):
             self._own()  # here something is sure to be written
         self._drain(waiting)
         self._settle()
@@ -141,14 +157,14 @@ class Sweep:
         try:
             while upcoming:
                 fetched, rounds = upcoming.result(), rounds + 1
-                if fetched and fetched.batch.more and not fetched.batch.removed:
+                if fetched and self._goes_on(fetched):
                     waiting.append(fetched.collection)
-                enough = self._deadline.passed() or (pause.passed() and rounds > 1)
+                enough = self.over() or (pause.passed() and rounds > 1)
                 first = self._batches == 1  # somebody waits for it: nothing else runs beside it
                 with self._storing:  # from before the next fetch: it must not know less than it should
                     upcoming = None if enough or first else self._start(waiting)
-                    if fetched:
-                        self._store(fetched)
+                    ids = self._store(fetched) if fetched else []
+                self._pace.stored(ids)
                 if first and not enough:
                     upcoming = self._start(waiting)
         finally:
@@ -165,7 +181,8 @@ class Sweep:
         folder = self._shelf.folder(collection.id)
         before = self._cursors.get(folder.id)
         try:
-            batch = self._changes(collection, folder)
+            history = self._pace.history()
+            batch = self._changes(collection, folder, history)
         except Gone:  # deleted since it was listed; the next listing will say so
             log.info("folder %s of account %s has gone", folder.id, self._account.id)
             self._finished.add(folder.id)
@@ -175,8 +192,12 @@ class Sweep:
             return None
         self._learn_labels(batch)
         self._cursors[folder.id] = batch.cursor
+        self._pace.note(len(batch.arrived), received(self._provider))
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
+        if batch.more and not history and batch.cursor == before:  # nothing new, and no more is wanted
+            self._finished.add(folder.id)
+            self._behind.add(folder.id)
         if batch.arrived and self._lease is None:
             with self._storing:
                 self._own()  # whoever dies over a message must leave a trace
@@ -203,9 +224,10 @@ class Sweep:
             self._refresh_folders(listed)
             self._hidden |= named - self._shelf.folders.keys()
 
-    def _changes(self, collection: Collection, folder: Folder) -> ChangeBatch:
+    def _changes(self, collection: Collection, folder: Folder, history: int) -> ChangeBatch:
         size, since = SIZES[min(self._batches, len(SIZES) - 1)], self._since(folder)
-        budget = self._hangups.budget(folder.id, Budget(messages=size, since=since))
+        wanted = Budget(messages=size, history=history, since=since)
+        budget = self._hangups.budget(folder.id, wanted)
         self._batches += 1
         cursor = self._cursors.get(folder.id)
         known = partial(self._known, folder.id)
@@ -222,27 +244,28 @@ class Sweep:
             self._tallies.note(folder_id, len(known))
             return known
 
-    def _store(self, fetched: _Fetched) -> None:
+    def _store(self, fetched: _Fetched) -> list[str]:
         folder, batch = fetched.folder, fetched.batch
         removed = batch.removed and not self._guard.is_waiting(folder, batch.removed)
         if removed:
             self._own()
-        new = self._take(fetched)
+        place = self._take(fetched)
         if self._lease or self._saved.get(folder.id) != batch.cursor:
-            self._tallies.add(folder.id, batch, new)
+            self._tallies.add(folder.id, batch, place.new)
         if removed:
             self._held.append(fetched)
         else:
             self._advance(folder, batch.cursor)
+        return place.ids
 
-    def _take(self, fetched: _Fetched) -> int:
-        """Store what a batch brings; return how many copies are new."""
+    def _take(self, fetched: _Fetched) -> Place:
+        """Store what a batch brings."""
         place, batch = Place(self._shelf, fetched.folder), fetched.batch
         if batch.arrived or batch.flags or batch.unreadable:
             self._own()
             self._intake.withhold(fetched.folder, batch.unreadable)
             self._intake.take(place, batch, fetched.arrivals)
-        return place.new
+        return place
 
     def _advance(self, folder: Folder, cursor: Cursor) -> None:
         if self._saved.get(folder.id) == cursor:
@@ -273,7 +296,7 @@ class Sweep:
             fetched = self._fetch(collection)
             if fetched is None:
                 continue
-            self._tallies.add(folder.id, fetched.batch, self._take(fetched))
+            self._tallies.add(folder.id, fetched.batch, self._take(fetched).new)
             if fetched.batch.removed:
                 self._rewind(folder)
             else:
@@ -288,6 +311,13 @@ class Sweep:
         self._cursors.pop(folder_id, None)
         if folder_id in self._saved:
             self._cursors[folder_id] = self._saved[folder_id]
+
+    def over(self) -> bool:
+        """Tell whether time or turn are over."""
+        return self._deadline.passed() or self._pace.over()
+
+    def _goes_on(self, fetched: _Fetched) -> bool:
+        return fetched.batch.more and not fetched.batch.removed and fetched.folder.id not in self._finished
 
     def _is_done(self, collection: Collection) -> bool:
         folder = self._shelf.folder(collection.id)

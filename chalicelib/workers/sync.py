@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import RESTING, Account
-from chalicelib.errors import AuthRejected, ProviderError
+from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.services import services
 from chalicelib.store.ports import Poll
 from chalicelib.workers.batch import RECEIVED
@@ -42,6 +42,8 @@ def run(body: Mapping[str, Any]) -> None:
     except AuthRejected as error:
         reject(account, error)
     except ProviderError as error:
+        if isinstance(error, Throttled):
+            services().slow_down(account, error)
         log.warning("account %s cannot be synced now: %s", account.id, error)
         services().health.failed(account.id, error)
 
@@ -51,13 +53,13 @@ def _work(account: Account, body: Mapping[str, Any]) -> None:
         _retry(account, str(body["quarantine"]))
         return
     deadline = services().working_time()
-    outcome = services().sync(account, deadline)
+    outcome = services().sync(account, deadline).value
     if body.get("repair"):
-        _repair(account, outcome.value, deadline, body.get("settled"))
-    if outcome.value == "more":
-        _go_on(account)
-    if outcome.value in ("more", "current"):
-        _note_life(account.id)
+        _repair(account, outcome, deadline, body.get("settled"))
+    if outcome == "more":
+        services().enter_backfill(account)
+    if outcome in ("more", "current"):
+        note_life(account)
 
 
 def reject(account: Account, error: AuthRejected) -> bool:
@@ -86,15 +88,9 @@ def _repair(account: Account, outcome: str, deadline: Deadline, settled: int | N
         raise InTheWay(account.id)
 
 
-def _note_life(account_id: str) -> None:
-    """An account that changes is polled more often; it is entered again every ten minutes at most."""
+def note_life(account: Account) -> None:
+    """Have an account that changes polled more often; it is entered again every ten minutes at most."""
     now = time.time()
-    if _seen.get(account_id, 0) + NOTED_SECONDS <= now:
-        services().polls.put(Poll(account_id=account_id, active_at=int(now)))
-        _seen[account_id] = now
-
-
-def _go_on(account: Account) -> None:
-    # Lambda stops a function that feeds its own queue after 16 rounds: there, the tick goes on.
-    if services().settings.local:
-        services().queues.send("sync", [{"account_id": account.id}], account.id)
+    if _seen.get(account.id, 0) + NOTED_SECONDS <= now:
+        services().polls.put(Poll(account_id=account.id, active_at=int(now), host=account.host))
+        _seen[account.id] = now

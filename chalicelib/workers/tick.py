@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Mapping
 from itertools import groupby
 
 from chalicelib.services import services
+from chalicelib.store.ports import Poll
 from chalicelib.sync import schedule
+
+log = logging.getLogger(__name__)
+
+MINUTE = 60
+LOCAL_SECONDS = 5
+"""The local runtime ticks every few seconds for one user, who waits for new mail."""
+
+MOST_WAITING, MOST_WAITING_LOCALLY = 500, 8
+"""Messages in the queue: behind more than these, polls would only keep new mail waiting."""
+
+LONGEST_DELAY = 900
+"""Of a message in a queue."""
 
 
 def run() -> None:
-    """Enqueue the accounts to be polled and the endpoints whose time has come."""
+    """Enqueue the accounts to be polled, those whose history goes on, and endpoints whose time has come."""
     now = time.time()
     _poll(now)
     _deliver(int(now))
+    services().call_backfills()
 
 
 def _poll(now: float) -> None:
     every = services()
-    # The local runtime ticks every few seconds for one user, who waits for new mail.
+    backlog = every.queues.waiting("sync")
+    if backlog > (MOST_WAITING_LOCALLY if every.settings.local else MOST_WAITING):
+        log.warning("%d syncs wait: polls are left to a later tick", backlog)
+        return  # it answers for these seconds, too, and for each account once
+    span = schedule.window(every.polls.covered(), now, LOCAL_SECONDS if every.settings.local else MINUTE)
     polls = list(every.polls.all())
-    jobs: list[dict[str, str | int]] = [
-        {"account_id": poll.account_id}
-        for poll in polls
-        if poll.retry_at <= now and (every.settings.local or schedule.is_due(poll, now))
-    ]
-    compared = (poll.account_id for poll in polls if schedule.is_repair_due(poll.account_id, now))
-    jobs += [{"account_id": id, "repair": 1} for id in compared]
+    most = max(1, int(every.settings.polls_per_second))
+    awake = [poll for poll in polls if poll.retry_at <= now]
+    _send(schedule.delays({poll: _interval(poll, now) for poll in awake}, span, most), {})
+    _send(schedule.repairs(polls, span), {"repair": 1})
+    every.polls.cover(span.until)  # only now: what a tick that dies has left out comes with the next
+
+
+def _interval(poll: Poll, now: float) -> int:
+    return LOCAL_SECONDS if services().settings.local else schedule.interval(poll, now)
+
+
+def _send(delays: Mapping[str, int], more: Mapping[str, int]) -> None:
+    order = sorted(delays, key=lambda id: delays[id])
+    jobs: list[dict[str, str | int]] = [{"account_id": id, **more} for id in order]
     if jobs:
-        every.queues.send("sync", jobs, "poll")
+        spread = [min(delays[id], LONGEST_DELAY) for id in order]
+        services().queues.send("sync", jobs, "poll", spread=spread)
 
 
 def _deliver(now: int) -> None:

@@ -19,7 +19,7 @@ from infra.local.runtime import LocalRuntime
 
 REQUESTS = 200
 NOTICES = 10
-PROCESSES = ("front", "worker-sync", "worker-rest", "emulator")
+PROCESSES = ("front", "worker-sync", "worker-backfill", "worker-rest", "emulator")
 
 Figures = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""One worker process: `python -m infra.local.pollers sync|rest`, the event sources of template.yaml."""
+"""A worker process: `python -m infra.local.pollers sync|backfill|rest`, event sources of the template."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chalicelib.store import dynamo
 from infra.local import invocation, resources
 from infra.local.queues import QueuePoller
 from infra.local.state import ROOT, Home
 from infra.local.streams import StreamPoller
 from infra.local.template import Schedule, Template
 
-SYNC = "sync_account"
-CONCURRENCY = {SYNC: 4, "deliver": 8, "apply_edits": 2}
+PARTS = {"sync_account": "sync", "backfill_account": "backfill"}
+REST = "rest"
+CONCURRENCY = {"sync_account": 8, "backfill_account": 1, "deliver": 8, "apply_edits": 2}
+NICENESS = 10
+STORE_THREADS = 1
+"""Of history: whatever else there is to do goes first."""
+
 STOP_SECONDS = 2.5
 
 log = logging.getLogger(__name__)
@@ -64,11 +70,13 @@ def _tick(schedule: Schedule, stop: threading.Event) -> None:
 def _threads(part: str, template: Template, queues: list[QueuePoller], stop: threading.Event) -> list[Any]:
     threads: list[threading.Thread] = []
     for source in template.queue_sources():
-        if (source.function == SYNC) == (part == "sync"):
+        if PARTS.get(source.function, REST) == part:
             queues.append(QueuePoller(source, stop))
             threads += queues[-1].threads(CONCURRENCY.get(source.function, 1))
     if part == "sync":
         return [*threads, *_watchers(stop)]
+    if part != REST:
+        return threads
     checkpoints = Home.from_env().checkpoints
     for stream in template.stream_sources():
         threads.append(StreamPoller(stream, checkpoints / f"{stream.function}.json", stop).thread())
@@ -94,9 +102,17 @@ def _watchers(stop: threading.Event) -> list[threading.Thread]:
     return [threading.Thread(target=service.run_until, args=(stop,), name="watcher", daemon=True)]
 
 
+def _yield_to_others() -> None:
+    """Leave the processor, and the emulator's single thread, to whoever has something newer to do."""
+    os.nice(NICENESS)
+    dynamo.THREADS = STORE_THREADS
+
+
 def main(part: str) -> None:
     """Work until told to stop."""
     invocation.configure_logging()
+    if part == "backfill":
+        _yield_to_others()
     stop = threading.Event()
     signals: list[int] = []  # setting an event in a handler could wait for the very lock it interrupts
     for number in (signal.SIGTERM, signal.SIGINT):

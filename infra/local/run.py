@@ -22,6 +22,18 @@ from infra.local.state import ROOT, Home, read_json, write_json
 from infra.local.template import Template
 
 STACK = "postern-local"
+PARAMETERS = (
+    "POSTERN_ACCOUNT_MEGABYTES",
+    "POSTERN_HOST_MEGABYTES",
+    "POSTERN_BACKFILLS_PER_HOST",
+    "POSTERN_BACKFILLS_PER_APPLICATION",
+    "POSTERN_POLLS_PER_SECOND",
+)
+"""Parameters of the template that the environment may set."""
+
+POLLS_PER_SECOND = "2"
+"""Of one mail server: of more than eight accounts each is polled less often than every five seconds."""
+
 REGION = "us-east-1"
 HTTP_PORT, HTTPS_PORT, EMULATOR_PORT = 8025, 8425, 8566
 LONGEST_WAIT = "1800"
@@ -77,10 +89,12 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
         "POSTERN_HISTORY_DAYS": os.environ.get("POSTERN_HISTORY_DAYS", "0"),
         "POSTERN_LONGPOLL_SECONDS": os.environ.get("POSTERN_LONGPOLL_SECONDS", LONGEST_WAIT),
         "POSTERN_STREAM_SECONDS": os.environ.get("POSTERN_STREAM_SECONDS", LONGEST_WAIT),
+        "POSTERN_POLLS_PER_SECOND": POLLS_PER_SECOND,
         "POSTERN_WEBHOOK_DESTINATIONS": os.environ.get("POSTERN_WEBHOOK_DESTINATIONS", ""),
         "POSTERN_WATCH_LIST_SECONDS": os.environ.get("POSTERN_WATCH_LIST_SECONDS", "2"),
         "PYTHONUNBUFFERED": "1",
     }
+    own |= {name: os.environ[name] for name in PARAMETERS if name in os.environ}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {**inherited, **resources.environment(template), **aws_environment(endpoint_url), **own}
 
@@ -102,7 +116,7 @@ def start(home: Home, supervisor: Supervisor, http: int, https: int) -> Mapping[
     client_id = hashlib.sha256(secret.encode()).hexdigest()[:25]
     front = (sys.executable, "-m", "infra.local.front", str(http), str(https))
     supervisor.start(Child("front", front, environment))
-    for part in ("sync", "rest"):
+    for part in ("sync", "backfill", "rest"):
         command = (sys.executable, "-m", "infra.local.pollers", part)
         supervisor.start(Child(f"worker-{part}", command, environment))
     supervisor.once(

@@ -67,7 +67,7 @@ class LocalRuntime:
         self._process = None
 
     def pid(self, name: str) -> int:
-        """Return the process id of emulator, front, worker-sync or worker-rest."""
+        """Return the process id of emulator, front, worker-sync, worker-backfill or worker-rest."""
         return int(read_json(self.home.children)[name])
 
     def kill(self, name: str) -> None:

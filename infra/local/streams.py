@@ -1,4 +1,4 @@
-"""Feeds functions from table streams: in order, from a checkpoint, with Lambda's retries and bisection."""
+"""Feeds functions from table streams: from a checkpoint, with Lambda's order, retries and bisection."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.store import direct
 from infra.local import invocation
 from infra.local.filters import wanted
+from infra.local.lanes import Lanes, Record
 from infra.local.resources import client
 from infra.local.state import read_json, write_json
 from infra.local.template import StreamSource
@@ -24,9 +26,11 @@ QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.2
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
 PAUSE_SECONDS = 0.5
 _TEXTS = frozenset({"S", "N"})
+PAGE = 1_000
+"""Records read at once; what the filters leave of them is dealt out in batches."""
+
 
 log = logging.getLogger(__name__)
-Record = dict[str, Any]
 
 
 class StreamPoller:
@@ -40,6 +44,8 @@ class StreamPoller:
         direct.install(self._streams, {"GetRecords"})
         self._sqs = client("sqs")
         kept = read_json(checkpoint) or {}
+        self._lanes: dict[str, Lanes] = {}
+        self._read: dict[str, int] = {}
         self._done: dict[str, str] = kept.get("shards", {}) if kept.get("stream") == source.stream else {}
 
     def thread(self) -> threading.Thread:
@@ -62,7 +68,7 @@ class StreamPoller:
         while not self._stop.is_set() and all(iterators.values()):
             busy = False
             for shard, iterator in iterators.items():
-                answer = self._streams.get_records(ShardIterator=iterator, Limit=self._source.batch_size)
+                answer = self._streams.get_records(ShardIterator=iterator, Limit=PAGE)
                 busy = bool(answer["Records"]) or busy
                 self._deal(shard, answer["Records"])
                 iterators[shard] = answer.get("NextShardIterator")
@@ -81,36 +87,52 @@ class StreamPoller:
         return str(answer["ShardIterator"])
 
     def _deal(self, shard: str, raw: list[Any]) -> None:
-        last = int(self._done.get(shard, "0"))
+        last = self._read.get(shard, int(self._done.get(shard, "0")))
         fresh = [record for record in raw if int(_sequence(record)) > last]
         if not fresh:
             return
+        self._read[shard] = int(_sequence(fresh[-1]))
         chosen = [record for record in fresh if wanted(record, self._source.filters)]
-        if self._deliver(shard, [lambda_record(record, self._source.stream) for record in chosen]):
-            self._checkpoint(shard, fresh[-1])
+        records = [lambda_record(record, self._source.stream) for record in chosen]
+        self.lanes(shard).put(records, _sequence(fresh[-1]))
 
-    def _deliver(self, shard: str, records: list[Record]) -> bool:
+    def lanes(self, shard: str) -> Lanes:
+        """Return what deals out the records of a shard."""
+        if shard not in self._lanes:
+            reached = partial(self._checkpoint, shard)
+            made = Lanes(self._work, reached, self._source.batch_size, self._stop)
+            made.start(self._source.function, self._source.workers)
+            self._lanes[shard] = made
+        return self._lanes[shard]
+
+    def _work(self, records: list[Record]) -> bool:
+        while not self._stop.is_set():
+            try:
+                return self._deliver(records)
+            except (BotoCoreError, ClientError) as error:
+                log.warning("records of %s: %s", self._source.function, error)
+                self._stop.wait(PAUSE_SECONDS)
+        return False
+
+    def _deliver(self, records: list[Record]) -> bool:
         """Call the function until each record is done or given up; False if we were told to stop."""
         pending = [(records, 0)] if records else []
         while pending and not self._stop.is_set():
             batch, tries = pending.pop(0)
             good, raised = self._attempt(batch)
-            if good:
-                self._checkpoint(shard, batch[good - 1])
             rest = batch[good:]
             if rest:
-                pending = self._again(shard, rest, 0 if good else tries + 1) + pending
+                pending = self._again(rest, 0 if good else tries + 1) + pending
             if raised:
                 self._stop.wait(min(RETRY_SECONDS * 2**tries, LONGEST_RETRY_SECONDS))
         return not pending
 
-    def _again(self, shard: str, rest: list[Record], tries: int) -> list[tuple[list[Record], int]]:
+    def _again(self, rest: list[Record], tries: int) -> list[tuple[list[Record], int]]:
         if self._source.bisect and tries and len(rest) > 1:
             half = len(rest) // 2
             return [(rest[:half], tries - 1), (rest[half:], tries - 1)]
         if 0 <= self._source.retries < tries:
             self._give_up(rest)
-            self._checkpoint(shard, rest[-1])
             return []
         return [(rest, tries)]
 
@@ -142,8 +164,8 @@ class StreamPoller:
         url = self._sqs.get_queue_url(QueueName=self._source.on_failure.rpartition(":")[2])["QueueUrl"]
         self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
 
-    def _checkpoint(self, shard: str, record: Record) -> None:
-        self._done[shard] = _sequence(record)
+    def _checkpoint(self, shard: str, sequence: str) -> None:
+        self._done[shard] = sequence
         write_json(self._path, {"stream": self._source.stream, "shards": self._done})
 
 

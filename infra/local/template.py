@@ -67,6 +67,7 @@ class StreamSource:
     bisect: bool
     retries: int
     on_failure: Any
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +203,7 @@ class Template:
             bisect=bool(properties.get("BisectBatchOnFunctionError")),
             retries=int(properties.get("MaximumRetryAttempts", -1)),
             on_failure=self.resolve(failure) if failure else None,
+            workers=int(properties.get("ParallelizationFactor", 1)),
         )
 
     def _events(self, kind: str) -> list[tuple[str, int, dict[str, Any]]]:

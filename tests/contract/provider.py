@@ -79,6 +79,21 @@ def mail(number: int, body: str = "text") -> bytes:
 class ProviderContract:
     """Needs the fixtures `provider` and `other`."""
 
+    def test_no_history_comes_where_none_is_wanted(self, provider: Provider, other: OtherProgram) -> None:
+        for number in range(5):
+            other.deliver("INBOX", mail(number))
+        copy = Copy(provider, budget=Budget(messages=3))
+        copy.step()
+        copy.budget = Budget(history=0)
+        new = other.deliver("INBOX", mail(9))
+        batch = copy.step()
+        assert ([message.id for message in batch.arrived], batch.more) == ([new], True)
+        before = copy.cursor
+        batch = copy.step()
+        assert (batch.arrived, batch.cursor, batch.more) == ((), before, True)
+        copy.budget = Budget()
+        assert len(copy.catch_up().flags) == 6
+
     def test_the_inbox_comes_first_and_roles_are_found(self, provider: Provider) -> None:
         collections = provider.collections()
         assert collections[0].role == "inbox"

@@ -28,7 +28,14 @@ def test_the_demo_comes_up_and_one_interrupt_ends_it(imap_server: Dovecot, tmp_p
             if line.startswith("Ctrl-C"):
                 break
         children = json.loads((tmp_path / "demo" / "children.json").read_text())
-        assert set(children) == {"supervisor", "emulator", "front", "worker-sync", "worker-rest"}
+        assert set(children) == {
+            "supervisor",
+            "emulator",
+            "front",
+            "worker-sync",
+            "worker-backfill",
+            "worker-rest",
+        }
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does: the supervisor hears it too
         rest = demo.stdout.read()
     assert demo.returncode == 0 and rest.endswith("Stopped.\n"), "".join(lines) + rest

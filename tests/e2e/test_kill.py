@@ -75,8 +75,9 @@ def test_a_killed_worker_loses_and_doubles_nothing(
     dice = random.Random(5)
     for _ in range(KILLS):
         time.sleep(dice.uniform(0.5, 3.0))
-        eventually(lambda: _is_alive(runtime.pid("worker-sync")))  # the supervisor starts it again
-        runtime.kill("worker-sync")
+        for worker in ("worker-sync", "worker-backfill"):
+            eventually(lambda worker=worker: is_alive(runtime.pid(worker)))  # type: ignore[misc]  # it comes again
+            runtime.kill(worker)
     eventually(lambda: client.get("/messages", view="count")["count"] >= COUNT, seconds=240)
     eventually(lambda: client.get("/account")["sync_state"] == "running", seconds=120)
     eventually(client.quiet, seconds=60)
@@ -85,7 +86,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(
     check_deltas(client, COUNT)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/cmdline").exists() and bool(Path(f"/proc/{pid}/cmdline").read_bytes())
 
 

@@ -131,7 +131,7 @@ class MemoryProvider:
         old = sorted((m for m in wanted if not until or m.received_at < until), key=_message_uid)
         live, cut = new[: budget.messages], new[budget.messages :]
         live = [m for m in live if m.received_at >= budget.since - DAY]
-        older = [] if cut else old[::-1][: max(0, budget.messages - len(live))]
+        older = [] if cut else old[::-1][: max(0, min(budget.history, budget.messages - len(live)))]
         left = len(old) - len(older)
         whole, contents = self._contents(box, state["whole"], budget) if state["low"] <= 1 else (None, [])
         now_known = known() if cursor or not left else {}

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.allowance import Allowances
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.message import Message
@@ -20,7 +22,12 @@ from chalicelib.errors import CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services
 from chalicelib.store.ports import Poll, Slot, Stale
+from chalicelib.sync.backfill import Desk as Backfilling
 from chalicelib.sync.content import Contents
+from chalicelib.sync.engine import Outcome
+from chalicelib.sync.meter import Meter
+from chalicelib.sync.pace import Pace
+from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import MemoryBlobs, MemoryCheckpoints, MemoryMail
@@ -217,6 +224,7 @@ class MemoryPolls:
     """The port Polls."""
 
     rows: dict[str, Poll] = field(default_factory=dict)
+    until: int = 0
 
     def put(self, poll: Poll) -> None:
         self.rows[poll.account_id] = poll
@@ -231,15 +239,34 @@ class MemoryPolls:
     def all(self) -> Iterator[Poll]:
         yield from self.rows.values()
 
+    def covered(self) -> int:
+        return self.until
+
+    def cover(self, until: int) -> None:
+        self.until = until
+
 
 @dataclass
 class MemoryQueues:
     """The port Queues."""
 
     sent: list[tuple[str, Mapping[str, str | int]]] = field(default_factory=list)
+    delays: list[int] = field(default_factory=list)
+    backlog: int = 0
 
-    def send(self, queue: str, bodies: Sequence[Mapping[str, str | int]], group: str, delay: int = 0) -> None:
+    def send(
+        self,
+        queue: str,
+        bodies: Sequence[Mapping[str, str | int]],
+        group: str,
+        delay: int = 0,
+        spread: Sequence[int] = (),
+    ) -> None:
         self.sent += [(queue, body) for body in bodies]
+        self.delays += spread or [delay] * len(bodies)
+
+    def waiting(self, queue: str) -> int:
+        return self.backlog
 
 
 @dataclass
@@ -300,9 +327,16 @@ class MemoryServices:
     slots: MemorySlots = field(default_factory=MemorySlots)
     checkpoints: MemoryCheckpoints = field(default_factory=MemoryCheckpoints)
     quarantine: MemoryQuarantine = field(default_factory=MemoryQuarantine)
+    backfills: MemoryBackfills = field(default_factory=MemoryBackfills)
+    usage: MemoryUsage = field(default_factory=MemoryUsage)
+    allowances: Allowances = field(default_factory=allowances)
     server: MemoryServer = field(default_factory=MemoryServer)
     searches: list[tuple[str, int]] = field(default_factory=list)
 
+    enter_backfill = Services.enter_backfill
+    call_backfills = Services.call_backfills
+    slow_down = Services.slow_down
+    budgets = Services.budgets
     delivering = Services.delivering
     health = Services.health
     office = Services.office
@@ -311,6 +345,24 @@ class MemoryServices:
     post = Services.post
     destinations = Services.destinations
     reach = Services.reach
+
+    @property
+    def meter(self) -> Meter:
+        return Meter(usage=self.usage, allowances=self.allowances)
+
+    @property
+    def backfilling(self) -> Backfilling:
+        return Backfilling(
+            backfills=self.backfills,
+            queues=self.queues,
+            meter=self.meter,
+            sync=self.fetch_history,
+            logged=lambda account_id, id: True,
+            seconds=self.settings.backfill_seconds,
+        )
+
+    def fetch_history(self, account: Account, deadline: Deadline, pace: Pace) -> Outcome:
+        return Outcome.CURRENT
 
     def provider(self, account: Account) -> Any:
         return self.server

@@ -16,7 +16,7 @@ from chalicelib.store import direct
 REGION = "us-east-1"
 PREFIX = "test"
 TABLES = ("core", "mail", "body", "log", "work")
-QUEUES = ("sync", "edits", "deliveries")
+QUEUES = ("sync", "backfill", "edits", "deliveries")
 
 
 @contextmanager

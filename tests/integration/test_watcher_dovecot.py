@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from imapclient import SEEN
 
+from infra.demo.crowd import CrowdedDovecot
 from infra.demo.dovecot import PASSWORD, Dovecot, installed
 from infra.demo.visitor import login
 from infra.watcher.limits import Limits
@@ -25,35 +25,13 @@ MAILBOXES = int(os.environ.get("POSTERN_WATCH_MAILBOXES", "10"))
 MAIL = b"From: a@b.example\r\nSubject: new\r\nMessage-ID: <new@b.example>\r\n\r\nhello\r\n"
 
 
-class CrowdedDovecot(Dovecot):
-    """Takes hundreds of sessions. Each group of 80 mailboxes has its own system user, for the kernel gives
-    one user 128 inotify instances; IDLE without one tells half a minute late."""
-
-    def _config(self, owner: pwd.struct_passwd) -> str:
-        config = super()._config(owner) + "service imap {\n  process_limit = 2000\n  client_limit = 1\n}\n"
-        if os.getuid() != 0:
-            return config + "mailbox_idle_check_interval = 1s\n"
-        users = self.base / "users"
-        lines = [
-            f"a{n}::{20_000 + n // 80}:{20_000 + n // 80}::{self.base}/mail/a{n}" for n in range(MAILBOXES)
-        ]
-        users.write_text("\n".join(lines) + "\n")
-        (self.base / "mail").chmod(0o1777)
-        args = f"args = uid={owner.pw_uid} gid={owner.pw_gid} home={self.base}/mail/%n"
-        assert args in config
-        before, _, after = config.partition("userdb {")
-        return (
-            before + "userdb {" + after.replace("static", "passwd-file", 1).replace(args, f"args = {users}")
-        )
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Dovecot]:
     if not installed():
         if os.environ.get("CI") == "true":
             pytest.fail("Dovecot is not installed")
         pytest.skip("Dovecot is not installed")
-    server = CrowdedDovecot().start()
+    server = CrowdedDovecot(mailboxes=MAILBOXES).start()
     yield server
     server.stop()
 

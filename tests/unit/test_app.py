@@ -15,9 +15,7 @@ from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.ports import Poll, Wake
-from chalicelib.sync import schedule
 from chalicelib.sync.engine import Outcome
-from chalicelib.sync.schedule import interval, is_due
 from chalicelib.workers import sync
 from tests.fakes.services import MemoryServices
 
@@ -86,8 +84,8 @@ def on_stream(**facts: Any) -> dict[str, Any]:
 def test_every_function_stands_in_the_table_of_contents() -> None:
     names = {source.name for source in (*app.app.event_sources, *app.app.pure_lambda_functions)}
     assert names == {
-        "sync_account", "apply_edits", "deliver", "record_changes", "record_account_changes", "announce",
-        "reconcile", "stream_deltas", "tick",
+        "sync_account", "backfill_account", "apply_edits", "deliver", "record_changes",
+        "record_account_changes", "announce", "reconcile", "stream_deltas", "tick",
     }  # fmt: skip
 
 
@@ -97,14 +95,12 @@ def test_an_account_is_synced(here: Here) -> None:
     assert here.queues.sent == []
 
 
-@pytest.mark.parametrize(("local", "sent"), [(True, 1), (False, 0)])
-def test_an_unfinished_account_goes_on_without_feeding_the_queue_on_aws(
-    here: Here, local: bool, sent: int
-) -> None:
-    here.settings, here.outcome = replace(here.settings, local=local), Outcome.MORE
-    app.sync_account(on_queue({"account_id": "acc"}), None)
+def test_history_that_is_left_goes_to_a_queue_of_its_own_once(here: Here) -> None:
+    here.outcome = Outcome.MORE
+    for _ in range(3):
+        app.sync_account(on_queue({"account_id": "acc"}), None)
     assert "acc" in here.polls.rows
-    assert len(asked(here, "sync")) == sent
+    assert here.queues.sent == [("backfill", {"account_id": "acc"})]
 
 
 def test_refused_credentials_rest_the_account(here: Here) -> None:
@@ -167,7 +163,7 @@ def test_an_account_is_compared_with_its_server_when_the_job_says_so(here: Here)
 def test_an_account_somebody_is_at_is_compared_later(here: Here, outcome: Outcome, failed: int) -> None:
     here.settings, here.outcome = replace(here.settings, local=False), outcome
     answer = app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
-    assert (here.repaired, here.queues.sent) == ([], [])
+    assert (here.repaired, asked(here, "sync")) == ([], [])
     assert len(answer["batchItemFailures"]) == failed
 
 
@@ -178,13 +174,6 @@ def test_an_account_that_changes_counts_as_alive(here: Here) -> None:
     here.outcome = Outcome.CURRENT
     app.sync_account(on_queue({"account_id": "acc"}), None)
     assert here.polls.rows["acc"].active_at > 1_600_000_000
-
-
-def test_each_account_is_compared_once_a_week() -> None:
-    minutes = [60 * n for n in range(7 * 24 * 60)]
-    due = {id: [now for now in minutes if schedule.is_repair_due(id, now)] for id in ("a", "b", "c")}
-    assert [len(times) for times in due.values()] == [1, 1, 1]
-    assert len({times[0] for times in due.values()}) == 3
 
 
 def test_changes_are_logged_and_announced(here: Here) -> None:
@@ -213,11 +202,14 @@ def test_a_tick_enqueues_what_is_due(here: Here) -> None:
     assert here.deliveries.wakes == {}
 
 
-@pytest.mark.parametrize(("quiet", "minutes"), [(60, 1), (7200, 5), (200_000, 15)])
-def test_an_account_is_polled_once_per_interval(quiet: int, minutes: int) -> None:
-    now = 1_700_000_000
-    polls = [Poll(account_id=f"a{n}", active_at=now - quiet) for n in range(300)]
-    assert {interval(poll, now) for poll in polls} == {minutes * 60}
-    due = [sum(is_due(poll, now + 60 * minute) for poll in polls) for minute in range(minutes)]
-    assert sum(due) == len(polls)
-    assert max(due) <= 2 * len(polls) // minutes
+def test_behind_a_backlog_a_tick_adds_no_polls_and_the_next_one_makes_up_for_it(here: Here) -> None:
+    event = {"version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "source": "",
+             "time": "", "id": "", "resources": []}  # fmt: skip
+    here.polls.put(Poll(account_id="acc", active_at=0))
+    here.queues.backlog = 9
+    for _ in range(3):
+        app.tick(event, None)
+    assert asked(here, "sync") == []
+    here.queues.backlog = 8
+    app.tick(event, None)
+    assert asked(here, "sync") == [{"account_id": "acc"}]

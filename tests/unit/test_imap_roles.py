@@ -75,7 +75,7 @@ def test_answers_are_read_with_quotes_literals_and_lists() -> None:
         ("[AUTHENTICATIONFAILED] no", AuthRejected),
         ("LOGIN failed.", AuthRejected),
         ("[ALERT] Too many simultaneous connections.", Throttled),
-        ("[UNAVAILABLE] Temporary authentication failure.", ProviderError),
+        ("[UNAVAILABLE] Temporary authentication failure.", Throttled),
         ("User is authenticated but not connected.", ProviderError),
     ],
 )

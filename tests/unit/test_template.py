@@ -126,7 +126,7 @@ def test_a_path_position_has_one_variable_name() -> None:
 def test_every_working_queue_gives_up_after_five_tries_and_raises_an_alarm() -> None:
     queues = of_type(resources(), "AWS::SQS::Queue")
     read = [item["EventSourceArn"]["Fn::GetAtt"][0] for item in mappings("MaximumConcurrency")]
-    assert sorted(read) == ["DeliveriesQueue", "EditsQueue", "SyncQueue"]
+    assert sorted(read) == ["BackfillQueue", "DeliveriesQueue", "EditsQueue", "SyncQueue"]
     for name in read:
         redrive = queues[name]["RedrivePolicy"]
         assert redrive["maxReceiveCount"] == 5
@@ -148,7 +148,7 @@ def mappings(having: str) -> list[Json]:
 
 def test_all_event_sources_take_partial_failures() -> None:
     every = of_type(deployed(), "AWS::Lambda::EventSourceMapping")
-    assert len(every) == 6
+    assert len(every) == 7
     for name, mapping in every.items():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
 
@@ -197,7 +197,7 @@ def test_only_those_who_need_credentials_can_unseal_them() -> None:
         return "kms:Decrypt" in statement["Action"] and not only_by_way_of_s3
 
     able = {name for name in build_template.functions(resources()) if any(map(unseals, statements(name)))}
-    assert able == {"APIHandler", "SyncAccount", "ApplyEdits", "Deliver"}
+    assert able == {"APIHandler", "SyncAccount", "BackfillAccount", "ApplyEdits", "Deliver"}
 
 
 def test_the_stream_is_answered_piece_by_piece_by_a_function_of_its_own() -> None:

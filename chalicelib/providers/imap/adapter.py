@@ -48,6 +48,11 @@ class ImapProvider:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def received(self) -> int:
+        """Bytes read from the server over this connection."""
+        return self._session.wire.received
+
     def collections(self) -> Sequence[Collection]:
         """List every selectable folder, inbox first, each with its token."""
         return collection_list(self._session)

@@ -214,7 +214,7 @@ def _lost(at: _Step, old: Progress, new: Set[int]) -> None:
 
 def _history(at: _Step, progress: Progress) -> Progress:
     """Bring one slice of what lies below `low`, newest first."""
-    wanted = at.budget.messages - at.taken
+    wanted = min(at.budget.messages - at.taken, at.budget.history)
     if wanted <= 0:
         return progress
     older, searched = _older(at, progress, wanted)
@@ -236,6 +236,8 @@ def _history(at: _Step, progress: Progress) -> Progress:
 
 def _contents(at: _Step, progress: Progress) -> Progress:
     """Bring the rest of large messages of which only the beginning is here, newest first."""
+    if at.budget.history <= 0:
+        return progress
     bounds = progress.low, progress.whole - 1, progress.since, progress.until
     large = large_uids_between(at.session, *bounds)[::-1]
     handled = _bring(at, large)

@@ -14,6 +14,7 @@ _CREDENTIALS = re.compile(r"\[(AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED)
 _TEMPORARY = re.compile(
     r"\[(UNAVAILABLE|SERVERBUG|CONTACTADMIN)\b|temporar|try again|not connected|internal|timeout", re.I
 )
+_UNAVAILABLE = re.compile(r"\[UNAVAILABLE\b", re.I)
 _ABSENT = re.compile(  # Dovecot sends no code for it
     r"\[(NONEXISTENT|TRYCREATE|NOPERM)\b|(mailbox|folder) (doesn't|does not) exist|no such (mailbox|folder)",
     re.I,
@@ -42,6 +43,8 @@ def failure(text: str, step: str = "mailbox") -> ProviderError:
 
 def login_failure(text: str) -> ProviderError:
     """Return the error for a refused login; only a plain refusal blames the credentials."""
+    if _UNAVAILABLE.search(text):  # a server that has too much to do says so, too (RFC 5530)
+        return Throttled(f"The mail server refused the login: {text}", step="login")
     if not throttled(text) and (_CREDENTIALS.search(text) or not _TEMPORARY.search(text)):
         return AuthRejected(f"The mail server refused the login: {text}", step="login")
     return failure(text, step="login")

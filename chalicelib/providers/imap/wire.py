@@ -80,6 +80,7 @@ class Wire:
         self._before: list[Command] = []
         self._compress_soon = False
         self.compressed = False
+        self.received = 0
 
     def run(self, *items: bytes) -> Reply:
         """Send one command and wait for its answer."""
@@ -195,6 +196,7 @@ class Wire:
         try:
             while True:
                 line = self._file.readline(LONGEST_LINE)
+                self.received += len(line)
                 if not line.endswith(b"\n"):
                     raise _endless(line) if len(line) == LONGEST_LINE else _closed()
                 line = line.rstrip(b"\r\n")
@@ -215,6 +217,7 @@ class Wire:
                 f"The mail server announced {digits[:20].decode()} octets in one piece.", step="mailbox"
             )
         data = self._file.read(int(digits))
+        self.received += len(data)
         if len(data) != int(digits):
             raise _closed()
         return data

@@ -115,6 +115,7 @@ class AccountTable:
                 scopes=account.scopes,
                 history_days=account.history_days,
                 folder_days=account.folder_days,
+                host=account.host,
                 state=SyncState.INITIALIZING,
                 rev=self._next(stored.rev),
                 trouble=None,
@@ -252,6 +253,7 @@ def _profile(account: Account) -> list[Action]:
         AccountRow.name.set(account.name),
         AccountRow.provider.set(account.provider),
         AccountRow.scopes.set(account.scopes),
+        AccountRow.host.set(account.host),
         *_window(account),
     ]
 
@@ -279,6 +281,7 @@ def _row(account: Account, sealed: bytes) -> AccountRow:
         history_days=account.history_days,
         folder_days=json.dumps(dict(account.folder_days)),
         rev=account.rev,
+        host=account.host,
         credentials=sealed,
     )
 
@@ -298,6 +301,7 @@ def _account(row: AccountRow) -> Account:
         rev=int(row.rev),
         trouble=_trouble(row.trouble),
         frozen=tuple(Frozen(**mark) for mark in json.loads(row.frozen or "[]")),
+        host=row.host or "",
     )
 
 

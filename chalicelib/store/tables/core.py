@@ -38,6 +38,7 @@ class AccountRow(CoreRow):
     history_days = NumberAttribute(null=True)
     folder_days = UnicodeAttribute(null=True)
     rev = NumberAttribute()
+    host = UnicodeAttribute(default="")
     credentials = BinaryAttribute(legacy_encoding=False)
     trouble = UnicodeAttribute(null=True)
     frozen = UnicodeAttribute(null=True)

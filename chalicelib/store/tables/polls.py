@@ -12,6 +12,7 @@ from chalicelib.store.dynamo import Item, Table, key
 from chalicelib.store.ports import Poll
 
 _SHARDS = 16
+_COVERED = "POLL"
 
 
 class PollTable:
@@ -24,7 +25,8 @@ class PollTable:
         """Enter an account or note that it is active."""
         row = key(_shard_of(poll.account_id), poll.account_id)
         times = {"active_at": poll.active_at, "retry_at": poll.retry_at}
-        self._table.write_many([row | {name: {"N": str(at)} for name, at in times.items() if at}])
+        row |= {name: {"N": str(at)} for name, at in times.items() if at} | {"host": {"S": poll.host}}
+        self._table.write_many([row])
 
     def rest(self, account_id: str, until: int) -> None:
         """Poll this account not before a time (Unix seconds); one that is not polled stays so."""
@@ -51,7 +53,17 @@ class PollTable:
                         account_id=row["sk"]["S"],
                         active_at=_time(row, "active_at"),
                         retry_at=_time(row, "retry_at"),
+                        host=row.get("host", {}).get("S", ""),
                     )
+
+    def covered(self) -> int:
+        """Return the Unix second up to which polls have been asked for, 0 if never."""
+        row = self._table.get(_COVERED, _COVERED)
+        return int(row["until"]["N"]) if row else 0
+
+    def cover(self, until: int) -> None:
+        """Note that all polls before this second have been asked for."""
+        self._table.write_many([key(_COVERED, _COVERED) | {"until": {"N": str(until)}}])
 
 
 def _time(row: Item, name: str) -> int:

@@ -1,0 +1,32 @@
+"""What is new in an account, and the beginning of its history."""
+
+from __future__ import annotations
+
+import logging
+
+from chalicelib.clock import Deadline
+from chalicelib.domain.account import Account
+from chalicelib.store.ports import Backfills
+from chalicelib.sync import engine
+from chalicelib.sync.meter import Meter
+from chalicelib.sync.pace import Live
+from chalicelib.sync.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def sync(
+    work: Workspace, meter: Meter, backfills: Backfills, account: Account, deadline: Deadline
+) -> engine.Outcome:
+    """Sync what is new; MORE if history is left. Nothing comes once the day's bytes are used up.
+
+    Raises ProviderError.
+    """
+    if meter.is_used_up(account):
+        log.warning("account %s has used up the bytes of its day", account.id)
+        return engine.Outcome.QUIET
+    pace = Live(lambda: backfills.get(account.id) is not None)
+    try:
+        return engine.sync_account(work, account, deadline, pace)
+    finally:
+        meter.add(account, pace.received)

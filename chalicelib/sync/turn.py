@@ -1,0 +1,101 @@
+"""One turn of a backfill: how long it may last and how much it may read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chalicelib.clock import Clock, Deadline
+from chalicelib.domain.account import Account
+from chalicelib.domain.allowance import HISTORY_PERCENT
+from chalicelib.sync.meter import Meter
+
+FAIR_SECONDS = 20.0
+"""A turn lasts at least so long, and longer only while nobody else waits."""
+
+LOOK_SECONDS = 15.0
+FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 100, 40, 400
+LAG_SECONDS = 0.4
+"""What is new may wait so long behind history in the stream that leads to the delta log."""
+
+LOG_SECONDS, LOG_PAUSE = 10.0, 0.05
+COUNTED_AT_ONCE = 8_000_000
+"""Bytes between two looks at the meter, each of which costs two writes."""
+
+
+@dataclass
+class Turn:
+    """The pace of history: as much as it likes while it has its turn."""
+
+    account: Account
+    meter: Meter
+    crowded: Callable[[], bool]
+    logged: Callable[[str], bool] = lambda id: True
+    clock: Clock = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    spent: bool = False
+    _fair: Deadline = field(init=False)
+    _received: int = 0
+    _counted: int = 0
+    _stored: tuple[str, float] = ("", 0.0)
+    _batch: int = FIRST_BATCH
+
+    def __post_init__(self) -> None:
+        self._fair = Deadline.after(FAIR_SECONDS, self.clock)
+
+    def history(self) -> int:
+        """Return how many come at once."""
+        return self._batch
+
+    def note(self, messages: int, received: int) -> None:
+        """Count bytes, now and then also where others see them."""
+        self._received = received
+        if received - self._counted >= COUNTED_AT_ONCE:
+            self._count()
+            self.spent = self.meter.is_used_up(self.account, HISTORY_PERCENT)
+
+    def stored(self, ids: Sequence[str]) -> None:
+        """Wait until the messages before these are in the delta log.
+
+        Changes reach it through a stream that all accounts share: history that runs ahead of it would
+        stand in the way of everybody's new mail. After a while it goes on all the same.
+        """
+        if not ids:
+            return
+        (before, at), self._stored = self._stored, (ids[-1], self.clock())
+        if before:
+            self._adapt(at, waited=self._wait(before))
+
+    def _wait(self, id: str) -> bool:
+        """Tell whether the log was not there yet."""
+        patience, waited = Deadline.after(LOG_SECONDS, self.clock), False
+        while not patience.passed() and not self.logged(id):
+            self.sleep(LOG_PAUSE)
+            waited = True
+        return waited
+
+    def _adapt(self, stored_at: float, *, waited: bool) -> None:
+        """Take larger steps while the log keeps up, smaller ones when it falls behind."""
+        if not waited:
+            self._batch = min(LARGEST_BATCH, self._batch * 5 // 4)
+        elif self.clock() - stored_at > LAG_SECONDS:
+            self._batch = max(SMALLEST_BATCH, self._batch * 3 // 4)
+
+    def over(self) -> bool:
+        """Tell whether the day's bytes are used up, or others wait after a fair while."""
+        if self.spent:
+            return True
+        if not self._fair.passed():
+            return False
+        self._fair = Deadline.after(LOOK_SECONDS, self.clock)
+        return self.crowded()
+
+    def end(self) -> None:
+        """Count what is left to count."""
+        if self._received > self._counted:
+            self._count()
+
+    def _count(self) -> None:
+        self.meter.add(self.account, self._received - self._counted)
+        self._counted = self._received

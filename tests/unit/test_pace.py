@@ -1,0 +1,130 @@
+"""What a live sync brings of an account that has just come, and of one whose history waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chalicelib.clock import Deadline
+from chalicelib.sync import live
+from chalicelib.sync.engine import Outcome, sync_account
+from chalicelib.sync.meter import Meter
+from chalicelib.sync.pace import FIRST_MESSAGES, Live
+from chalicelib.sync.workspace import Workspace
+from tests.fakes.backfills import MemoryUsage, allowances
+from tests.fakes.provider import Box
+from tests.unit.test_sync_engine import World, mail
+
+
+@dataclass
+class Scene:
+    """An account with some history, synced live."""
+
+    world: World = field(default_factory=World)
+    waits: bool = False
+    asked: int = 0
+
+    def fill(self, folder: str, count: int, first: int = 0) -> None:
+        self.world.server.boxes.setdefault(folder, Box())
+        for number in range(first, first + count):
+            self.world.server.deliver(folder, mail(f"{folder}{number}", number), at=number)
+
+    def live(self) -> Outcome:
+        return sync_account(self.work, self.world.accounts.account, Deadline.after(60), Live(self._waits))
+
+    @property
+    def work(self) -> Workspace:
+        world = self.world
+        return Workspace(
+            mail=world.mail, checkpoints=world.checkpoints, blobs=world.blobs,
+            accounts=world.accounts,  # type: ignore[arg-type]  # the two calls the engine makes
+            provider=lambda account: world.server, now=lambda: world.now,
+        )  # fmt: skip
+
+    def _waits(self) -> bool:
+        self.asked += 1
+        return self.waits
+
+
+def test_a_small_account_comes_at_once() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 100)
+    assert scene.live() is Outcome.CURRENT
+    scene.world.check()
+
+
+def test_of_a_large_account_the_first_screens_come_at_once_the_newest_first() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 3_000)
+    assert scene.live() is Outcome.MORE
+    held = {message.date for message in scene.world.mail.all_messages.values()}
+    assert FIRST_MESSAGES <= len(held) < 2 * FIRST_MESSAGES
+    assert held == set(range(3_000 - len(held), 3_000))
+
+
+def test_while_history_waits_only_what_is_new_comes() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 1_500)
+    scene.fill("Archive", 300, first=5_000)
+    assert scene.live() is Outcome.MORE
+    scene.waits = True
+    before = set(scene.world.mail.all_messages)
+    scene.fill("INBOX", 3, first=8_000)
+    scene.fill("Archive", 2, first=9_000)
+    scene.fill("Projects", 4, first=9_500)  # all of it was there before we first looked
+    scene.world.server.flag("INBOX", next(iter(scene.world.server.boxes["INBOX"].messages)), "s")
+    assert scene.live() is Outcome.MORE
+    new = {scene.world.mail.all_messages[id].date for id in scene.world.mail.all_messages.keys() - before}
+    assert new == {8_000, 8_001, 8_002, 9_000, 9_001}
+
+
+def test_then_the_whole_history_comes_in_turns_and_is_complete() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 1_200)
+    scene.fill("Archive", 400, first=5_000)
+    scene.live()
+    scene.waits = True
+    scene.live()
+    assert scene.world.sync() is Outcome.CURRENT
+    scene.world.check()
+    assert scene.live() is Outcome.QUIET
+
+
+def test_a_live_sync_with_nothing_new_neither_takes_the_lease_nor_writes() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 1_500)
+    scene.live()
+    scene.waits = True
+    scene.live()
+    epoch, writes = scene.world.checkpoints.epoch, scene.world.fuse.count
+    scene.live()
+    assert (scene.world.checkpoints.epoch, scene.world.fuse.count) == (epoch, writes)
+
+
+def test_whether_history_waits_is_asked_only_when_something_moved() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 10)
+    scene.live()
+    scene.asked = 0
+    assert scene.live() is Outcome.QUIET
+    assert scene.asked == 0
+
+
+def test_live_mail_comes_until_the_whole_day_is_used_up() -> None:
+    scene, usage = Scene(), MemoryUsage()
+    account = scene.world.accounts.account
+    meter = Meter(usage=usage, allowances=allowances(account=10))
+    scene.fill("INBOX", 1)
+    usage.add(account.id, account.host, 9_900_000)
+
+    class Nobody:
+        def get(self, account_id: str) -> None:
+            return None
+
+    def sync() -> Outcome:
+        return live.sync(scene.work, meter, Nobody(), account, Deadline.after(60))  # type: ignore[arg-type]
+
+    assert sync() is Outcome.CURRENT
+    usage.add(account.id, account.host, 100_000)
+    scene.fill("INBOX", 1, first=7)
+    assert sync() is Outcome.QUIET
+    assert len(scene.world.mail.all_messages) == 1
