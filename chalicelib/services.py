@@ -21,7 +21,6 @@ from chalicelib.domain.message import Message
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import Window
 from chalicelib.ids import random_id
-from chalicelib.store import ports
 
 if TYPE_CHECKING:
     from chalicelib.domain.answer import Answer
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from chalicelib.providers.reach import Reach
     from chalicelib.sending.letter import Letter
     from chalicelib.sending.send import Desk
+    from chalicelib.store import ports
     from chalicelib.store.destinations import AwsDestinations
     from chalicelib.store.tables.mail import MailTable
     from chalicelib.store.vault import Vault

@@ -12,7 +12,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.removal import Frozen
 from chalicelib.errors import Conflict
 from chalicelib.services import services
-from chalicelib.store.ports import Stale
+from chalicelib.store.values import Stale
 from chalicelib.wire import account as wire
 
 removals = Routes(__name__)

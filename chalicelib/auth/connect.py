@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.account import GMAIL, Account, MailSettings, SyncState
 from chalicelib.errors import AuthRejected, ConnectFailed, ProviderError, SendFailed
 from chalicelib.ids import derived_id
 from chalicelib.providers.base import Labelled, Provider, Transport
-from chalicelib.store.ports import Accounts, Poll, Polls, Queues
+from chalicelib.store.values import Poll
 from chalicelib.wire.connection import Connection
+
+if TYPE_CHECKING:
+    from chalicelib.store.ports import Accounts, Polls, Queues
 
 PROVIDER = "imap"
 DETECT = "detect"

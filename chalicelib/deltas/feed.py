@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.delta import Change, Delta, Event, Name
-from chalicelib.store.ports import DeltaLog
+
+if TYPE_CHECKING:
+    from chalicelib.store.ports import DeltaLog
 
 # A filter may drop entry after entry; a request must end all the same. The cursor has moved by
 # then, so the client, which asks on until it stands still, goes on from there.

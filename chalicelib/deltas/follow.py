@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import Deadline
 from chalicelib.deltas import feed
 from chalicelib.domain.delta import Delta
-from chalicelib.store.ports import ChangeLog
+
+if TYPE_CHECKING:
+    from chalicelib.store.ports import ChangeLog
 
 POLL_SECONDS = 1.0
 """Between two looks at the counter while nothing happens; one look is half a read unit."""

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from chalicelib.domain.account import Account
 from chalicelib.domain.delta import Change, Event
-from chalicelib.store.ports import Accounts, ChangeLog, Objects
+
+if TYPE_CHECKING:
+    from chalicelib.store.ports import Accounts, ChangeLog, Objects
 
 STREAM_SECONDS = 600
 """What changed so recently is left to the stream."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from chalicelib.store.ports import Stale
+from chalicelib.store.values import Stale
 
 Item = dict[str, Any]
 Key = tuple[str, str]

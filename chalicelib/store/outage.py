@@ -7,7 +7,7 @@ from pynamodb.exceptions import PynamoDBException
 
 from chalicelib.errors import ApiError
 from chalicelib.store.dynamo import Cancelled, Overloaded
-from chalicelib.store.ports import LeaseLost, Stale
+from chalicelib.store.values import LeaseLost, Stale
 
 # Codes of requests that will be refused for ever: a row that is too large, a value that is none.
 _BLAMING = frozenset({"ValidationException", "ValidationError", "SerializationException"})

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from chalicelib.domain.account import Account
 from chalicelib.domain.backfill import Backfill
 from chalicelib.domain.budget import AccountBudget, Budget, HostBudget
-from chalicelib.store.ports import Backfills, HostUsage
+from chalicelib.store.ports import Backfills
+from chalicelib.store.values import HostUsage
 from chalicelib.sync.meter import Meter
 
 

@@ -14,7 +14,8 @@ from chalicelib.domain.message import Message, RawRef
 from chalicelib.errors import Gone, ProviderError
 from chalicelib.formats.mime import parse, part_content
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Blobs, Mail, MailChanges, Revised, Stale
+from chalicelib.store.ports import Blobs, Mail
+from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.reading import completed
 
 RAW_SECONDS = 7 * 86400

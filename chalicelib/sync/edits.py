@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.change import Edit, Flags, RemoteId
 from chalicelib.domain.folder import Folder
@@ -14,8 +14,11 @@ from chalicelib.domain.message import Message, Place
 from chalicelib.domain.thread import Thread, with_messages
 from chalicelib.errors import Gone
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Mail, MailChanges, Queues, Revised, Stale
+from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.labels import edit_of, relabelled
+
+if TYPE_CHECKING:
+    from chalicelib.store.ports import Mail, Queues
 
 TRIES = 5
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from chalicelib import ids
 from chalicelib.domain.change import Collection
 from chalicelib.domain.folder import Folder
-from chalicelib.store.ports import Revised
+from chalicelib.store.values import Revised
 
 
 def differences(

@@ -22,7 +22,8 @@ from chalicelib.domain.trouble import (
     is_refused_twice,
 )
 from chalicelib.errors import AuthRejected, ProviderError
-from chalicelib.store.ports import Accounts, Polls, Stale
+from chalicelib.store.ports import Accounts, Polls
+from chalicelib.store.values import Stale
 from chalicelib.sync.stale import until_fresh
 
 _ALARMING = frozenset({SyncState.STOPPED, SyncState.SYNC_ERROR})

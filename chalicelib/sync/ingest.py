@@ -24,7 +24,8 @@ from chalicelib.domain.thread import Thread, empty_thread, with_messages, withou
 from chalicelib.domain.threader import Assignment, anchor_keys, assign
 from chalicelib.domain.window import PAST, Window, latest
 from chalicelib.formats.mime import ParsedMail, parse
-from chalicelib.store.ports import Blobs, Location, Mail, MailChanges, Revised
+from chalicelib.store.ports import Blobs, Mail
+from chalicelib.store.values import Location, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids
 from chalicelib.sync.reading import completed, message_of
 from chalicelib.sync.stale import until_fresh

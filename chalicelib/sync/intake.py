@@ -18,7 +18,8 @@ from chalicelib.domain.change import ChangeBatch, Cursor, RemoteId, RemoteMessag
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.store.outage import is_passing
-from chalicelib.store.ports import Lease, Quarantine
+from chalicelib.store.ports import Quarantine
+from chalicelib.store.values import Lease
 from chalicelib.sync.ingest import Absorbed, Arrival, Shelf
 from chalicelib.sync.stale import until_fresh
 

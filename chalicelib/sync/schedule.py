@@ -13,7 +13,7 @@ from itertools import chain
 from math import ceil
 from zlib import crc32
 
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3_600, 86_400, 604_800
 _FORESEEN = 900  # seconds that a tick may have looked ahead

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from chalicelib.store.ports import Stale
+from chalicelib.store.values import Stale
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Fl
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider, received
-from chalicelib.store.ports import Lease
+from chalicelib.store.values import Lease
 from chalicelib.sync import folders
 from chalicelib.sync.fitting import Fitting
 from chalicelib.sync.guard import Guard, Scene

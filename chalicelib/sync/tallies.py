@@ -8,7 +8,7 @@ from dataclasses import replace
 from chalicelib.clock import Clock
 from chalicelib.domain.change import ChangeBatch
 from chalicelib.domain.progress import Tally
-from chalicelib.store.ports import Lease
+from chalicelib.store.values import Lease
 from chalicelib.sync.workspace import Workspace
 
 

@@ -8,7 +8,8 @@ from functools import partial
 from itertools import islice
 
 from chalicelib.domain.folder import Folder
-from chalicelib.store.ports import Mail, MailChanges, Revised
+from chalicelib.store.ports import Mail
+from chalicelib.store.values import MailChanges, Revised
 from chalicelib.sync.edits import rethreaded
 from chalicelib.sync.stale import until_fresh
 

@@ -19,7 +19,8 @@ from chalicelib.domain.delta import Delta
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import TOLD_STATES, Webhook
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.ports import Applications, Circuits, Deliveries, DeltaLog, Wake, Webhooks
+from chalicelib.store.ports import Applications, Circuits, Deliveries, DeltaLog, Webhooks
+from chalicelib.store.values import Wake
 from chalicelib.webhooks import payload, planning, posting, retry, signature, standing
 from chalicelib.webhooks.posting import Reply, Send
 from chalicelib.webhooks.retry import Step

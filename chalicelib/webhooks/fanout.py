@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import TOLD_STATES, Webhook
-from chalicelib.store.ports import Circuits, Deliveries, DeltaLog, Queues, Wake
+from chalicelib.store.ports import Circuits, Deliveries, DeltaLog, Queues
+from chalicelib.store.values import Wake
 from chalicelib.webhooks import planning
 
 QUEUE = "deliveries"

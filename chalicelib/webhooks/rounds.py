@@ -13,7 +13,8 @@ from itertools import chain, islice
 from chalicelib.clock import Deadline
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import TOLD_STATES, Webhook
-from chalicelib.store.ports import Queues, Wake
+from chalicelib.store.ports import Queues
+from chalicelib.store.values import Wake
 from chalicelib.webhooks import deliver, fanout, planning
 
 MOST_LANES = 100

@@ -11,7 +11,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import RESTING, Account
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.services import services
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from chalicelib.workers.batch import RECEIVED
 
 log = logging.getLogger(__name__)

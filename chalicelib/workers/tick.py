@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from chalicelib.services import services
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from chalicelib.sync import schedule
 
 log = logging.getLogger(__name__)

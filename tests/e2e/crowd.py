@@ -21,7 +21,7 @@ from chalicelib.config import Settings
 from chalicelib.domain.account import Account, MailSettings, Server, SyncState
 from chalicelib.ids import random_id
 from chalicelib.services import Services
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from infra.demo.crowd import CrowdedDovecot
 from infra.demo.dovecot import PASSWORD
 from infra.demo.endpoint import endpoint

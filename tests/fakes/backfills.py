@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.domain.allowance import Allowances
 from chalicelib.domain.backfill import Backfill
-from chalicelib.store.ports import HostUsage
+from chalicelib.store.values import HostUsage
 
 
 def allowances(account: int = 0, host: int = 0, per_host: int = 8, per_application: int = 16) -> Allowances:

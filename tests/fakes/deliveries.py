@@ -11,7 +11,7 @@ from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.delta import Change, Delta
 from chalicelib.domain.lane import Lane
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.ports import Wake
+from chalicelib.store.values import Wake
 
 
 @dataclass

@@ -21,7 +21,7 @@ from chalicelib.domain.window import Window, WindowChange
 from chalicelib.errors import CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services
-from chalicelib.store.ports import Poll, Slot, Stale
+from chalicelib.store.values import Poll, Slot, Stale
 from chalicelib.sync.backfill import Desk as Backfilling
 from chalicelib.sync.content import Contents
 from chalicelib.sync.engine import Outcome

@@ -18,7 +18,7 @@ from chalicelib.domain.progress import Tally
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.thread import Thread
 from chalicelib.domain.trouble import Trouble
-from chalicelib.store.ports import Lease, LeaseLost, Location, MailChanges, Revised, Stale
+from chalicelib.store.values import Lease, LeaseLost, Location, MailChanges, Revised, Stale
 
 
 class Crash(BaseException):

@@ -14,11 +14,11 @@ from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.blobs import S3Blobs
-from chalicelib.store.ports import Stale
 from chalicelib.store.queues import SqsQueues
 from chalicelib.store.tables.accounts import AccountTable
 from chalicelib.store.tables.applications import ApplicationTable
 from chalicelib.store.tables.webhooks import WebhookTable
+from chalicelib.store.values import Stale
 from chalicelib.store.vault import Unsealable, Vault
 from tests.integration.aws import deployment, rows
 

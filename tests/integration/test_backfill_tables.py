@@ -11,11 +11,11 @@ import pytest
 from chalicelib.config import Settings
 from chalicelib.domain.backfill import Backfill, Stage
 from chalicelib.store.connection import client
-from chalicelib.store.ports import HostUsage
 from chalicelib.store.queues import SqsQueues
 from chalicelib.store.tables.backfills import BackfillTable
 from chalicelib.store.tables.polls import PollTable
 from chalicelib.store.tables.usage import UsageTable
+from chalicelib.store.values import HostUsage
 from tests.integration.aws import deployment, rows
 
 ENTRY = Backfill(account_id="a", application_id="app", host="mail.example", since=1_700_000_000.25)

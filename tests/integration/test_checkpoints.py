@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib.config import Settings
 from chalicelib.domain.change import Cursor
-from chalicelib.store.ports import Lease, LeaseLost
 from chalicelib.store.tables.checkpoints import CheckpointTable
+from chalicelib.store.values import Lease, LeaseLost
 from tests.integration.aws import deployment
 
 

@@ -13,10 +13,11 @@ from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import StateChange, Webhook
 from chalicelib.ids import dated_id
 from chalicelib.store.connection import client
-from chalicelib.store.ports import Circuits, Deliveries, Wake
+from chalicelib.store.ports import Circuits, Deliveries
 from chalicelib.store.tables.circuits import CircuitTable
 from chalicelib.store.tables.deliveries import DeliveryTable
 from chalicelib.store.tables.webhooks import WebhookTable
+from chalicelib.store.values import Wake
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.integration.aws import deployment, rows
 

@@ -19,12 +19,12 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Address, File, Message, Place, RawRef
 from chalicelib.domain.thread import Thread, empty_thread, with_messages
 from chalicelib.store.connection import client
-from chalicelib.store.ports import Location, MailChanges, Revised, Stale
 from chalicelib.store.tables.log import LogTable
 from chalicelib.store.tables.mail import MailTable
 from chalicelib.store.tables.rows import anchor_key, message_key, thread_key
 from chalicelib.store.tables.saving import location_key
 from chalicelib.store.tables.stream import change_of
+from chalicelib.store.values import Location, MailChanges, Revised, Stale
 from tests.integration.aws import deployment, rows
 
 NOW = 1_750_000_000

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chalicelib.store.connection import client
-from chalicelib.store.ports import Poll
 from chalicelib.store.tables.polls import PollTable
+from chalicelib.store.values import Poll
 from tests.integration.aws import deployment
 
 

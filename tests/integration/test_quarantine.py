@@ -14,11 +14,11 @@ from chalicelib.domain.quarantine import Cause, Quarantined, QuarantineState, en
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Fault, Trouble
 from chalicelib.store.connection import client
-from chalicelib.store.ports import Poll, Stale
 from chalicelib.store.tables.accounts import AccountTable
 from chalicelib.store.tables.checkpoints import CheckpointTable
 from chalicelib.store.tables.polls import PollTable
 from chalicelib.store.tables.quarantine import QuarantineTable
+from chalicelib.store.values import Poll, Stale
 from chalicelib.store.vault import Vault
 from tests.integration.aws import deployment
 from tests.integration.test_accounts import account, mail

@@ -17,12 +17,12 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
 from chalicelib.services import Services, use
 from chalicelib.store.connection import client
-from chalicelib.store.ports import MailChanges, Poll, Revised
 from chalicelib.store.tables.log import LogTable
 from chalicelib.store.tables.mail import MailTable
 from chalicelib.store.tables.objects import ObjectTable
 from chalicelib.store.tables.reconciliations import ReconciliationTable
 from chalicelib.store.tables.stream import change_to
+from chalicelib.store.values import MailChanges, Poll, Revised
 from chalicelib.workers import reconcile as worker
 from tests.fakes.services import MemoryAccounts, MemoryPolls
 from tests.integration.aws import deployment, rows

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from infra.watcher.watch import State
 from tests.fakes.imap_server import FakeImap
 from tests.integration.watching import HASTY, Scene, eventually, watching

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import NotFound
 from chalicelib.services import use
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from infra.watcher.limits import Limits
 from infra.watcher.service import Watcher
 from tests.fakes.services import MemoryAccounts, MemoryServices

@@ -22,8 +22,8 @@ from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import InvalidRequest
 from chalicelib.services import Services, use
-from chalicelib.store.ports import Revised
 from chalicelib.store.tables.log import LogTable
+from chalicelib.store.values import Revised
 from chalicelib.wire import application_cursor as cursor
 from tests.fakes.dynamo import MemoryDynamo
 from tests.fakes.services import MemoryServices

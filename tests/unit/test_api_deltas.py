@@ -23,7 +23,7 @@ from chalicelib.domain.delta import KINDS, Change, Event
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Place
 from chalicelib.services import Services, use
-from chalicelib.store.ports import MailChanges, Revised
+from chalicelib.store.values import MailChanges, Revised
 from chalicelib.sync.ingest import record_sent
 from tests.fakes.services import MemoryServices
 

@@ -15,7 +15,7 @@ from chalicelib.domain.account import GMAIL, Application
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Place
 from chalicelib.services import Services, use
-from chalicelib.store.ports import Revised
+from chalicelib.store.values import Revised
 from chalicelib.sync.ingest import record_sent
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT as FOLDER_ACCOUNT

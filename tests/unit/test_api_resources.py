@@ -11,7 +11,7 @@ from chalicelib.domain.account import Account, Application, SyncState
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import ProviderError
 from chalicelib.services import Services, use
-from chalicelib.store.ports import Revised
+from chalicelib.store.values import Revised
 from chalicelib.sync.ingest import record_sent
 from tests.fakes.services import MemoryServices
 

@@ -14,7 +14,7 @@ from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
-from chalicelib.store.ports import Poll, Wake
+from chalicelib.store.values import Poll, Wake
 from chalicelib.sync.engine import Outcome
 from chalicelib.workers import sync
 from tests.fakes.services import MemoryServices

@@ -12,7 +12,7 @@ from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known
 from chalicelib.domain.trouble import Fault, rest
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.health import Health
 from tests.fakes.provider import MemoryProvider

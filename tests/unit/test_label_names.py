@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.change import Collection
 from chalicelib.domain.folder import Folder
-from chalicelib.store.ports import Revised
+from chalicelib.store.values import Revised
 from chalicelib.sync.folders import differences
 
 INBOX = ("INBOX", "1")

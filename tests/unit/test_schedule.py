@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from chalicelib.sync import schedule
 from chalicelib.sync.schedule import Window, interval, window
 

@@ -15,7 +15,7 @@ from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.trouble import Fault
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 from tests.unit.test_app import ACCOUNT, Here, asked
 
 JOB = {"account_id": "acc"}
@@ -94,9 +94,11 @@ def test_the_tick_lets_an_account_rest_that_failed(here: Retrying) -> None:
     here.failure = ProviderError("down")
     app.sync_account(delivered(JOB), None)
     here.queues.sent.clear()
+    here.polls.cover(0)  # the next minute
     app.tick(TICK, None)
     assert asked(here, "sync") == []
     here.polls.rest("acc", int(time.time()))
+    here.polls.cover(0)
     app.tick(TICK, None)
     assert asked(here, "sync") == [JOB]
 

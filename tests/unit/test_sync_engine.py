@@ -22,7 +22,7 @@ from chalicelib.domain.change import (
 )
 from chalicelib.domain.delta import Event
 from chalicelib.domain.message import Message
-from chalicelib.store.ports import MailChanges
+from chalicelib.store.values import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.ingest import record_sent

@@ -10,7 +10,7 @@ from chalicelib.domain.delta import Event
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.webhook import outages
 from chalicelib.errors import ProviderError, Refused
-from chalicelib.store.ports import Wake
+from chalicelib.store.values import Wake
 from chalicelib.webhooks import deliver, endpoint, health
 from tests.fakes.world import START, World, answers, dead, down_until, hook, message
 

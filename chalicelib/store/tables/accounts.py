@@ -21,7 +21,6 @@ from chalicelib.domain.trouble import Fault, Trouble
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.connection import bind, transactions
-from chalicelib.store.ports import Stale
 from chalicelib.store.tables.core import (
     ACCOUNT_PREFIX,
     META,
@@ -32,6 +31,7 @@ from chalicelib.store.tables.core import (
     email_pk,
     listed_sk,
 )
+from chalicelib.store.values import Stale
 from chalicelib.store.vault import Vault
 
 _FIELD = "credentials"

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.config import Settings
 from chalicelib.domain.backfill import Backfill, Stage
 from chalicelib.store.dynamo import Item, Table, key
-from chalicelib.store.ports import Stale
+from chalicelib.store.values import Stale
 
 _PARTITION = "BACKFILL"
 

@@ -18,8 +18,8 @@ from chalicelib.config import Settings
 from chalicelib.domain.change import Cursor
 from chalicelib.domain.progress import Tally
 from chalicelib.store.connection import client
-from chalicelib.store.ports import Lease, LeaseLost
 from chalicelib.store.tables.core import account_pk
+from chalicelib.store.values import Lease, LeaseLost
 
 _LEASE = "LEASE"
 _CURSOR_PREFIX = "CP#"

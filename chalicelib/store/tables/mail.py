@@ -17,10 +17,10 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.thread import Thread
 from chalicelib.store.dynamo import AFTER_ALL, Item, Key, Table, parallel
-from chalicelib.store.ports import Location, MailChanges, Revised
 from chalicelib.store.tables import rows, threads_index
 from chalicelib.store.tables.body import BodyTable
 from chalicelib.store.tables.saving import Saving, location_key, location_partitions
+from chalicelib.store.values import Location, MailChanges, Revised
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.config import Settings
 from chalicelib.store.dynamo import Item, Table, key
-from chalicelib.store.ports import Poll
+from chalicelib.store.values import Poll
 
 _SHARDS = 16
 _COVERED = "POLL"

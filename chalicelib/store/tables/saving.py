@@ -12,10 +12,10 @@ from chalicelib.domain.change import RemoteId
 from chalicelib.domain.message import Message
 from chalicelib.domain.thread import Thread
 from chalicelib.store.dynamo import Cancelled, Item, Key, Table, key, parallel, transact_patiently
-from chalicelib.store.ports import Location, MailChanges, Revised, Stale
 from chalicelib.store.tables import rows
 from chalicelib.store.tables.body import BodyTable, body_key
 from chalicelib.store.tables.threads_index import Months, index_key, index_row
+from chalicelib.store.values import Location, MailChanges, Revised, Stale
 
 _BUCKETS = 16
 _ABSENT = "attribute_not_exists(pk) OR #ttl <= :now"

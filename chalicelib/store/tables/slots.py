@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.store.dynamo import Item, Table, key
-from chalicelib.store.ports import Slot, Stale
+from chalicelib.store.values import Slot, Stale
 
 _TRIES = 4
 

@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.store.dynamo import Item, Table, key
-from chalicelib.store.ports import HostUsage
+from chalicelib.store.values import HostUsage
 
 KEPT_SECONDS = 3 * 86_400
 _SLOW = "SLOW"
