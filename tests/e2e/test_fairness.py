@@ -55,7 +55,9 @@ def measure(town: Crowd, small: list[str]) -> tuple[list[float], list[float]]:
     for _ in range(ROUNDS):
         if FULL:
             with town.without_history():
-                quiet += town.delays(list(islice(users, SAMPLES)), PAUSE)
+                still = town.delays(list(islice(users, SAMPLES)), PAUSE)
+            quiet += still
+            print(f"quiet: {percentiles(still)}")
         some = town.delays(list(islice(users, SAMPLES)), PAUSE)
         if not town.waiting():
             break
