@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import calendar
 import re
 import time
 from typing import Any
@@ -118,3 +119,11 @@ def _content(raw: bytes, section: str) -> bytes:
     fields = re.findall(rb"[^\r\n:]+:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n", head + b"\r\n")
     chosen = (one for one in fields if one.partition(b":")[0].decode().lower() in names)
     return b"".join(chosen) + b"\r\n"
+
+
+def seconds(when: str) -> int:
+    """Return Unix seconds of a date of APPEND."""
+    at = calendar.timegm(time.strptime(when.strip()[:20].strip(), "%d-%b-%Y %H:%M:%S"))
+    zone = when.split()[-1]
+    offset = int(zone[1:3]) * 3600 + int(zone[3:]) * 60
+    return at - offset if zone[0] == "+" else at + offset
