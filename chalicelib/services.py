@@ -369,7 +369,7 @@ class Services:
 
     def _desk(self, account: Account) -> Desk:
         from chalicelib.sending.send import Desk
-        from chalicelib.sync.ingest import record_sent
+        from chalicelib.sync.sent import record_sent
 
         return Desk(
             mail=self.mail,

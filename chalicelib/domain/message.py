@@ -39,6 +39,10 @@ class Place:
     remote_id: RemoteId
     flags: Flags
 
+    def is_at(self, folder_id: str, remote_id: RemoteId) -> bool:
+        """Tell whether this is the copy of that name."""
+        return self.folder_id == folder_id and self.remote_id == remote_id
+
 
 @dataclass(frozen=True, slots=True)
 class RawRef:

@@ -27,7 +27,7 @@ from chalicelib.domain.window import Window, is_over, latest, widest
 from chalicelib.ids import LAST_SECOND
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Location, MailChanges, Revised
-from chalicelib.sync.ingest import Shelf
+from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 

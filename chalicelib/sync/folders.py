@@ -4,11 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from chalicelib import ids
+from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection
 from chalicelib.domain.folder import Folder
 from chalicelib.store.values import Revised
+from chalicelib.sync.guard import Guard
+from chalicelib.sync.hold import Hold
+from chalicelib.sync.shelf import Shelf
+from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.unlabel import unlabel
+from chalicelib.sync.workspace import Workspace
+
+
+class Cabinet:
+    """The folders of one account, as stored."""
+
+    def __init__(self, work: Workspace, account: Account) -> None:
+        self._work = work
+        self._account = account
+        self._window = work.window(account)
+
+    def follow(self, listed: Sequence[Collection], hold: Hold, guard: Guard) -> Shelf:
+        """Let the stored folders be those of the server, except what `guard` keeps; return the shelf."""
+        id, stored = self._account.id, self._stored()
+        every = differences(id, stored, listed, now=int(self._work.now()))
+        changed = [one for one in every if one.new or not (one.old and guard.keeps(one.old))]
+        if changed:
+            hold.own()
+            for gone in (change.old for change in changed if change.old and not change.new):
+                self._empty(self.shelf(stored), gone, hold)
+            self._work.mail.save_folders(id, changed)
+            stored = self._stored()
+        return self.shelf(stored)
+
+    def shelf(self, stored: Mapping[str, Folder]) -> Shelf:
+        """Return the shelf with these folders, by collection."""
+        work, window = self._work, self._window.fixed(stored.values())
+        return Shelf(
+            mail=work.mail,
+            blobs=work.blobs,
+            account=self._account,
+            folders=stored,
+            now=work.now,
+            window=window,
+        )
+
+    def _stored(self) -> dict[str, Folder]:
+        return {folder.collection: folder for folder in self._work.mail.folders(self._account.id)}
+
+    def _empty(self, shelf: Shelf, gone: Folder, hold: Hold) -> None:
+        """Take every message out of a folder or label that is no longer on the server."""
+        if gone.label:
+            unlabel(self._work.mail, self._account.id, gone, shelf.role("sent"))
+        known = frozenset(self._work.mail.known(self._account.id, gone.id))
+        until_fresh(partial(shelf.remove, gone, known))
+        hold.recut(gone.id, None)
 
 
 def differences(

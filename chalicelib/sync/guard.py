@@ -20,7 +20,7 @@ from chalicelib.domain.removal import Frozen, is_too_much
 from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Lease, Revised
-from chalicelib.sync.ingest import Shelf
+from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 

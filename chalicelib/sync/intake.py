@@ -20,7 +20,7 @@ from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineSt
 from chalicelib.store.outage import is_passing
 from chalicelib.store.ports import Quarantine
 from chalicelib.store.values import Lease
-from chalicelib.sync.ingest import Absorbed, Arrival, Shelf
+from chalicelib.sync.shelf import Absorbed, Arrival, Shelf
 from chalicelib.sync.stale import until_fresh
 
 STORM = 10

@@ -23,8 +23,8 @@ from chalicelib.errors import CursorExpired, Gone, Interrupted
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync import retry
 from chalicelib.sync.guard import Guard
-from chalicelib.sync.ingest import Shelf
 from chalicelib.sync.intake import Intake, Place
+from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.tallies import recount
 from chalicelib.sync.workspace import Workspace

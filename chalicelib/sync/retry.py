@@ -11,8 +11,8 @@ from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Th
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Quarantine
 from chalicelib.sync.hangups import REASON
-from chalicelib.sync.ingest import Shelf
 from chalicelib.sync.intake import Intake, Place
+from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.workspace import Workspace
 
 LEASE_SECONDS = 60.0

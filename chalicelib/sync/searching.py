@@ -19,7 +19,7 @@ from chalicelib.domain.message import Message
 from chalicelib.domain.window import is_over
 from chalicelib.errors import Gone, InvalidRequest
 from chalicelib.providers.base import Searching
-from chalicelib.sync.ingest import Shelf
+from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 

@@ -14,25 +14,23 @@ from typing import Self
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
-from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
+from chalicelib.domain.change import Budget, ChangeBatch, Collection, Flags, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider, received
-from chalicelib.store.values import Lease
-from chalicelib.sync import folders
 from chalicelib.sync.fitting import Fitting
+from chalicelib.sync.folders import Cabinet
 from chalicelib.sync.guard import Guard, Scene
 from chalicelib.sync.hangups import Hangups
-from chalicelib.sync.ingest import Arrival, Shelf
+from chalicelib.sync.hold import Hold
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.labels import labels_of
 from chalicelib.sync.pace import Pace
-from chalicelib.sync.stale import Busy, Overtaken, until_fresh
+from chalicelib.sync.shelf import Arrival
+from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.tallies import Tallies
-from chalicelib.sync.unlabel import unlabel
 from chalicelib.sync.workspace import Workspace
 
-LEASE_SECONDS = 20.0
 LOOK_AROUND_SECONDS = 5.0
 SIZES = (80, 120, 200, 400)
 
@@ -66,13 +64,9 @@ class Sweep:
         self._account = account
         self._provider = provider
         self._deadline = stay.deadline
-        self._window = work.window(account)
         self._tallies = Tallies(partial(work.checkpoints.tallies, account.id), work.now)
         self._pace = stay.pace
         self._behind: set[str] = set()
-        self._lease: Lease | None = None
-        self._saved: dict[str, Cursor] = {}
-        self._cursors: dict[str, Cursor] = {}
         self._finished: set[str] = set()
         self._held: list[_Fetched] = []
         self._left: list[str] = []
@@ -80,11 +74,13 @@ class Sweep:
         self._hidden: set[str] = set()
         self._batches = 0
         self._intake = Intake(work.quarantine, account.id, work.now)
+        self._hold = Hold(work, account.id, self._tallies, self._intake.begin)
+        self._cabinet = Cabinet(work, account)
         self._hangups = stay.hangups
         self._guard = Guard(work, account)
         self._listed: dict[str, Collection] = {}
         self.failing: dict[str, ProviderError] = {}
-        self._shelf = self._shelf_of({})
+        self._shelf = self._cabinet.shelf({})
         self._storing = threading.RLock()
         self._fetcher = ThreadPoolExecutor(1, "fetch")
 
@@ -96,15 +92,14 @@ class Sweep:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._fetcher.shutdown(cancel_futures=True)
-        if self._lease:
-            if kind is None:
-                self._intake.end()
-            self._work.checkpoints.release(self._lease)
+        if self._hold.lease and kind is None:
+            self._intake.end()
+        self._hold.release()
 
     @property
     def wrote(self) -> bool:
         """Whether anything had to be written."""
-        return self._lease is not None
+        return self._hold.lease is not None
 
     @property
     def behind(self) -> bool:
@@ -113,8 +108,7 @@ class Sweep:
 
     def reload(self) -> None:
         """Begin again from the cursors in the store."""
-        self._saved = self._work.checkpoints.cursors(self._account.id)
-        self._cursors = dict(self._saved)
+        self._hold.reload()
         self._finished.clear()
         self._behind.clear()
         self._held.clear()
@@ -130,8 +124,8 @@ class Sweep:
         waiting = self._in_turn([one for one in listed if not self._is_done(one)])
         if not waiting:
             return not fits
-        if self._pace.history() and (not self._saved or any(one.token for one in waiting)):
-            self._own()  # here something is sure to be written
+        if self._pace.history() and (not self._hold.saved or any(one.token for one in waiting)):
+            self._hold.own()  # here something is sure to be written
         self._drain(waiting)
         self._settle()
         return True
@@ -140,8 +134,8 @@ class Sweep:
         """Look again at removals that were held back, once nothing else moves. Raises Busy, Overtaken."""
         if self.failing and len(self.failing) >= sum(one.synced for one in self._listed.values()):
             raise next(iter(self.failing.values()))
-        known = {id: one for id, one in self._cursors.items() if id not in self.failing}
-        self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._own))
+        known = {id: one for id, one in self._hold.cursors.items() if id not in self.failing}
+        self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._hold.own))
 
     def _in_turn(self, waiting: Iterable[Collection]) -> deque[Collection]:
         """Order folders: where new mail comes in, then those the last round had to leave, in their order."""
@@ -179,7 +173,7 @@ class Sweep:
     def _fetch(self, collection: Collection) -> _Fetched | None:
         """Bring the next batch of a folder and move its cursor here, not yet in the store."""
         folder = self._shelf.folder(collection.id)
-        before = self._cursors.get(folder.id)
+        before = self._hold.cursors.get(folder.id)
         try:
             history = self._pace.history()
             batch = self._changes(collection, folder, history)
@@ -191,16 +185,16 @@ class Sweep:
             self._pass_over(folder, error)
             return None
         self._learn_labels(batch)
-        self._cursors[folder.id] = batch.cursor
+        self._hold.cursors[folder.id] = batch.cursor
         self._pace.note(len(batch.arrived), received(self._provider))
         if not batch.more and (not collection.token or batch.cursor == before):
             self._finished.add(folder.id)
         if batch.more and not history and batch.cursor == before:  # nothing new, and no more is wanted
             self._finished.add(folder.id)
             self._behind.add(folder.id)
-        if batch.arrived and self._lease is None:
+        if batch.arrived and self._hold.lease is None:
             with self._storing:
-                self._own()  # whoever dies over a message must leave a trace
+                self._hold.own()  # whoever dies over a message must leave a trace
         return _Fetched(folder, collection, batch, self._intake.parse(self._shelf, batch.arrived))
 
     def _pass_over(self, folder: Folder, error: ProviderError) -> None:
@@ -229,7 +223,7 @@ class Sweep:
         wanted = Budget(messages=size, history=history, since=since)
         budget = self._hangups.budget(folder.id, wanted)
         self._batches += 1
-        cursor = self._cursors.get(folder.id)
+        cursor = self._hold.cursors.get(folder.id)
         known = partial(self._known, folder.id)
         try:
             return self._provider.changes(collection, cursor, known, budget)
@@ -248,29 +242,24 @@ class Sweep:
         folder, batch = fetched.folder, fetched.batch
         removed = batch.removed and not self._guard.is_waiting(folder, batch.removed)
         if removed:
-            self._own()
+            self._hold.own()
         place = self._take(fetched)
-        if self._lease or self._saved.get(folder.id) != batch.cursor:
+        if self._hold.lease or self._hold.saved.get(folder.id) != batch.cursor:
             self._tallies.add(folder.id, batch, place.new)
         if removed:
             self._held.append(fetched)
         else:
-            self._advance(folder, batch.cursor)
+            self._hold.advance(folder.id, batch.cursor)
         return place.ids
 
     def _take(self, fetched: _Fetched) -> Place:
         """Store what a batch brings."""
         place, batch = Place(self._shelf, fetched.folder), fetched.batch
         if batch.arrived or batch.flags or batch.unreadable:
-            self._own()
+            self._hold.own()
             self._intake.withhold(fetched.folder, batch.unreadable)
             self._intake.take(place, batch, fetched.arrivals)
         return place
-
-    def _advance(self, folder: Folder, cursor: Cursor) -> None:
-        if self._saved.get(folder.id) == cursor:
-            return
-        self._save(folder.id, cursor)
 
     def _settle(self) -> None:
         """Carry out the removals, once the other folders have shown what had only moved there."""
@@ -283,7 +272,7 @@ class Sweep:
             if not self._guard.freezes(fetched.folder, fetched.batch.removed):
                 removed = until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
             self._tallies.add(fetched.folder.id, fetched.batch, 0, removed)
-            self._advance(fetched.folder, fetched.batch.cursor)
+            self._hold.advance(fetched.folder.id, fetched.batch.cursor)
 
     def _catch_moves(self, left: Set[str]) -> None:
         """Look once more into the other folders: what vanished in one may have arrived in another."""
@@ -300,17 +289,12 @@ class Sweep:
             if fetched.batch.removed:
                 self._rewind(folder)
             else:
-                self._advance(folder, fetched.batch.cursor)
+                self._hold.advance(folder.id, fetched.batch.cursor)
 
     def _rewind(self, folder: Folder) -> None:
         """Let the next look at a folder bring the same batch again."""
         self._finished.discard(folder.id)
-        self._rewind_to_saved(folder.id)
-
-    def _rewind_to_saved(self, folder_id: str) -> None:
-        self._cursors.pop(folder_id, None)
-        if folder_id in self._saved:
-            self._cursors[folder_id] = self._saved[folder_id]
+        self._hold.rewind(folder.id)
 
     def over(self) -> bool:
         """Tell whether time or turn are over."""
@@ -326,7 +310,7 @@ class Sweep:
     def _is_unmoved(self, collection: Collection, folder: Folder) -> bool:
         if self._shelf.window.excludes(folder.id):
             return True
-        cursor = self._cursors.get(folder.id)
+        cursor = self._hold.cursors.get(folder.id)
         return cursor is not None and self._provider.unchanged(collection, cursor, self._since(folder))
 
     def _since(self, folder: Folder) -> int:
@@ -340,74 +324,19 @@ class Sweep:
             account=account,
             provider=self._provider,
             shelf=shelf,
-            save=self._recut,
+            save=self._hold.recut,
             recount=self._recount,
         )
-        if self._lease:
-            fitting.begin(self._saved)
-        return fitting.run(dict(self._saved), self._deadline)
-
-    def _save(self, folder_id: str, cursor: Cursor | None) -> None:
-        """Move a cursor in the store, with the folder's tally."""
-        tally = self._tallies.find(folder_id) if cursor else None
-        self._work.checkpoints.save(self._own(), folder_id, cursor, tally)
-        self._saved.pop(folder_id, None)
-        if cursor:
-            self._saved[folder_id] = cursor
+        if self._hold.lease:
+            fitting.begin(self._hold.saved)
+        return fitting.run(dict(self._hold.saved), self._deadline)
 
     def _recount(self, folder_id: str) -> None:
         """Save how many messages of a folder the store holds now."""
-        if folder_id in self._saved:
+        if folder_id in self._hold.saved:
             self._known(folder_id)
             self._tallies.settle(folder_id)
-            self._save(folder_id, self._saved[folder_id])
-
-    def _recut(self, folder_id: str, cursor: Cursor | None) -> None:
-        """Move a cursor in the store and our own with it."""
-        self._save(folder_id, cursor)
-        self._rewind_to_saved(folder_id)
-
-    def _own(self) -> Lease:
-        """Return the lease, taking it first; what was read before must still hold."""
-        if self._lease:
-            return self._lease
-        self._lease = self._work.checkpoints.acquire(self._account.id, LEASE_SECONDS)
-        if self._lease is None:
-            raise Busy(self._account.id)
-        self._intake.begin(self._lease)
-        if self._work.checkpoints.cursors(self._account.id) != self._saved:
-            raise Overtaken(self._account.id)
-        return self._lease
+            self._hold.save(folder_id, self._hold.saved[folder_id])
 
     def _refresh_folders(self, listed: list[Collection]) -> None:
-        stored = {folder.collection: folder for folder in self._work.mail.folders(self._account.id)}
-        every = folders.differences(self._account.id, stored, listed, now=int(self._work.now()))
-        changed = [one for one in every if one.new or not (one.old and self._guard.keeps(one.old))]
-        if changed:
-            self._own()
-            for gone in (change.old for change in changed if change.old and not change.new):
-                self._empty(stored, gone)
-            self._work.mail.save_folders(self._account.id, changed)
-            stored = {folder.collection: folder for folder in self._work.mail.folders(self._account.id)}
-        self._shelf = self._shelf_of(stored)
-
-    def _shelf_of(self, stored: dict[str, Folder]) -> Shelf:
-        work = self._work
-        return Shelf(
-            mail=work.mail,
-            blobs=work.blobs,
-            account=self._account,
-            folders=stored,
-            now=work.now,
-            window=self._window.fixed(stored.values()),
-        )
-
-    def _empty(self, stored: dict[str, Folder], gone: Folder) -> None:
-        """Take every message out of a folder or label that is no longer on the server."""
-        if gone.label:
-            unlabel(self._work.mail, self._account.id, gone, self._shelf_of(stored).role("sent"))
-        known = frozenset(self._work.mail.known(self._account.id, gone.id))
-        until_fresh(partial(self._shelf_of(stored).remove, gone, known))
-        self._work.checkpoints.save(self._own(), gone.id, None)
-        for cursors in (self._saved, self._cursors):
-            cursors.pop(gone.id, None)
+        self._shelf = self._cabinet.follow(listed, self._hold, self._guard)

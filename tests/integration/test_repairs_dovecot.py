@@ -13,7 +13,7 @@ from chalicelib.domain.delta import Event
 from chalicelib.domain.quarantine import Cause, QuarantineState
 from chalicelib.formats import mime
 from chalicelib.providers.imap.adapter import connect
-from chalicelib.sync import ingest, retry
+from chalicelib.sync import retry, shelf
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.repair import Findings, repair
 from chalicelib.sync.workspace import Safety, Workspace
@@ -109,7 +109,7 @@ def test_poison_is_set_aside_tried_on_request_and_forgotten_when_expunged(
             raise RecursionError
         return parse(raw)
 
-    monkeypatch.setattr(ingest, "parse", fails)
+    monkeypatch.setattr(shelf, "parse", fails)
     mailbox.sync()
     assert len(mailbox.subjects()) == 25
     [entry] = mailbox.world.quarantine.entries("a")

@@ -24,7 +24,7 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Place
 from chalicelib.services import Services, use
 from chalicelib.store.values import MailChanges, Revised
-from chalicelib.sync.ingest import record_sent
+from chalicelib.sync.sent import record_sent
 from tests.fakes.services import MemoryServices
 
 FIRST = 1671100000

@@ -16,7 +16,7 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Place
 from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
-from chalicelib.sync.ingest import record_sent
+from chalicelib.sync.sent import record_sent
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT as FOLDER_ACCOUNT
 from tests.unit.test_api_resources import FIRST, basic, mail

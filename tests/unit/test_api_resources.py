@@ -12,7 +12,7 @@ from chalicelib.domain.folder import Folder
 from chalicelib.errors import ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
-from chalicelib.sync.ingest import record_sent
+from chalicelib.sync.sent import record_sent
 from tests.fakes.services import MemoryServices
 
 ACCOUNT = Account(

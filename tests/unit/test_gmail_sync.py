@@ -20,9 +20,9 @@ from chalicelib.domain.window import Window
 from chalicelib.providers.imap.gmail import GmailProvider, connect
 from chalicelib.sync import edits, sweep
 from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.ingest import record_sent
 from chalicelib.sync.repair import repair
 from chalicelib.sync.searching import search
+from chalicelib.sync.sent import record_sent
 from chalicelib.sync.workspace import Workspace
 from tests.contract.test_gmail_provider import HERE, settings_of
 from tests.fakes.gmail_server import GmailServer

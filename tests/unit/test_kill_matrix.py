@@ -21,7 +21,7 @@ from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending import send as sending
 from chalicelib.sending.letter import load
 from chalicelib.sync import edits, sweep
-from chalicelib.sync.ingest import record_sent
+from chalicelib.sync.sent import record_sent
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.services import MemoryQueues
 from tests.fakes.store import Crash, Fuse

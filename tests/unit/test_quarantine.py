@@ -14,7 +14,7 @@ from chalicelib.domain.quarantine import Cause, QuarantineState, entry_id
 from chalicelib.errors import Interrupted, ProviderError
 from chalicelib.formats import mime
 from chalicelib.store.dynamo import Overloaded
-from chalicelib.sync import hangups, ingest, retry, sweep
+from chalicelib.sync import hangups, retry, shelf, sweep
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.intake import STORM
 from chalicelib.sync.repair import repair
@@ -48,7 +48,7 @@ class Parser:
 @pytest.fixture
 def parser(monkeypatch: pytest.MonkeyPatch) -> Parser:
     made = Parser(failure=RecursionError("a thousand parts of a@b.example"))
-    monkeypatch.setattr(ingest, "parse", made)
+    monkeypatch.setattr(shelf, "parse", made)
     monkeypatch.setattr(sweep, "ThreadPoolExecutor", Inline)
     return made
 

@@ -25,7 +25,7 @@ from chalicelib.domain.message import Message
 from chalicelib.store.values import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.ingest import record_sent
+from chalicelib.sync.sent import record_sent
 from chalicelib.sync.workspace import Safety, Workspace
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.quarantine import MemoryQuarantine

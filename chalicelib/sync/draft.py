@@ -1,183 +1,34 @@
-"""One batch from the server into messages, threads and look-ups.
+"""The part of an account that a batch touches: what the store says, and what it should say.
 
-Every step computes what the store should say and writes only what differs, so a batch may be
-repeated after a crash at any point.
+Every step computes the latter and only what differs is written, so a batch may be repeated after a crash
+at any point.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from chalicelib.clock import Clock
-from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
 from chalicelib.domain.conversation import conversation_id, conversation_key, converse
-from chalicelib.domain.folder import Folder, preference
-from chalicelib.domain.message import Message, Place, RawRef
+from chalicelib.domain.folder import Folder
+from chalicelib.domain.message import Message, Place
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign
-from chalicelib.domain.window import PAST, Window, latest
-from chalicelib.formats.mime import ParsedMail, parse
-from chalicelib.store.ports import Blobs, Mail
+from chalicelib.domain.window import PAST, latest
+from chalicelib.store.ports import Mail
 from chalicelib.store.values import Location, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids
-from chalicelib.sync.reading import completed, message_of
-from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.reading import completed
 
-Labels = Mapping[RemoteId, tuple[str, ...]]
-"""Ids of collections by message."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A message on its way in: what the server gave and what it looks like before we know our own.
-
-    `raw` is None while only its beginning is here.
-    """
-
-    remote: RemoteMessage
-    mail: ParsedMail
-    message: Message
-    raw: RawRef | None
-
-
-@dataclass(frozen=True, slots=True)
-class Absorbed:
-    """The ids of the messages that arrived, and how many copies were not here before."""
-
-    ids: tuple[str, ...]
-    new: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """Where one account's mail is put; `folders` is by collection.
-
-    Mail stays as long as `window` (a fixed one) says, and until `until` (Unix seconds) at least.
-    """
-
-    mail: Mail
-    blobs: Blobs
-    account: Account
-    folders: Mapping[str, Folder]
-    now: Clock = time.time
-    window: Window = field(default_factory=Window)
-    until: int = PAST
-
-    def folder(self, collection_id: str) -> Folder:
-        """Return the folder of a collection that was listed."""
-        return self.folders[collection_id]
-
-    def absorb(
-        self,
-        folder: Folder,
-        arrivals: Sequence[Arrival],
-        flags: Mapping[RemoteId, Flags],
-        labels: Labels = MappingProxyType({}),
-    ) -> Absorbed:
-        """Store arrivals and changes of flags and labels. Raises Stale."""
-        if not arrivals and not flags:
-            return Absorbed((), 0)
-        draft = _Draft(shelf=self, folder=folder)
-        draft.load(arrivals, flags)
-        ids = [draft.place(arrival) for arrival in arrivals]
-        for remote_id, letters in flags.items():
-            draft.reflag(remote_id, letters)
-        for remote_id, names in labels.items():
-            draft.relabel(remote_id, names)
-        draft.thread(ids)
-        self.mail.save(self.account.id, draft.changes())
-        return Absorbed(tuple(ids), len(draft.new_locations))
-
-    def restate(
-        self,
-        folder: Folder,
-        flags: Mapping[RemoteId, Flags],
-        settled: int,
-        labels: Labels = MappingProxyType({}),
-    ) -> None:
-        """Let copies be what the server says they are, except where we wrote after `settled`.
-
-        The server may still be at work on those. Raises Stale.
-        """
-        draft = _Draft(shelf=self, folder=folder)
-        draft.load([], flags)
-        for remote_id, letters in flags.items():
-            if draft.written(remote_id) <= settled:
-                draft.restore(remote_id, letters)
-                draft.reflag(remote_id, letters)
-                if remote_id in labels:
-                    draft.relabel(remote_id, labels[remote_id])
-        self.mail.save(self.account.id, draft.changes())
-
-    def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> int:
-        """Forget places, return how many; a message left without any is deleted. Raises Stale."""
-        draft = _Draft(shelf=self, folder=folder)
-        draft.load([], dict.fromkeys(removed, Flags("")))
-        for remote_id in removed:
-            draft.displace(remote_id)
-        self.mail.save(self.account.id, draft.changes())
-        return len(draft.moved_locations)
-
-    def label_ids(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the ids of labels by their collections; those that are not shown to us are left out."""
-        return tuple(sorted({self.folders[name].id for name in names if name in self.folders}))
-
-    def role(self, name: str) -> Folder | None:
-        """Return the folder of a role."""
-        return next((folder for folder in self.folders.values() if folder.role == name), None)
-
-    def viewed(self, message: Message) -> Message:
-        """Show folder and flags of the copy in the preferred folder."""
-        by_id = {folder.id: folder for folder in self.folders.values()}
-        places = [place for place in message.places if place.folder_id in by_id] or list(message.places)
-        shown = min(places, key=lambda p: _rank(by_id.get(p.folder_id), p))
-        return replace(
-            message,
-            folder_id=shown.folder_id,
-            unread="s" not in shown.flags,
-            starred="f" in shown.flags,
-        )
-
-    def expiry(self, message: Message) -> int:
-        """Return when a message leaves by itself, as it lies now."""
-        return latest(
-            self.window.expiry(message.date, [place.folder_id for place in message.places]), self.until
-        )
-
-    def anchors_expire(self) -> int:
-        """Return the life's end of anchors written now: no earlier than that of messages that bear them."""
-        return latest(self.window.longest(self.now()), self.until)
-
-    def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
-        """Parse messages and keep their raw bytes."""
-        kept, arrivals = self._keep([remote.raw for remote in arrived if remote.whole]), []
-        for remote in arrived:
-            parsed = parse(remote.raw)
-            message = message_of(self.account.id, remote, parsed)
-            raw = next(kept) if remote.whole else None
-            arrivals.append(Arrival(remote=remote, mail=parsed, message=message, raw=raw))
-        return arrivals
-
-    def _keep(self, raws: Sequence[bytes]) -> Iterator[RawRef]:
-        """Keep raw mails in one object: a PUT per message would be the dearest part of a sync."""
-        data = b"".join(raws)
-        key = f"raw/{self.account.id}/{hashlib.sha256(data).hexdigest()}"
-        if raws:
-            self.blobs.put(key, data)
-        offsets = accumulate(map(len, raws), initial=0)
-        stored_at = int(self.now())
-        return (RawRef(key, offset, len(raw), stored_at) for raw, offset in zip(raws, offsets, strict=False))
+if TYPE_CHECKING:
+    from chalicelib.sync.shelf import Arrival, Shelf
 
 
 @dataclass(slots=True, kw_only=True)
-class _Draft:
+class Draft:
     """The part of an account that a batch touches, as stored and as it should be."""
 
     shelf: Shelf
@@ -269,7 +120,7 @@ class _Draft:
         if message is None:
             return
         places = tuple(
-            replace(place, flags=flags) if _is_at(place, self.folder.id, remote_id) else place
+            replace(place, flags=flags) if place.is_at(self.folder.id, remote_id) else place
             for place in message.places
         )
         if places != message.places:
@@ -279,7 +130,7 @@ class _Draft:
     def restore(self, remote_id: RemoteId, flags: Flags) -> None:
         """Put a copy back that was to move and has not: it lies here, and nowhere without a name."""
         message = self._at(remote_id)
-        if message is None or any(_is_at(place, self.folder.id, remote_id) for place in message.places):
+        if message is None or any(place.is_at(self.folder.id, remote_id) for place in message.places):
             return
         named = (place for place in message.places if place.remote_id)
         places = _sorted((*named, Place(self.folder.id, remote_id, flags)))
@@ -299,7 +150,7 @@ class _Draft:
         message = self.wanted.get(location.message_id)
         if message is None:
             return
-        places = tuple(p for p in message.places if not _is_at(p, self.folder.id, remote_id))
+        places = tuple(p for p in message.places if not p.is_at(self.folder.id, remote_id))
         self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
 
     def thread(self, ids: Iterable[str]) -> None:
@@ -445,50 +296,8 @@ def _revised(
     return replace(revised, expires_at=latest(held, *(message.expires_at for message in joining)))
 
 
-def _rank(folder: Folder | None, place: Place) -> tuple[int, str, str]:
-    rank, id = preference(folder) if folder else (99, place.folder_id)
-    return rank, id, place.remote_id
-
-
-def _is_at(place: Place, folder_id: str, remote_id: RemoteId) -> bool:
-    return place.folder_id == folder_id and place.remote_id == remote_id
-
-
 def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:
     return tuple(sorted(places, key=lambda place: (place.folder_id, place.remote_id)))
-
-
-def record_sent(
-    mail: Mail,
-    blobs: Blobs,
-    account: Account,
-    raw: bytes,
-    folder: Folder | None,
-    at: int,
-    *,
-    window: Window | None = None,
-) -> Message:
-    """Store a mail just sent, before sync has seen its copy in Sent; that copy keeps this id."""
-    folders = {one.collection: one for one in mail.folders(account.id)}
-    fixed = (window or Window()).fixed(folders.values())
-    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders, window=fixed)
-    home = folder or Folder(
-        id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
-    )
-    remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
-    if account.labelled and (all_mail := shelf.role("all")):  # where Gmail will file it itself
-        home, remote = all_mail, replace(remote, labels=(home.collection,))
-    [arrival] = shelf.arrivals([remote])
-
-    def store() -> Message:
-        draft = _Draft(shelf=shelf, folder=home)
-        draft.load([arrival], {})
-        id = draft.place(arrival)
-        draft.thread([id])
-        mail.save(account.id, draft.changes())
-        return mail.messages(account.id, [id])[id]
-
-    return until_fresh(store)
 
 
 def _completed(held: Message, arrival: Arrival) -> Message:
