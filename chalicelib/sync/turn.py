@@ -15,8 +15,8 @@ FAIR_SECONDS = 20.0
 """A turn lasts at least so long, and longer only while nobody else waits."""
 
 LOOK_SECONDS = 15.0
-FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 100, 40, 400
-LAG_SECONDS = 0.4
+FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 80, 25, 400
+LAG_SECONDS = 0.25
 """What is new may wait so long behind history in the stream that leads to the delta log."""
 
 LOG_SECONDS, LOG_PAUSE = 10.0, 0.05

@@ -24,11 +24,13 @@ from infra.local.template import Schedule, Template
 PARTS = {"sync_account": "sync", "backfill_account": "backfill"}
 REST = "rest"
 CONCURRENCY = {"sync_account": 8, "backfill_account": 1, "deliver": 8, "apply_edits": 2}
-NICENESS = 10
+NICENESS = 15
 STORE_THREADS = 1
 """Of history: whatever else there is to do goes first."""
 
 STOP_SECONDS = 2.5
+SWITCH_SECONDS = 0.0005
+"""How long a thread that computes keeps the others waiting; Python allows ten times as much."""
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +113,7 @@ def _yield_to_others() -> None:
 def main(part: str) -> None:
     """Work until told to stop."""
     invocation.configure_logging()
+    sys.setswitchinterval(SWITCH_SECONDS)
     if part == "backfill":
         _yield_to_others()
     stop = threading.Event()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chalicelib.clock import Deadline
+from chalicelib.domain.backfill import Backfill
 from chalicelib.sync import live
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import FIRST_MESSAGES, Live
 from chalicelib.sync.workspace import Workspace
-from tests.fakes.backfills import MemoryUsage, allowances
+from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.provider import Box
 from tests.unit.test_sync_engine import World, mail
 
@@ -116,15 +117,22 @@ def test_live_mail_comes_until_the_whole_day_is_used_up() -> None:
     scene.fill("INBOX", 1)
     usage.add(account.id, account.host, 9_900_000)
 
-    class Nobody:
-        def get(self, account_id: str) -> None:
-            return None
-
     def sync() -> Outcome:
-        return live.sync(scene.work, meter, Nobody(), account, Deadline.after(60))  # type: ignore[arg-type]
+        return live.sync(scene.work, meter, MemoryBackfills(), account, Deadline.after(60))
 
     assert sync() is Outcome.CURRENT
     usage.add(account.id, account.host, 100_000)
     scene.fill("INBOX", 1, first=7)
     assert sync() is Outcome.QUIET
     assert len(scene.world.mail.all_messages) == 1
+
+
+def test_of_many_that_arrive_together_each_brings_less_at_once() -> None:
+    scene, backfills = Scene(), MemoryBackfills()
+    account = scene.world.accounts.account
+    for number in range(live.MANY + 1):
+        backfills.enter(Backfill(account_id=f"o{number}", application_id="app", host="", since=1.0))
+    scene.fill("INBOX", 1_000)
+    meter = Meter(usage=MemoryUsage(), allowances=allowances())
+    assert live.sync(scene.work, meter, backfills, account, Deadline.after(60)) is Outcome.MORE
+    assert len(scene.world.mail.all_messages) == live.FEW_MESSAGES
