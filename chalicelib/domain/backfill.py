@@ -24,7 +24,8 @@ class Stage(StrEnum):
 class Backfill:
     """An account's place among those who wait; times are Unix seconds.
 
-    It waits `since`. Until `until` it is left alone: it is queued, running or at rest.
+    It waits `since`. Until `until` it is left alone: it is queued, running or at rest. It has `begun` when it
+    has had its first turn.
     """
 
     account_id: str
@@ -33,6 +34,7 @@ class Backfill:
     since: float
     until: int = 0
     stage: Stage = Stage.WAITING
+    begun: bool = False
 
     def is_due(self, now: float) -> bool:
         """Tell whether it may have its next turn."""

@@ -23,7 +23,7 @@ from chalicelib.store.ports import Backfills, Queues
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Pace
-from chalicelib.sync.turn import Turn
+from chalicelib.sync.turn import FAIR_SECONDS, FIRST_SECONDS, Turn
 
 QUEUE = "backfill"
 LIVE_QUEUE = "sync"
@@ -107,7 +107,13 @@ def take_turn(desk: Desk, account: Account) -> Outcome | None:
 
 
 def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome:
-    turn = Turn(account, desk.meter, lambda: _crowded(desk, account.id), partial(desk.logged, account.id))
+    turn = Turn(
+        account=account,
+        meter=desk.meter,
+        crowded=lambda: _crowded(desk, account.id),
+        logged=partial(desk.logged, account.id),
+        fair=FAIR_SECONDS if entry.begun else FIRST_SECONDS,
+    )
     try:
         outcome = desk.sync(account, Deadline.after(desk.seconds), turn)
     except Throttled as error:
@@ -128,7 +134,7 @@ def _conclude(desk: Desk, entry: Backfill, outcome: Outcome, *, spent: bool) -> 
     if outcome is Outcome.BUSY:
         _rest(desk, entry, Stage.WAITING, int(now) + BUSY_SECONDS)
     elif outcome is Outcome.MORE:
-        back = replace(entry, since=now)
+        back = replace(entry, since=now, begun=True)
         _rest(desk, back, *((Stage.SPENT, next_day(now)) if spent else (Stage.WAITING, 0)))
     else:
         desk.backfills.remove(entry.account_id)

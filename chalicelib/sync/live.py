@@ -1,20 +1,27 @@
-"""What is new in an account, and the beginning of its history."""
+"""What is new in an account, and the beginning of its history.
+
+The first screens of an account that has just come are fetched here, where nobody waits before it. Where
+many arrive together they would keep others' new mail waiting: then all of it is history, in turns.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
 from chalicelib.store.ports import Backfills
 from chalicelib.sync import engine
 from chalicelib.sync.meter import Meter
-from chalicelib.sync.pace import FIRST_MESSAGES, Live
+from chalicelib.sync.pace import Live
 from chalicelib.sync.workspace import Workspace
 
-MANY = 3
-FEW_MESSAGES = 40
-"""What of a new account comes at once while many others arrive, too."""
+FEW = 3
+"""While more accounts than these wait for history, nothing of a new one comes here."""
+
+_room = threading.Semaphore(2)
+"""So many threads of a worker bring first screens at once; the others have new mail to bring."""
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +36,17 @@ def sync(
     if meter.is_used_up(account):
         log.warning("account %s has used up the bytes of its day", account.id)
         return engine.Outcome.QUIET
-    pace = Live(lambda: backfills.get(account.id) is not None, _beginning(backfills, account))
+    pace, arrives = Live(lambda: backfills.get(account.id) is not None), _arrives(account)
+    here = not arrives or (len(backfills.all()) <= FEW and _room.acquire(blocking=False))
+    if not here:
+        pace.messages = 0
     try:
         return engine.sync_account(work, account, deadline, pace)
     finally:
+        if arrives and here:
+            _room.release()
         meter.add(account, pace.received)
 
 
-def _beginning(backfills: Backfills, account: Account) -> int:
-    if account.state is SyncState.INITIALIZING and len(backfills.all()) > MANY:
-        return FEW_MESSAGES
-    return FIRST_MESSAGES
+def _arrives(account: Account) -> bool:
+    return account.state is SyncState.INITIALIZING

@@ -10,8 +10,8 @@ from typing import Protocol
 from chalicelib.clock import Deadline
 
 EVERYTHING = 1_000_000
-FIRST_MESSAGES = 200
-FIRST_SECONDS = 1.0
+FIRST_MESSAGES = 1_200
+FIRST_SECONDS = 4.0
 """What of a new account comes at once: enough for the first screens. The rest waits for its turn."""
 
 

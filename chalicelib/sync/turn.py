@@ -11,8 +11,8 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.allowance import HISTORY_PERCENT
 from chalicelib.sync.meter import Meter
 
-FAIR_SECONDS = 20.0
-"""A turn lasts at least so long, and longer only while nobody else waits."""
+FIRST_SECONDS, FAIR_SECONDS = 1.5, 20.0
+"""A turn lasts at least so long, longer only while nobody else waits; the first one brings first screens."""
 
 LOOK_SECONDS = 15.0
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 80, 25, 400
@@ -32,6 +32,7 @@ class Turn:
     meter: Meter
     crowded: Callable[[], bool]
     logged: Callable[[str], bool] = lambda id: True
+    fair: float = FAIR_SECONDS
     clock: Clock = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     spent: bool = False
@@ -42,7 +43,7 @@ class Turn:
     _batch: int = FIRST_BATCH
 
     def __post_init__(self) -> None:
-        self._fair = Deadline.after(FAIR_SECONDS, self.clock)
+        self._fair = Deadline.after(self.fair, self.clock)
 
     def history(self) -> int:
         """Return how many come at once."""

@@ -17,7 +17,7 @@ from chalicelib.sync import backfill
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Pace
-from chalicelib.sync.turn import FAIR_SECONDS, Turn
+from chalicelib.sync.turn import FAIR_SECONDS, FIRST_SECONDS, Turn
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import ACCOUNT
@@ -270,11 +270,12 @@ class Clockwork:
     now: float = 0.0
     looks: int = 0
     limits: Allowances = field(default_factory=allowances)
+    fair: float = FAIR_SECONDS
 
     def __post_init__(self) -> None:
         self.usage = MemoryUsage()
         meter = Meter(usage=self.usage, allowances=self.limits)
-        self.turn = Turn(account("a"), meter, self.crowded, clock=lambda: self.now)
+        self.turn = Turn(account("a"), meter, self.crowded, clock=lambda: self.now, fair=self.fair)
 
     def crowded(self) -> bool:
         self.looks += 1
@@ -291,6 +292,15 @@ def test_a_turn_goes_on_while_nobody_waits_and_ends_after_a_fair_while_otherwise
         alone.now = second
         assert not alone.turn.over()
     assert alone.looks <= 17  # it looks around every five seconds, not at every batch
+
+
+def test_the_first_turn_of_a_backfill_is_short_and_the_others_are_not() -> None:
+    at = Clockwork(others=True, fair=FIRST_SECONDS)
+    at.now = FIRST_SECONDS
+    assert at.turn.over()
+    later = Clockwork(others=True)
+    later.now = FIRST_SECONDS
+    assert not later.turn.over()
 
 
 def test_bytes_are_counted_with_few_writes_and_completely() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import pytest
 
 from chalicelib.clock import Deadline
+from chalicelib.domain.account import SyncState
 from chalicelib.domain.backfill import Backfill
 from chalicelib.sync import live
 from chalicelib.sync.engine import Outcome, sync_account
@@ -127,12 +130,41 @@ def test_live_mail_comes_until_the_whole_day_is_used_up() -> None:
     assert len(scene.world.mail.all_messages) == 1
 
 
-def test_of_many_that_arrive_together_each_brings_less_at_once() -> None:
+@pytest.mark.parametrize(("others", "brought"), [(live.FEW, True), (live.FEW + 1, False)])
+def test_of_many_that_arrive_together_none_brings_history_at_once(others: int, brought: bool) -> None:
     scene, backfills = Scene(), MemoryBackfills()
     account = scene.world.accounts.account
-    for number in range(live.MANY + 1):
+    for number in range(others):
         backfills.enter(Backfill(account_id=f"o{number}", application_id="app", host="", since=1.0))
-    scene.fill("INBOX", 1_000)
+    scene.fill("INBOX", 2_000)
     meter = Meter(usage=MemoryUsage(), allowances=allowances())
     assert live.sync(scene.work, meter, backfills, account, Deadline.after(60)) is Outcome.MORE
-    assert len(scene.world.mail.all_messages) == live.FEW_MESSAGES
+    assert bool(scene.world.mail.all_messages) is brought
+
+
+def test_new_mail_of_an_account_that_arrived_before_comes_whoever_arrives() -> None:
+    scene, backfills = Scene(), MemoryBackfills()
+    account = replace(scene.world.accounts.account, state=SyncState.RUNNING)
+    for number in range(20):
+        backfills.enter(Backfill(account_id=f"o{number}", application_id="app", host="", since=1.0))
+    scene.fill("INBOX", 10)
+    meter = Meter(usage=MemoryUsage(), allowances=allowances())
+    assert live.sync(scene.work, meter, backfills, account, Deadline.after(60)) is Outcome.CURRENT
+    assert len(scene.world.mail.all_messages) == 10
+
+
+def test_no_more_than_two_threads_bring_first_screens() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 10)
+    meter = Meter(usage=MemoryUsage(), allowances=allowances())
+    account = scene.world.accounts.account
+
+    def sync() -> Outcome:
+        return live.sync(scene.work, meter, MemoryBackfills(), account, Deadline.after(60))
+
+    with live._room, live._room:
+        assert sync() is Outcome.MORE
+        assert not scene.world.mail.all_messages
+    assert sync() is Outcome.CURRENT
+    with live._room, live._room:
+        assert not live._room.acquire(blocking=False)

@@ -54,6 +54,7 @@ def _row(backfill: Backfill) -> Item:
         "since": {"N": f"{backfill.since:.3f}"},
         "until": {"N": str(backfill.until)},
         "stage": {"S": backfill.stage.value},
+        "begun": {"BOOL": backfill.begun},
     }
 
 
@@ -65,4 +66,5 @@ def _backfill(row: Item) -> Backfill:
         since=float(row["since"]["N"]),
         until=int(row["until"]["N"]),
         stage=Stage(row["stage"]["S"]),
+        begun=row["begun"]["BOOL"],
     )
