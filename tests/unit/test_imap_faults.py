@@ -11,8 +11,9 @@ import pytest
 
 from chalicelib.domain.change import Flags
 from chalicelib.errors import Gone, ProviderError, Throttled
+from chalicelib.providers.imap.bodies import Bodies, bodies
 from chalicelib.providers.imap.failures import failure
-from chalicelib.providers.imap.fetching import Bodies, Meta, bodies, metas
+from chalicelib.providers.imap.fetching import Meta, metas
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Wire
 

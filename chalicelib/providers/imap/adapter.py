@@ -19,16 +19,10 @@ from chalicelib.domain.change import (
 )
 from chalicelib.errors import CursorExpired, Gone, ProviderError
 from chalicelib.providers.imap import changes, search
+from chalicelib.providers.imap.bodies import bodies
 from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.cursor import load, narrowed
-from chalicelib.providers.imap.fetching import (
-    Meta,
-    bodies,
-    open_mailbox,
-    remote_id,
-    split_id,
-    uids_with_message_id,
-)
+from chalicelib.providers.imap.fetching import Meta, open_mailbox, remote_id, split_id, uids_with_message_id
 from chalicelib.providers.imap.folders import collection_list
 from chalicelib.providers.imap.session import Session, open_session
 from chalicelib.providers.imap.wire import Literal, astring, uid_sets

@@ -20,12 +20,11 @@ from chalicelib.domain.change import (
     RemoteMessage,
 )
 from chalicelib.errors import CursorExpired, Interrupted, ProviderError
+from chalicelib.providers.imap.bodies import BEGINNING, bodies
 from chalicelib.providers.imap.cursor import Progress, load
 from chalicelib.providers.imap.fetching import (
-    BEGINNING,
     Meta,
     Opened,
-    bodies,
     changes_between,
     flags_between,
     large_uids_between,

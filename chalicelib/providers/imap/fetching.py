@@ -1,4 +1,4 @@
-"""Reading an opened mailbox: its state, its listings, its messages."""
+"""Reading an opened mailbox: its state and its listings."""
 
 from __future__ import annotations
 
@@ -6,22 +6,14 @@ import calendar
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chalicelib.domain.change import Flags, RemoteId
-from chalicelib.errors import ProviderError
-from chalicelib.providers.imap.failures import failure, throttled
 from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import Line, Reply, astring, uid_sets
+from chalicelib.providers.imap.wire import Line, astring, uid_sets
 
-COMMAND_BYTES = 4_000_000
-COMMAND_MESSAGES = 100
 LARGE = 64_000
 """Octets from which on a message of the history is listed by its beginning before it comes as a whole."""
-
-BEGINNING = 16_000
-"""Octets of a beginning: the headers, and enough of the text for its first words."""
-_HOPELESS = 10  # so many messages refused, and none given: the server is ill, not the messages
 
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)")
 _EXISTS = re.compile(rb"\* (\d+) EXISTS", re.I)
@@ -31,11 +23,7 @@ _UID = re.compile(rb"\bUID (\d+)", re.I)
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
 _DATE = re.compile(rb'INTERNALDATE "([ \d]\d)-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.I)
-_QUOTED_BODY = re.compile(rb'\bBODY\[\](?:<0>)? "((?:[^"\\]|\\.)*)"', re.I)
-_ALL = b"(UID BODY.PEEK[])"
-_FIRST = b"(UID BODY.PEEK[]<0.%d>)" % BEGINNING
-_HEAD = re.compile(rb".*?\n\r?\n", re.S)
-_MESSAGE_ID = re.compile(rb"^message-id:\s*<", re.I | re.M)
+QUOTED_BODY = re.compile(rb'\bBODY\[\](?:<0>)? "((?:[^"\\]|\\.)*)"', re.I)
 _NOTHING = Line(b"", [])
 _NAMES = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MONTHS = {name.lower(): n for n, name in enumerate(_NAMES, 1)}
@@ -68,22 +56,6 @@ class Meta:
         return self.size > LARGE
 
 
-@dataclass(frozen=True, slots=True)
-class _Portion:
-    """Messages asked for in one command, and what of them."""
-
-    uids: list[int]
-    item: bytes
-
-
-@dataclass(slots=True)
-class Bodies:
-    """What came of asking for raw messages: a UID in neither map is gone."""
-
-    raw: dict[int, bytes] = field(default_factory=dict)
-    unreadable: dict[int, str] = field(default_factory=dict)
-
-
 def remote_id(uidvalidity: int, uid: int) -> RemoteId:
     """Return the name of a message that no other message of the folder ever bore."""
     return RemoteId(f"{uidvalidity:010d}.{uid:010d}")
@@ -110,7 +82,7 @@ def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
         if found := _EXISTS.match(line.text):
             exists = int(found.group(1))
     if b"UIDNEXT" not in codes:
-        codes[b"UIDNEXT"] = max(_rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
+        codes[b"UIDNEXT"] = max(rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
     modseq = codes.get(b"HIGHESTMODSEQ", 0) if counted else 0
     return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
 
@@ -128,7 +100,7 @@ def uids_between(
         return []
     dates = [b"SINCE", _date(since - _DAY)] if since > _DAY else []
     dates += [b"BEFORE", _date(before + _DAY)] if before else []
-    return _search(session, b"UID %d:%d" % (first, last), *dates, *more)
+    return search_uids(session, b"UID %d:%d" % (first, last), *dates, *more)
 
 
 def large_uids_between(session: Session, first: int, last: int, since: int = 0, before: int = 0) -> list[int]:
@@ -138,7 +110,7 @@ def large_uids_between(session: Session, first: int, last: int, since: int = 0, 
 
 def uids_with_message_id(session: Session, message_id: str) -> list[int]:
     """Return the UIDs of messages with this Message-ID, ascending."""
-    return _search(session, b"HEADER Message-ID", astring(message_id.encode()))
+    return search_uids(session, b"HEADER Message-ID", astring(message_id.encode()))
 
 
 def flags_between(session: Session, first: int, last: int) -> dict[int, Flags]:
@@ -189,115 +161,32 @@ def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:
     asked = set(uids)
     commands = [(b"UID FETCH", part, b"(UID FLAGS INTERNALDATE RFC822.SIZE)") for part in uid_sets(uids)]
     for reply in session.wire.run_all(commands):
-        for uid, line in _rows(reply.or_fail().lines).items():
+        for uid, line in rows(reply.or_fail().lines).items():
             if uid in asked and _SIZE.search(line.text):
                 found[uid] = _meta(uid, line.text)
     return found
 
 
-def bodies(session: Session, wanted: Sequence[Meta], beginnings: Sequence[Meta] = ()) -> Bodies:
-    """Fetch raw messages, in few commands; what a whole command was refused is asked one by one.
-
-    Of `beginnings` only BEGINNING octets come, except where these do not tell who the message is.
-    """
-    portions = [*_portions(wanted, _ALL), *_portions(beginnings, _FIRST)]
-    result = _fetched(session, portions)
-    mute = [meta for meta in beginnings if not _tells(result.raw.get(meta.uid))]
-    if mute:
-        rest = _fetched(session, _portions(mute, _ALL))
-        result.raw |= rest.raw
-        result.unreadable |= rest.unreadable
-    return result
-
-
-def _tells(beginning: bytes | None) -> bool:
-    """Whether a beginning has all the headers and a Message-ID among them; one that did not come does."""
-    head = beginning and _HEAD.match(beginning)
-    return beginning is None or bool(head and _MESSAGE_ID.search(head[0]))
-
-
-def _fetched(session: Session, portions: Sequence[_Portion]) -> Bodies:
-    result = Bodies()
-    again: list[_Portion] = []
-    for portion, reply in _asked(session, portions):
-        _collect(result, reply.lines)
-        missing = [uid for uid in portion.uids if uid not in result.raw and uid not in result.unreadable]
-        if missing and not reply.ok:
-            _raise_if_throttled(reply)
-            again.extend(_Portion([uid], portion.item) for uid in missing)
-    for portion, reply in _asked(session, again):
-        _collect(result, reply.lines)
-        if not reply.ok and portion.uids[0] not in result.raw:
-            _raise_if_throttled(reply)
-            result.unreadable[portion.uids[0]] = f"The mail server answered: {reply.text}"
-    _note_withheld(session, result, [uid for portion in portions for uid in portion.uids])
-    if len(result.unreadable) >= _HOPELESS and not result.raw:
-        raise ProviderError("The mail server gives out no messages.", step="mailbox")
-    return result
-
-
-def _note_withheld(session: Session, result: Bodies, wanted: Iterable[int]) -> None:
-    """Enter as unreadable what the server passed over in silence although it is still there."""
-    silent = [uid for uid in wanted if uid not in result.raw and uid not in result.unreadable]
-    for part in uid_sets(silent):
-        for uid in _search(session, b"UID " + part):
-            if uid in silent:
-                result.unreadable[uid] = "The mail server does not give this message out."
-
-
-def _asked(session: Session, portions: Sequence[_Portion]) -> Iterator[tuple[_Portion, Reply]]:
-    commands = [(b"UID FETCH", b",".join(uid_sets(portion.uids)), portion.item) for portion in portions]
-    return zip(portions, session.wire.run_all(commands), strict=True)
-
-
-def _portions(wanted: Sequence[Meta], item: bytes) -> list[_Portion]:
-    portions: list[_Portion] = []
-    size = 0
-    for meta in wanted:
-        octets = meta.size if item is _ALL else min(meta.size, BEGINNING)
-        size += octets
-        if not portions or size > COMMAND_BYTES or len(portions[-1].uids) >= COMMAND_MESSAGES:
-            portions.append(_Portion([], item))
-            size = octets
-        portions[-1].uids.append(meta.uid)
-    return portions
-
-
-def _collect(result: Bodies, lines: Iterable[Line]) -> None:
-    for uid, line in _rows(lines).items():
-        quoted = _QUOTED_BODY.search(line.text)
-        if line.literals:
-            result.raw[uid] = line.literals[-1]
-        elif quoted and quoted.group(1):
-            result.raw[uid] = re.sub(rb"\\(.)", rb"\1", quoted.group(1))
-        elif b"BODY[]" in line.text.upper():
-            result.unreadable[uid] = "The mail server gave an empty message."
-
-
-def _raise_if_throttled(reply: Reply) -> None:
-    if throttled(reply.text):
-        raise failure(reply.text)
-
-
-def _search(session: Session, *criteria: bytes) -> list[int]:
+def search_uids(session: Session, *criteria: bytes) -> list[int]:
+    """Return the UIDs that match search keys, ascending."""
     reply = session.wire.run(b"UID SEARCH", *criteria).or_fail()
     return sorted(
         {int(uid) for line in reply.of(b"SEARCH") for uid in line.text.split()[2:] if uid.isdigit()}
     )
 
 
-def _rows(lines: Iterable[Line]) -> dict[int, Line]:
+def rows(lines: Iterable[Line]) -> dict[int, Line]:
     """Return what is said of each message, the latest first: flags may be told once more unasked."""
-    rows: dict[int, Line] = {}
+    found: dict[int, Line] = {}
     for line in lines:
-        if _FETCH.match(line.text) and (uid := _UID.search(_QUOTED_BODY.sub(b"", line.text))):
-            earlier = rows.get(int(uid.group(1)), _NOTHING)
-            rows[int(uid.group(1))] = Line(line.text + earlier.text, line.literals + earlier.literals)
-    return rows
+        if _FETCH.match(line.text) and (uid := _UID.search(QUOTED_BODY.sub(b"", line.text))):
+            earlier = found.get(int(uid.group(1)), _NOTHING)
+            found[int(uid.group(1))] = Line(line.text + earlier.text, line.literals + earlier.literals)
+    return found
 
 
 def _flag_rows(lines: Iterable[Line]) -> Iterator[tuple[int, Flags]]:
-    for uid, line in _rows(lines).items():
+    for uid, line in rows(lines).items():
         if found := _FLAGS.search(line.text):
             yield uid, _letters(found.group(1))
 

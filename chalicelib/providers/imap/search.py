@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from chalicelib.domain.change import Budget, RemoteId, RemoteMessage
 from chalicelib.errors import InvalidRequest
-from chalicelib.providers.imap.fetching import Meta, bodies, metas, open_mailbox, remote_id, split_id
+from chalicelib.providers.imap.bodies import bodies
+from chalicelib.providers.imap.fetching import Meta, metas, open_mailbox, remote_id, split_id
 from chalicelib.providers.imap.search_keys import search_words
 from chalicelib.providers.imap.session import Session
 
