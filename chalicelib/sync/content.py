@@ -69,8 +69,11 @@ class Contents:
             return self._keep(message, self._fetched(server, account, message))
 
     def wholes(self, account: Account, messages: Sequence[Message]) -> list[Message]:
-        """Return many, as far as one connection gives them at once; the others stay as they are."""
-        missing = _at_once([message for message in messages if not message.raw])
+        """Return many, as far as one connection gives them at once; the others stay as they are.
+
+        A mail server in trouble is not asked: a list must not wait for it.
+        """
+        missing = [] if account.trouble else _at_once([message for message in messages if not message.raw])
         found: dict[str, Message] = {}
         if missing:
             with suppress(ProviderError), closing(self.provider(account)) as server:

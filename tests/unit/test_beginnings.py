@@ -10,6 +10,7 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.domain.delta import Event
 from chalicelib.domain.message import Message
+from chalicelib.domain.trouble import Fault, after_failure
 from chalicelib.errors import Gone, ProviderError
 from chalicelib.sync.content import Contents
 from tests.fakes.provider import MemoryProvider
@@ -122,6 +123,13 @@ def test_a_list_does_without_what_the_server_does_not_give(world: Half) -> None:
     assert contents.wholes(ACCOUNT, [listed]) == [listed]
     with pytest.raises(ProviderError):
         contents.whole(ACCOUNT, listed)
+
+
+def test_a_list_does_not_wait_for_a_server_in_trouble(world: Half) -> None:
+    listed = world.listed(with_file(1))
+    trouble = after_failure(None, Fault.SERVER, "timed out", 1_700_000_000, 0.5, 0)
+    assert world.contents().wholes(replace(ACCOUNT, trouble=trouble), listed) == listed
+    assert world.server.fetched == 0
 
 
 def test_a_message_that_went_before_its_contents_came_is_gone(world: Half) -> None:
