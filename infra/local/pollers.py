@@ -29,9 +29,6 @@ STORE_THREADS = 1
 """Of history: whatever else there is to do goes first."""
 
 STOP_SECONDS = 2.5
-SWITCH_SECONDS = 0.0005
-"""How long a thread that computes keeps the others waiting; Python allows ten times as much."""
-
 log = logging.getLogger(__name__)
 
 
@@ -113,7 +110,6 @@ def _yield_to_others() -> None:
 def main(part: str) -> None:
     """Work until told to stop."""
     invocation.configure_logging()
-    sys.setswitchinterval(SWITCH_SECONDS)
     if part == "backfill":
         _yield_to_others()
     stop = threading.Event()
@@ -125,7 +121,7 @@ def main(part: str) -> None:
     for thread in threads:
         thread.start()
     log.info("%s: %d threads", part, len(threads))
-    if part == "sync":
+    if part != REST:
         _warm()
     while not signals:
         time.sleep(0.1)
