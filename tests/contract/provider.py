@@ -317,6 +317,16 @@ class ProviderContract:
         again = provider.narrowed(copy.cursor, 17_000 * DAY)
         assert provider.narrowed(again, 0) == again
 
+    def test_a_window_widened_before_any_history_came_leaves_nothing_out(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n), at=(18_000 + 100 * n) * DAY) for n in range(4)]
+        copy = Copy(provider, budget=Budget(since=18_250 * DAY, history=0))
+        copy.step()
+        assert copy.order == []
+        copy.budget = Budget(since=18_050 * DAY)
+        assert copy.catch_up().order == [ids[3], ids[2], ids[1]]
+
     def test_a_listing_shows_the_covered_range_and_items_come_again(
         self, provider: Provider, other: OtherProgram
     ) -> None:

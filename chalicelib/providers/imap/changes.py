@@ -6,7 +6,7 @@ read is therefore reported again by the next step, which does no harm, and never
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.change import (
@@ -29,6 +29,8 @@ from chalicelib.providers.imap.fetching import (
     flags_between,
     large_uids_between,
     metas,
+    open_and_measure,
+    open_and_search,
     open_mailbox,
     remote_id,
     split_id,
@@ -43,6 +45,16 @@ _LEAD = 5_000  # so many UIDs the listing of the history may be ahead of its con
 _DAY = 86_400  # servers compare dates without a zone
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What was learnt of the UIDs from `first` to below `low` on the way of opening."""
+
+    first: int = 0
+    low: int = 0
+    uids: Sequence[int] = ()
+    metas: Mapping[int, Meta] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class _Step:
     """The batch under construction."""
@@ -51,6 +63,7 @@ class _Step:
     opened: Opened
     known: Known
     budget: Budget
+    ahead: _Ahead = field(default_factory=lambda: _Ahead())
     arrived: list[RemoteMessage] = field(default_factory=list)
     flags: dict[RemoteId, Flags] = field(default_factory=dict)
     removed: set[RemoteId] = field(default_factory=set)
@@ -71,14 +84,15 @@ def step(
     session: Session, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
 ) -> ChangeBatch:
     """Return the next batch. Raises CursorExpired if the mailbox has a new UIDVALIDITY."""
-    opened = open_mailbox(session, collection.id)
-    at = _Step(session, opened, known, budget)
-    if cursor is None:
+    before = load(cursor) if cursor else None
+    opened, ahead = _open(session, collection.id, before, budget)
+    at = _Step(session, opened, known, budget, ahead)
+    if before is None:
         progress, cut = _beginning(at), False
     else:
-        progress, cut = _live(at, load(cursor))
+        progress, cut = _live(at, before)
         if progress.falls_short(budget.since):
-            progress = _again(at, progress)
+            progress, at.ahead = _again(at, progress), _Ahead()
     if not progress.complete and not cut:
         behind = progress.listed or progress.whole - progress.low > _LEAD
         progress = _contents(at, progress) if behind else _history(at, progress)
@@ -93,6 +107,20 @@ def step(
         more=cut or not progress.complete,
         history_left=progress.below,
     )
+
+
+def _open(session: Session, name: str, before: Progress | None, budget: Budget) -> tuple[Opened, _Ahead]:
+    """Open the mailbox and ask for the next slice of its history on the same way, if there is one."""
+    wanted = min(budget.messages, budget.history)
+    if before is None or before.listed or wanted <= 0:
+        return open_mailbox(session, name), _Ahead()
+    if before.since or before.until:
+        first = max(1, before.low - max(_FIRST_WINDOW, wanted))
+        opened, uids = open_and_search(session, name, first, before.low - 1, before.since, before.until)
+        return opened, _Ahead(first, before.low, uids)
+    first = max(1, before.low - wanted)
+    opened, found = open_and_measure(session, name, first, before.low - 1)
+    return opened, _Ahead(first, before.low, sorted(found), found)
 
 
 def listing(session: Session, collection: Collection, cursor: Cursor, since: int) -> dict[RemoteId, Flags]:
@@ -249,6 +277,9 @@ def _older(at: _Step, progress: Progress, wanted: int) -> tuple[list[int], int]:
     """Return at least `wanted` UIDs below `low` (if there are), newest first, and how far we looked."""
     found: list[int] = []
     window = max(_FIRST_WINDOW, wanted)
+    if progress.low == at.ahead.low:
+        found.extend(reversed(at.ahead.uids))
+        progress = replace(progress, low=at.ahead.first)
     while progress.low > 1 and len(found) < wanted:
         first = max(1, progress.low - window)
         found.extend(reversed(_in_window(at, progress, first)))
@@ -272,7 +303,8 @@ def _bring(at: _Step, uids: Sequence[int], beginnings: bool = False) -> int:
     With `beginnings` the large ones come with no more than that.
     """
     candidates = list(uids[: max(0, at.budget.messages - at.taken)])
-    found = metas(at.session, candidates) if candidates else {}
+    missing = [uid for uid in candidates if uid not in at.ahead.metas]
+    found = {**at.ahead.metas, **(metas(at.session, missing) if missing else {})}
     handled = 0
     fitting: list[Meta] = []
     for uid in candidates:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.change import Flags, RemoteId
 from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import Line, astring, uid_sets
+from chalicelib.providers.imap.wire import Command, Line, Reply, astring, uid_sets
 
 LARGE = 64_000
 """Octets from which on a message of the history is listed by its beginning before it comes as a whole."""
@@ -21,6 +21,7 @@ _FETCH = re.compile(rb"\* \d+ FETCH ", re.I)
 _VANISHED = re.compile(rb"\* VANISHED \(EARLIER\) ([\d,:]+)", re.I)
 _UID = re.compile(rb"\bUID (\d+)", re.I)
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
+_MEASURE = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
 _DATE = re.compile(rb'INTERNALDATE "([ \d]\d)-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.I)
 QUOTED_BODY = re.compile(rb'\bBODY\[\](?:<0>)? "((?:[^"\\]|\\.)*)"', re.I)
@@ -69,12 +70,34 @@ def split_id(id: RemoteId) -> tuple[int, int]:
 
 def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
     """Select a mailbox. Raises Gone if there is none."""
+    return _open(session, name, (), write=write)[0]
+
+
+def open_and_measure(session: Session, name: str, first: int, last: int) -> tuple[Opened, dict[int, Meta]]:
+    """Select a mailbox and return `metas` of everything from first to last, in one round trip."""
+    command = (b"UID FETCH", b"%d:%d" % (first, last), _MEASURE)
+    opened, reply = _open(session, name, command)
+    found = rows(reply.or_fail().lines)
+    return opened, {uid: _meta(uid, line.text) for uid, line in _measured(found, range(first, last + 1))}
+
+
+def open_and_search(
+    session: Session, name: str, first: int, last: int, since: int, before: int
+) -> tuple[Opened, list[int]]:
+    """Select a mailbox and return `uids_between`, in one round trip."""
+    opened, reply = _open(session, name, (b"UID SEARCH", *_between(first, last, since, before)))
+    return opened, _numbers(reply.or_fail())
+
+
+def _open(session: Session, name: str, behind: Command, *, write: bool = False) -> tuple[Opened, Reply]:
+    """Select a mailbox and send a command behind; its reply is the selection's own if there is none."""
     counted = session.can("CONDSTORE")
     verb = b"SELECT" if write else b"EXAMINE"
     # The parameter counts for servers that cannot ENABLE: HIGHESTMODSEQ stays away without either.
     extra = [b"(CONDSTORE)"] if counted and not session.can("ENABLE") else []
     session.selected = True
-    reply = session.wire.run(verb, astring(name), *extra).or_fail()
+    replies = session.wire.run_all([(verb, astring(name), *extra), *([behind] if behind else [])])
+    reply = replies[0].or_fail()
     codes: dict[bytes, int] = {}
     exists = 0
     for line in reply.lines:
@@ -84,7 +107,7 @@ def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
     if b"UIDNEXT" not in codes:
         codes[b"UIDNEXT"] = max(rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
     modseq = codes.get(b"HIGHESTMODSEQ", 0) if counted else 0
-    return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
+    return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq), replies[-1]
 
 
 def uids_between(
@@ -98,9 +121,13 @@ def uids_between(
     """
     if first > last:
         return []
+    return search_uids(session, *_between(first, last, since, before), *more)
+
+
+def _between(first: int, last: int, since: int, before: int) -> list[bytes]:
     dates = [b"SINCE", _date(since - _DAY)] if since > _DAY else []
     dates += [b"BEFORE", _date(before + _DAY)] if before else []
-    return search_uids(session, b"UID %d:%d" % (first, last), *dates, *more)
+    return [b"UID %d:%d" % (first, last), *dates]
 
 
 def large_uids_between(session: Session, first: int, last: int, since: int = 0, before: int = 0) -> list[int]:
@@ -159,17 +186,23 @@ def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:
     """Return flags, date and size of those that exist."""
     found: dict[int, Meta] = {}
     asked = set(uids)
-    commands = [(b"UID FETCH", part, b"(UID FLAGS INTERNALDATE RFC822.SIZE)") for part in uid_sets(uids)]
+    commands = [(b"UID FETCH", part, _MEASURE) for part in uid_sets(uids)]
     for reply in session.wire.run_all(commands):
-        for uid, line in rows(reply.or_fail().lines).items():
-            if uid in asked and _SIZE.search(line.text):
-                found[uid] = _meta(uid, line.text)
+        for uid, line in _measured(rows(reply.or_fail().lines), asked):
+            found[uid] = _meta(uid, line.text)
     return found
+
+
+def _measured(found: Mapping[int, Line], asked: Container[int]) -> Iterator[tuple[int, Line]]:
+    return ((uid, line) for uid, line in found.items() if uid in asked and _SIZE.search(line.text))
 
 
 def search_uids(session: Session, *criteria: bytes) -> list[int]:
     """Return the UIDs that match search keys, ascending."""
-    reply = session.wire.run(b"UID SEARCH", *criteria).or_fail()
+    return _numbers(session.wire.run(b"UID SEARCH", *criteria).or_fail())
+
+
+def _numbers(reply: Reply) -> list[int]:
     return sorted(
         {int(uid) for line in reply.of(b"SEARCH") for uid in line.text.split()[2:] if uid.isdigit()}
     )
