@@ -94,6 +94,21 @@ def test_a_batch_of_history_takes_few_round_trips_whatever_its_size(
         batch = provider.changes(collection, None, dict, copy.budget)
         assert len(batch.arrived) == 50
         assert reach.round_trips - before <= 4  # open, search, list, bodies
+        before = reach.round_trips
+        batch = provider.changes(collection, batch.cursor, dict, copy.budget)
+        assert len(batch.arrived) == 50
+        assert reach.round_trips - before == 2  # open and list, bodies
+
+
+def test_a_batch_of_a_window_takes_one_round_trip_more(server: Dovecot, reach: CountingReach) -> None:
+    with closing(connected(server, reach)) as provider:
+        budget = Budget(messages=50, since=1_000_000_000)
+        collection = Copy(provider).collection()
+        first = provider.changes(collection, None, dict, budget)
+        before = reach.round_trips
+        batch = provider.changes(collection, first.cursor, dict, budget)
+        assert len(batch.arrived) == 50
+        assert reach.round_trips - before == 3  # open and search, list, bodies
 
 
 def test_an_empty_folder_takes_one_round_trip(server: Dovecot, reach: CountingReach) -> None:
