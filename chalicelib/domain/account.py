@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from chalicelib.domain.removal import Frozen
-from chalicelib.domain.trouble import Trouble
+if TYPE_CHECKING:
+    from chalicelib.domain.removal import Frozen
+    from chalicelib.domain.trouble import Trouble
 
 GMAIL = "gmail"
 

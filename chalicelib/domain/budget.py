@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.allowance import HISTORY_PERCENT, is_used_up
-from chalicelib.domain.backfill import Backfill
+
+if TYPE_CHECKING:
+    from chalicelib.domain.backfill import Backfill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from chalicelib.domain.delivery import Delivery
+if TYPE_CHECKING:
+    from chalicelib.domain.delivery import Delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

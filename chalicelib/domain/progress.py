@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.window import Window
+if TYPE_CHECKING:
+    from chalicelib.domain.folder import Folder
+    from chalicelib.domain.window import Window
 
 RECENT_SECONDS = 180
 """A rate measured longer ago says nothing about the time that is left."""

@@ -1,11 +1,14 @@
 """Which adapter serves which kind of account; each is imported on first use."""
 
-from importlib import import_module
-from typing import cast
+from __future__ import annotations
 
-from chalicelib.domain.account import MailSettings
-from chalicelib.providers.base import Provider, Transport
-from chalicelib.providers.reach import Reach
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from chalicelib.domain.account import MailSettings
+    from chalicelib.providers.base import Provider, Transport
+    from chalicelib.providers.reach import Reach
 
 PROVIDERS = {
     "imap": "chalicelib.providers.imap.adapter:connect",
@@ -17,12 +20,12 @@ TRANSPORTS = dict.fromkeys(("imap", "gmail"), "chalicelib.providers.smtp:SmtpTra
 
 def provider(kind: str, settings: MailSettings, reach: Reach) -> Provider:
     """Connect to an account's mail server, as far as `reach` goes."""
-    return cast(Provider, _load(PROVIDERS[kind])(settings, reach))
+    return cast("Provider", _load(PROVIDERS[kind])(settings, reach))
 
 
 def transport(kind: str, settings: MailSettings, reach: Reach) -> Transport:
     """Return the account's way to send, as far as `reach` goes."""
-    return cast(Transport, _load(TRANSPORTS[kind])(settings, reach))
+    return cast("Transport", _load(TRANSPORTS[kind])(settings, reach))
 
 
 def _load(path: str) -> type:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.account import Account, Application, SyncState
-from chalicelib.domain.removal import Frozen
-from chalicelib.domain.trouble import Trouble
 from chalicelib.wire import body, window
+
+if TYPE_CHECKING:
+    from chalicelib.domain.removal import Frozen
+    from chalicelib.domain.trouble import Trouble
 
 AccountJSON = dict[str, Any]
 

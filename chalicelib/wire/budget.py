@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.allowance import HISTORY_PERCENT
-from chalicelib.domain.backfill import Backfill
-from chalicelib.domain.budget import AccountBudget, Budget, HostBudget
+
+if TYPE_CHECKING:
+    from chalicelib.domain.backfill import Backfill
+    from chalicelib.domain.budget import AccountBudget, Budget, HostBudget
 
 
 def dump(accounts: Sequence[AccountBudget], hosts: Sequence[HostBudget], resets_at: int) -> dict[str, Any]:

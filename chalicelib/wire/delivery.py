@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.circuit import Circuit
-from chalicelib.domain.delivery import Attempt, Delivery
 from chalicelib.domain.ledger import Missed, Replay
 from chalicelib.domain.webhook import TRIGGERS, StateChange, Webhook
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
+
+if TYPE_CHECKING:
+    from chalicelib.domain.circuit import Circuit
+    from chalicelib.domain.delivery import Attempt, Delivery
 
 STATES = ("pending", "delivered", "failed")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.account import Account
 from chalicelib.domain.progress import Part, Progress, percent, seconds_left
 from chalicelib.wire.window import NOTHING
+
+if TYPE_CHECKING:
+    from chalicelib.domain.account import Account
 
 _UNKNOWN = {"synced": 0, "expected": None, "percent": None, "rate": 0.0, "seconds_left": None}
 

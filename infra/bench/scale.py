@@ -35,10 +35,10 @@ def _mailbox(count: int) -> Figures:
     with ExitStack() as stack:
         stack.callback(imap.stop)
         smtp = stack.enter_context(Submission(imap.start()))
-        maildir.lay_out(imap, OWNER[1], count)
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="postern-bench"))
         runtime = LocalRuntime(Path(home))
         client = Client(stack.enter_context(runtime))
+        maildir.lay_out(imap, OWNER[1], count)  # meanwhile the workers get warm
         figures = timing.sync(client, runtime, imap, smtp, count)
         figures |= timing.reads(client, (1,))
         return figures | _beside_mbsync(imap, count, figures)

@@ -87,8 +87,8 @@ def _threads(part: str, template: Template, queues: list[QueuePoller], stop: thr
 def _warm() -> None:
     """Load what the first sync needs: somebody may be waiting for it."""
     importlib.import_module("app")
-    for module in ("chalicelib.sync.engine", "chalicelib.providers.imap.adapter"):
-        importlib.import_module(module)
+    for module in ("workers.sync", "workers.backfill", "sync.engine", "providers.imap.adapter"):
+        importlib.import_module(f"chalicelib.{module}")
     every = importlib.import_module("chalicelib.services").services()
     every.workspace.checkpoints.cursors("")
 
