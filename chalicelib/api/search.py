@@ -27,7 +27,7 @@ def search_messages() -> Any:
     view = query.view(*_VIEWS)
     found = _found(account, query, 1)
     shown = Shown(account, expanded=view == "expanded")
-    return listing(query, view, iter(found), shown.messages)
+    return listing(query, view, iter(found), shown.whole_messages)
 
 
 @search.route("/threads/search", methods=["GET"])

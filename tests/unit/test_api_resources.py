@@ -1,6 +1,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -8,6 +9,7 @@ from chalice.test import Client
 
 from app import app as APP
 from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.change import RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import ProviderError
 from chalicelib.services import Services, use
@@ -166,6 +168,23 @@ def test_one_message_several_and_none(call: Call) -> None:
     assert call("GET", f"/messages/{ids[2]}%2C{ids[0]}")[0] == 200
     assert call("GET", "/messages/abc")[0] == 404
     assert call("GET", "/messages/Not!")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/messages", "/messages/{id}", "/messages/{id},abc", "/messages/search?q=Survey"]
+)
+def test_what_is_here_by_its_beginning_only_is_shown_as_a_whole(
+    call: Call, here: MemoryServices, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    stored = next(m for m in here.mail.all_messages.values() if m.subject == "Survey 1")
+    place = replace(stored.places[0], remote_id=RemoteId("1.7"))
+    here.mail.all_messages[stored.id] = replace(stored, raw=None, files=(), snippet="", places=(place,))
+    del here.mail.all_bodies[stored.id]
+    monkeypatch.setattr(here.server, "fetch", lambda collection, id: mail(1))
+    status, answer = call("GET", path.format(id=stored.id))
+    found = answer if isinstance(answer, list) else [answer]
+    [shown] = [one for one in found if one["id"] == stored.id]
+    assert status == 200 and "Text 1" in shown["body"] and shown["files"] and shown["snippet"]
 
 
 def test_raw_and_download_need_no_matching_accept(call: Call, here: MemoryServices) -> None:
