@@ -48,7 +48,8 @@ def sync(client: Client, runtime: LocalRuntime, imap: Dovecot, smtp: Submission,
         figures[f"CPU {name}, s per 1,000"] = round(seconds / count * 1000, 2)
     ours = sum(seconds for name, seconds in spent.items() if name.startswith("worker"))
     figures["CPU handlers, ms per message"] = round(ours / count * 1000, 2)
-    figures["peak memory worker-sync, MB"] = round(peak_memory(runtime.pid("worker-sync")))
+    workers = [runtime.pid(name) for name in ("worker-sync", "worker-backfill")]
+    figures["peak memory of a worker, MB"] = round(max(map(peak_memory, workers)))
     return figures
 
 
