@@ -85,7 +85,12 @@ def test_messages_are_spread_over_seconds_of_their_own(settings: Settings) -> No
     queues = SqsQueues(settings)
     sent: list[Any] = []
     real = queues._sqs.send_message_batch
-    queues._sqs.send_message_batch = lambda **request: sent.extend(request["Entries"]) or real(**request)  # type: ignore[func-returns-value]
+
+    def send(**request: Any) -> Any:
+        sent.extend(request["Entries"])
+        return real(**request)
+
+    queues._sqs.send_message_batch = send
     queues.send("sync", [{"account_id": str(n)} for n in range(25)], "poll", spread=list(range(25)))
     assert [entry.get("DelaySeconds", 0) for entry in sent] == list(range(25))
     assert queues.waiting("sync") == 1  # the others are still to come

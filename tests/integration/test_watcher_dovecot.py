@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,6 +64,10 @@ def inbox(server: Dovecot, user: str, act: Callable[[Any], object]) -> None:
         act(client)
 
 
+def asked_more(scene: Scene, account_id: str, before: int) -> bool:
+    return scene.asked()[account_id] > before
+
+
 def test_mail_flags_and_deletions_are_told(server: Dovecot) -> None:
     acts: list[Callable[[Any], object]] = [
         lambda client: client.append("INBOX", MAIL),
@@ -77,7 +82,7 @@ def test_mail_flags_and_deletions_are_told(server: Dovecot) -> None:
             for act in acts:
                 before = scene.asked()["a1"]
                 await asyncio.to_thread(inbox, server, "a1", act)
-                await eventually(lambda before=before: scene.asked()["a1"] > before)  # type: ignore[misc]
+                await eventually(partial(asked_more, scene, "a1", before))
             assert scene.asked()["a0"] == 1
 
     asyncio.run(story())
