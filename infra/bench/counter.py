@@ -42,6 +42,11 @@ class Counter:
         after = self.settled(still)
         return {kind: after[kind] - before[kind] for kind in before}
 
+    def least(self, act: Callable[[], object], still: float, rounds: int) -> Units:
+        """Return what an operation costs when nothing falls between its parts."""
+        costs = [self.cost(act, still) for _ in range(rounds)]
+        return {kind: min(cost[kind] for cost in costs) for kind in costs[0]}
+
     def median(self, act: Callable[[], object], still: float, rounds: int) -> Units:
         """Return the usual cost of an operation."""
         costs = [self.cost(act, still) for _ in range(rounds)]
