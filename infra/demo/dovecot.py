@@ -19,6 +19,8 @@ from pathlib import Path
 
 import trustme
 
+from infra.local import ports
+
 PASSWORD = "secret"  # noqa: S105  # of a server that only this machine can reach
 
 _CONFIG = """
@@ -110,13 +112,6 @@ def installed() -> bool:
     )
 
 
-def free_port() -> int:
-    """Return a TCP port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(slots=True)
 class Dovecot:
     """One server: start, use `imap` (STARTTLS) or `imaps`, stop. `extra` is added to its configuration."""
@@ -124,8 +119,8 @@ class Dovecot:
     extra: str = ""
     # Sockets live here and their paths must stay short.
     base: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="dov")))
-    imap: int = field(default_factory=free_port)
-    imaps: int = field(default_factory=free_port)
+    imap: int = field(default_factory=ports.any_free)
+    imaps: int = field(default_factory=ports.any_free)
     host: str = "localhost"
 
     @property

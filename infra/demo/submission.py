@@ -10,8 +10,9 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from infra.demo.dovecot import PASSWORD, Dovecot, free_port
+from infra.demo.dovecot import PASSWORD, Dovecot
 from infra.demo.visitor import login
+from infra.local import ports
 
 
 def be_quiet() -> None:
@@ -24,7 +25,7 @@ class Submission:
     """Accepts anybody with PASSWORD; recipients beginning with `reject` are refused."""
 
     def __init__(self, imap: Dovecot) -> None:
-        self.port = free_port()
+        self.port = ports.any_free()
         self.accepted: list[bytes] = []
         self._imap = imap
         self._controller = Controller(

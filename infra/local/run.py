@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.local import certificates, emulator, resources
+from infra.local import certificates, emulator, ports, resources
 from infra.local.processes import Child, Supervisor
 from infra.local.state import ROOT, Home, read_json, write_json
 from infra.local.template import Template
@@ -48,24 +47,10 @@ def free_port(variable: str, preferred: int) -> int:
     """Return the port named by a variable, else the preferred one, else any that is free."""
     named = os.environ.get(variable)
     if named and named != "0":
-        if not _bindable(int(named)):
+        if not ports.bindable(int(named)):
             raise CannotStart(f"Port {named} ({variable}) is in use; free it or choose another.")
         return int(named)
-    if not named and _bindable(preferred):
-        return preferred
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    return preferred if not named and ports.bindable(preferred) else ports.any_free()
 
 
 def aws_environment(endpoint_url: str) -> dict[str, str]:

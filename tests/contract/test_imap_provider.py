@@ -21,6 +21,7 @@ from chalicelib.providers.imap.session import open_session
 from chalicelib.providers.reach import Reach
 from infra.demo import dovecot
 from infra.demo.visitor import login
+from infra.local import ports
 from tests.contract.provider import LONG, Copy, ProviderContract, mail
 
 pytestmark = pytest.mark.server
@@ -215,7 +216,7 @@ def test_implicit_tls(
 
 @pytest.mark.parametrize(("host", "step"), [("no-such-host.invalid", "dns"), ("127.0.0.1", "tcp")])
 def test_a_server_out_of_reach_names_the_step(settings: MailSettings, host: str, step: str) -> None:
-    away = replace(settings.imap, host=host, port=dovecot.free_port())
+    away = replace(settings.imap, host=host, port=ports.any_free())
     with pytest.raises(ProviderError) as caught:
         connect(replace(settings, imap=away), HERE)
     assert caught.value.details["step"] == step

@@ -17,7 +17,7 @@ from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import SendFailed
 from chalicelib.providers.reach import Reach
 from chalicelib.providers.smtp import SmtpTransport, classify
-from infra.demo.dovecot import free_port
+from infra.local import ports
 
 RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and \xff\r\n"
 
@@ -76,7 +76,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         controller = Controller(
             scripted,
             hostname="127.0.0.1",
-            port=free_port(),
+            port=ports.any_free(),
             tls_context=context if tls else None,
             auth_require_tls=False,
             authenticator=scripted.authenticate,
@@ -180,7 +180,7 @@ def test_an_untrusted_certificate_is_refused(
 
 @pytest.mark.parametrize(("host", "step"), [("no-such-host.invalid", "dns"), ("127.0.0.1", "tcp")])
 def test_a_server_out_of_reach_names_the_step(host: str, step: str) -> None:
-    server = Server(host=host, port=free_port(), username="me", password="secret")
+    server = Server(host=host, port=ports.any_free(), username="me", password="secret")
     with pytest.raises(SendFailed) as caught:
         SmtpTransport(MailSettings(imap=server, smtp=server), HERE).verify()
     assert (caught.value.status, caught.value.details["step"]) == (503, step)
