@@ -71,7 +71,8 @@ class Budget:
     """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone.
 
     `history` bounds those of the messages that were there before the connection. Messages in `alone` are
-    asked for one by one, those in `avoid` not at all: the server hung up over them.
+    asked for one by one, those in `avoid` not at all: the server hung up over them. `careful` is to ask for
+    no contents before the messages are known by name, so that a hang-up can be traced to some of them.
     """
 
     messages: int = 200
@@ -80,6 +81,7 @@ class Budget:
     since: int = 0
     alone: frozenset[RemoteId] = frozenset()
     avoid: frozenset[RemoteId] = frozenset()
+    careful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,10 +25,13 @@ class Provider(Protocol):
     def collections(self) -> Sequence[Collection]:
         """List every selectable folder, inbox first, each with a token that moves when it changes."""
 
-    def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
+    def unchanged(
+        self, collection: Collection, cursor: Cursor, since: int = 0, *, history: bool = True
+    ) -> bool:
         """Tell from the listing alone that nothing can have changed since `cursor`.
 
-        A cursor that reaches less far back than `since` is never unchanged.
+        A cursor that reaches less far back than `since` is never unchanged, nor is one of which history is
+        still to come; without `history` the latter does not count.
         """
 
     def changes(

@@ -39,13 +39,15 @@ class Hangups:
         if not self._times:
             return budget
         alone, avoid = self._alone[folder_id], self._avoid[folder_id]
-        return replace(budget, alone=frozenset(alone), avoid=frozenset(avoid))
+        return replace(budget, alone=frozenset(alone), avoid=frozenset(avoid), careful=True)
 
     def learn(self, error: Interrupted) -> bool:
         """Take a hang-up in; False if trying again would teach nothing."""
         asked = [RemoteId(name) for name in error.asked]
         self._times += 1
-        if not asked or self._times > MOST or not self._intake.sets_aside:
+        if not asked:
+            return self._times == 1  # now the messages are named before their contents are asked for
+        if self._times > MOST or not self._intake.sets_aside:
             return False
         log.warning("account %s: the server hung up over %d messages", self._account_id, len(asked))
         self._alone[error.folder_id].update(asked)

@@ -174,6 +174,8 @@ class Sweep:
         """Bring the next batch of a folder and move its cursor here, not yet in the store."""
         folder = self._shelf.folder(collection.id)
         before = self._hold.cursors.get(folder.id)
+        if self._waits_for_history(collection, folder):
+            return None
         try:
             history = self._pace.history()
             batch = self._changes(collection, folder, history)
@@ -305,7 +307,20 @@ class Sweep:
 
     def _is_done(self, collection: Collection) -> bool:
         folder = self._shelf.folder(collection.id)
-        return folder.id in self._finished or self._is_unmoved(collection, folder)
+        if folder.id in self._finished or self._is_unmoved(collection, folder):
+            return True
+        return self._waits_for_history(collection, folder)
+
+    def _waits_for_history(self, collection: Collection, folder: Folder) -> bool:
+        """Tell whether nothing is left but history, of which none is wanted now."""
+        cursor = self._hold.cursors.get(folder.id)
+        if cursor is None or self._pace.history():
+            return False
+        if not self._provider.unchanged(collection, cursor, self._since(folder), history=False):
+            return False
+        self._finished.add(folder.id)
+        self._behind.add(folder.id)
+        return True
 
     def _is_unmoved(self, collection: Collection, folder: Folder) -> bool:
         if self._shelf.window.excludes(folder.id):

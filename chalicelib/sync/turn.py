@@ -79,7 +79,7 @@ class Turn:
     def _adapt(self, stored_at: float, *, waited: bool) -> None:
         """Take larger steps while the log keeps up, smaller ones when it falls behind."""
         if not waited:
-            self._batch = min(LARGEST_BATCH, self._batch * 5 // 4)
+            self._batch = min(LARGEST_BATCH, self._batch * 3 // 2)
         elif self.clock() - stored_at > LAG_SECONDS:
             self._batch = max(SMALLEST_BATCH, self._batch * 3 // 4)
 

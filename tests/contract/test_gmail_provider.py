@@ -61,8 +61,10 @@ class UnderOtherNames:
         names = {gmail: name for name, gmail in _NAMES.items()}
         return [replace(one, id=names[one.id]) for one in self.inner.collections() if one.id in names]
 
-    def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
-        return self.inner.unchanged(collection, cursor, since)
+    def unchanged(
+        self, collection: Collection, cursor: Cursor, since: int = 0, *, history: bool = True
+    ) -> bool:
+        return self.inner.unchanged(collection, cursor, since, history=history)
 
     def changes(
         self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget

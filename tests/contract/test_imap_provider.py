@@ -14,7 +14,6 @@ import pytest
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.change import Budget, Flags, RemoteId
 from chalicelib.errors import AuthRejected, ProviderError
-from chalicelib.providers.imap import changes
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.fetching import remote_id, split_id
 from chalicelib.providers.imap.session import open_session
@@ -161,7 +160,7 @@ def test_a_beginning_that_does_not_tell_who_it_is_comes_as_a_whole(
 def test_contents_do_not_wait_for_the_end_of_a_long_listing(
     provider: ImapProvider, other: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "_LEAD", 3)
+    monkeypatch.setattr("chalicelib.providers.imap.cursor._LEAD", 3)
     ids = [other.deliver("INBOX", mail(n, LONG if n == 8 else "")) for n in range(9)]
     copy = Copy(provider, budget=Budget(messages=2)).catch_up()
     assert copy.order == [*ids[:4:-1], ids[8], *ids[4::-1]]

@@ -103,10 +103,13 @@ class MemoryProvider:
             for name, box in self.boxes.items()
         ]
 
-    def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
+    def unchanged(
+        self, collection: Collection, cursor: Cursor, since: int = 0, *, history: bool = True
+    ) -> bool:
         """Tell whether the folder is as the cursor left it."""
         state = json.loads(cursor)
-        current = state["low"] <= 1 and state["whole"] <= 1 and state["since"] <= since + DAY
+        complete = (state["low"] <= 1 and state["whole"] <= 1) or not history
+        current = complete and state["since"] <= since + DAY
         return bool(current and collection.token and state["token"] == collection.token)
 
     def changes(

@@ -51,13 +51,15 @@ class ImapProvider:
         """List every selectable folder, inbox first, each with its token."""
         return collection_list(self._session)
 
-    def unchanged(self, collection: Collection, cursor: Cursor, since: int = 0) -> bool:
+    def unchanged(
+        self, collection: Collection, cursor: Cursor, since: int = 0, *, history: bool = True
+    ) -> bool:
         """Tell from the listing alone that nothing can have changed since `cursor`."""
         try:
             progress = load(cursor)
         except CursorExpired:
             return False
-        reaches = progress.complete and not progress.falls_short(since)
+        reaches = (progress.complete or not history) and not progress.falls_short(since)
         return bool(collection.token) and reaches and progress.token == collection.token
 
     def changes(

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.errors import ProviderError
-from chalicelib.providers.imap.failures import failure, throttled
-from chalicelib.providers.imap.fetching import QUOTED_BODY, Meta, rows, search_uids
+from chalicelib.providers.imap.beginnings import BEGINNING, FIRST, body, raise_if_throttled, tells
+from chalicelib.providers.imap.fetching import Meta, rows, search_uids
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Line, Reply, uid_sets
 
 COMMAND_BYTES = 4_000_000
 COMMAND_MESSAGES = 100
-BEGINNING = 16_000
-"""Octets of a beginning: the headers, and enough of the text for its first words."""
 _HOPELESS = 10  # so many messages refused, and none given: the server is ill, not the messages
 
 _ALL = b"(UID BODY.PEEK[])"
-_FIRST = b"(UID BODY.PEEK[]<0.%d>)" % BEGINNING
-_HEAD = re.compile(rb".*?\n\r?\n", re.S)
-_MESSAGE_ID = re.compile(rb"^message-id:\s*<", re.I | re.M)
+_FIRST = b"(UID " + FIRST + b")"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +42,12 @@ def bodies(session: Session, wanted: Sequence[Meta], beginnings: Sequence[Meta] 
     """
     portions = [*_portions(wanted, _ALL), *_portions(beginnings, _FIRST)]
     result = _fetched(session, portions)
-    mute = [meta for meta in beginnings if not _tells(result.raw.get(meta.uid))]
+    mute = [meta for meta in beginnings if meta.uid in result.raw and not tells(result.raw[meta.uid])]
     if mute:
         rest = _fetched(session, _portions(mute, _ALL))
         result.raw |= rest.raw
         result.unreadable |= rest.unreadable
     return result
-
-
-def _tells(beginning: bytes | None) -> bool:
-    """Whether a beginning has all the headers and a Message-ID among them; one that did not come does."""
-    head = beginning and _HEAD.match(beginning)
-    return beginning is None or bool(head and _MESSAGE_ID.search(head[0]))
 
 
 def _fetched(session: Session, portions: Sequence[_Portion]) -> Bodies:
@@ -68,12 +57,12 @@ def _fetched(session: Session, portions: Sequence[_Portion]) -> Bodies:
         _collect(result, reply.lines)
         missing = [uid for uid in portion.uids if uid not in result.raw and uid not in result.unreadable]
         if missing and not reply.ok:
-            _raise_if_throttled(reply)
+            raise_if_throttled(reply)
             again.extend(_Portion([uid], portion.item) for uid in missing)
     for portion, reply in _asked(session, again):
         _collect(result, reply.lines)
         if not reply.ok and portion.uids[0] not in result.raw:
-            _raise_if_throttled(reply)
+            raise_if_throttled(reply)
             result.unreadable[portion.uids[0]] = f"The mail server answered: {reply.text}"
     _note_withheld(session, result, [uid for portion in portions for uid in portion.uids])
     if len(result.unreadable) >= _HOPELESS and not result.raw:
@@ -110,15 +99,8 @@ def _portions(wanted: Sequence[Meta], item: bytes) -> list[_Portion]:
 
 def _collect(result: Bodies, lines: Iterable[Line]) -> None:
     for uid, line in rows(lines).items():
-        quoted = QUOTED_BODY.search(line.text)
-        if line.literals:
-            result.raw[uid] = line.literals[-1]
-        elif quoted and quoted.group(1):
-            result.raw[uid] = re.sub(rb"\\(.)", rb"\1", quoted.group(1))
+        content = body(line)
+        if content is not None:
+            result.raw[uid] = content
         elif b"BODY[]" in line.text.upper():
             result.unreadable[uid] = "The mail server gave an empty message."
-
-
-def _raise_if_throttled(reply: Reply) -> None:
-    if throttled(reply.text):
-        raise failure(reply.text)

@@ -20,8 +20,10 @@ from chalicelib.domain.change import (
     RemoteMessage,
 )
 from chalicelib.errors import CursorExpired, Interrupted, ProviderError
-from chalicelib.providers.imap.bodies import BEGINNING, bodies
-from chalicelib.providers.imap.cursor import Progress, load
+from chalicelib.providers.imap.ahead import FIRST_WINDOW, Ahead, open_ahead
+from chalicelib.providers.imap.beginnings import BEGINNING, Beginnings, beginnings
+from chalicelib.providers.imap.bodies import bodies
+from chalicelib.providers.imap.cursor import Progress, beginning, load
 from chalicelib.providers.imap.fetching import (
     Meta,
     Opened,
@@ -29,8 +31,6 @@ from chalicelib.providers.imap.fetching import (
     flags_between,
     large_uids_between,
     metas,
-    open_and_measure,
-    open_and_search,
     open_mailbox,
     remote_id,
     split_id,
@@ -39,20 +39,8 @@ from chalicelib.providers.imap.fetching import (
 from chalicelib.providers.imap.session import Session
 
 _FLAGS_DURING_HISTORY = 500  # newest messages compared in each step where changes are not counted
-_FIRST_WINDOW = 1_000
 _MANY = 1_000  # names of vanished messages that are looked up without asking what we hold
-_LEAD = 5_000  # so many UIDs the listing of the history may be ahead of its contents
 _DAY = 86_400  # servers compare dates without a zone
-
-
-@dataclass(frozen=True, slots=True)
-class _Ahead:
-    """What was learnt of the UIDs from `first` to below `low` on the way of opening."""
-
-    first: int = 0
-    low: int = 0
-    uids: Sequence[int] = ()
-    metas: Mapping[int, Meta] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -63,7 +51,7 @@ class _Step:
     opened: Opened
     known: Known
     budget: Budget
-    ahead: _Ahead = field(default_factory=lambda: _Ahead())
+    ahead: Ahead = field(default_factory=Ahead)
     arrived: list[RemoteMessage] = field(default_factory=list)
     flags: dict[RemoteId, Flags] = field(default_factory=dict)
     removed: set[RemoteId] = field(default_factory=set)
@@ -85,17 +73,16 @@ def step(
 ) -> ChangeBatch:
     """Return the next batch. Raises CursorExpired if the mailbox has a new UIDVALIDITY."""
     before = load(cursor) if cursor else None
-    opened, ahead = _open(session, collection.id, before, budget)
+    opened, ahead = open_ahead(session, collection, before, budget)
     at = _Step(session, opened, known, budget, ahead)
     if before is None:
         progress, cut = _beginning(at), False
     else:
         progress, cut = _live(at, before)
         if progress.falls_short(budget.since):
-            progress, at.ahead = _again(at, progress), _Ahead()
+            progress, at.ahead = _again(at, progress), Ahead()
     if not progress.complete and not cut:
-        behind = progress.listed or progress.whole - progress.low > _LEAD
-        progress = _contents(at, progress) if behind else _history(at, progress)
+        progress = _contents(at, progress) if progress.contents_are_due else _history(at, progress)
     if progress.complete:
         progress = replace(progress, until=0)
     return ChangeBatch(
@@ -107,20 +94,6 @@ def step(
         more=cut or not progress.complete,
         history_left=progress.below,
     )
-
-
-def _open(session: Session, name: str, before: Progress | None, budget: Budget) -> tuple[Opened, _Ahead]:
-    """Open the mailbox and ask for the next slice of its history on the same way, if there is one."""
-    wanted = min(budget.messages, budget.history)
-    if before is None or before.listed or wanted <= 0:
-        return open_mailbox(session, name), _Ahead()
-    if before.since or before.until:
-        first = max(1, before.low - max(_FIRST_WINDOW, wanted))
-        opened, uids = open_and_search(session, name, first, before.low - 1, before.since, before.until)
-        return opened, _Ahead(first, before.low, uids)
-    first = max(1, before.low - wanted)
-    opened, found = open_and_measure(session, name, first, before.low - 1)
-    return opened, _Ahead(first, before.low, sorted(found), found)
 
 
 def listing(session: Session, collection: Collection, cursor: Cursor, since: int) -> dict[RemoteId, Flags]:
@@ -144,18 +117,11 @@ def items(session: Session, collection: Collection, ids: Sequence[RemoteId]) -> 
 
 
 def _beginning(at: _Step) -> Progress:
-    opened, since = at.opened, at.budget.since
-    progress = Progress(
-        uidvalidity=opened.uidvalidity,
-        uidnext=opened.uidnext,
-        modseq=opened.modseq,
-        exists=opened.exists,
-        low=max(2, opened.uidnext),  # even an empty mailbox is compared once with what we hold of it
-        below=opened.exists,
-        since=since,
-        whole=max(2, opened.uidnext),
-    )
-    return replace(progress, below=len(_in_window(at, progress, 1))) if since else progress
+    progress = beginning(at.opened, at.budget.since)
+    if not progress.since:
+        return progress
+    told = at.ahead.span == range(1, progress.low)
+    return replace(progress, below=len(at.ahead.older if told else _in_window(at, progress, 1)))
 
 
 def _again(at: _Step, old: Progress) -> Progress:
@@ -178,7 +144,9 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
     opened = at.opened
     if opened.uidvalidity != old.uidvalidity:
         raise CursorExpired("The folder was made anew on the mail server.")
-    new = uids_between(at.session, old.uidnext, opened.uidnext - 1)
+    new = at.ahead.new
+    if new is None:
+        new = uids_between(at.session, old.uidnext, opened.uidnext - 1)
     gone = _flags(at, old)
     if gone is not None:
         _vanished(at, gone)
@@ -208,7 +176,9 @@ def _flags(at: _Step, old: Progress) -> list[range] | None:
         if now == old.modseq:
             return None
         # To the end: what a crash left stored without its cursor may be gone as well.
-        changed, gone = changes_between(at.session, first, at.opened.uidnext - 1, old.modseq)
+        changed, gone = at.ahead.changes or changes_between(
+            at.session, first, at.opened.uidnext - 1, old.modseq
+        )
         at.flags.update({at.name(uid): flags for uid, flags in changed.items() if uid <= last})
         return gone
     if not old.listed:
@@ -246,7 +216,7 @@ def _history(at: _Step, progress: Progress) -> Progress:
         return progress
     older, searched = _older(at, progress, wanted)
     slice_ = older[:wanted]
-    handled = _bring(at, slice_, beginnings=True)
+    handled = _bring(at, slice_, cut=True)
     if handled == len(older):
         low = searched
     elif handled == 0:
@@ -266,21 +236,22 @@ def _contents(at: _Step, progress: Progress) -> Progress:
     if at.budget.history <= 0:
         return progress
     bounds = progress.low, progress.whole - 1, progress.since, progress.until
-    large = large_uids_between(at.session, *bounds)[::-1]
-    handled = _bring(at, large)
+    found = at.ahead.large
+    large = (large_uids_between(at.session, *bounds) if found is None else found)[::-1]
+    handled = _bring(at, large, measured=True)
     if handled == len(large):
         return replace(progress, whole=progress.low)
     return replace(progress, whole=large[handled - 1] if handled else progress.whole)
 
 
 def _older(at: _Step, progress: Progress, wanted: int) -> tuple[list[int], int]:
-    """Return at least `wanted` UIDs below `low` (if there are), newest first, and how far we looked."""
+    """Return about `wanted` UIDs below `low` (if there are), newest first, and how far we looked."""
     found: list[int] = []
-    window = max(_FIRST_WINDOW, wanted)
-    if progress.low == at.ahead.low:
-        found.extend(reversed(at.ahead.uids))
-        progress = replace(progress, low=at.ahead.first)
-    while progress.low > 1 and len(found) < wanted:
+    window = max(FIRST_WINDOW, wanted)
+    if progress.low == at.ahead.span.stop:
+        found.extend(reversed(at.ahead.older))
+        progress = replace(progress, low=at.ahead.span.start)
+    while progress.low > 1 and len(found) < (wanted + 1) // 2:
         first = max(1, progress.low - window)
         found.extend(reversed(_in_window(at, progress, first)))
         progress, window = replace(progress, low=first), window * 4
@@ -292,42 +263,58 @@ def _confirm(at: _Step, progress: Progress) -> None:
     known = at.known()
     if not known:
         return
-    present = {at.name(uid) for uid in uids_between(at.session, 1, progress.uidnext - 1)}
+    every = at.ahead.every
+    if every is None:
+        every = uids_between(at.session, 1, progress.uidnext - 1)
+    present = {at.name(uid) for uid in every}
     arrived = {message.id for message in at.arrived}
     at.removed.update(id for id in known if id and id not in present and id not in arrived)
 
 
-def _bring(at: _Step, uids: Sequence[int], beginnings: bool = False) -> int:
+def _bring(at: _Step, uids: Sequence[int], *, cut: bool = False, measured: bool = False) -> int:
     """Fetch messages in this order within the budget; return how many of them are dealt with.
 
-    With `beginnings` the large ones come with no more than that.
+    With `cut` the large ones come with no more than their beginning; `measured` is to ask first how long
+    they are.
     """
     candidates = list(uids[: max(0, at.budget.messages - at.taken)])
-    missing = [uid for uid in candidates if uid not in at.ahead.metas]
-    found = {**at.ahead.metas, **(metas(at.session, missing) if missing else {})}
+    found = _known_of(at, candidates, measured=measured)
     handled = 0
     fitting: list[Meta] = []
     for uid in candidates:
         meta = found.get(uid)
         if meta is not None and meta.received_at >= at.budget.since - _DAY:
-            octets = min(meta.size, BEGINNING) if beginnings and meta.large else meta.size
+            octets = min(meta.size, BEGINNING) if cut and meta.large else meta.size
             if at.taken and at.taken_bytes + octets > at.budget.bytes:
                 break
             at.taken += 1
             at.taken_bytes += octets
             fitting.append(meta)
         handled += 1
-    _fetch(at, fitting, {meta.uid for meta in fitting if beginnings and meta.large})
+    _fetch(at, fitting, {meta.uid for meta in fitting if cut and meta.large})
     return handled
 
 
-def _interrupted(at: _Step, asked: Sequence[Meta], error: ProviderError) -> ProviderError:
-    """Return what to raise: some servers hang up over a message that they cannot read themselves."""
+def _known_of(at: _Step, uids: Sequence[int], *, measured: bool) -> Mapping[int, Meta]:
+    """Return what is known of messages, in most cases together with their beginnings."""
+    missing = [uid for uid in uids if uid not in at.ahead.beginnings.metas]
+    if missing:
+        by_size = measured or at.budget.careful
+        more = Beginnings(metas(at.session, missing)) if by_size else _begun(at, missing)
+        at.ahead = replace(at.ahead, beginnings=at.ahead.beginnings | more)
+    return at.ahead.beginnings.metas
+
+
+def _begun(at: _Step, uids: Sequence[int]) -> Beginnings:
     try:
-        at.session.wire.run(b"NOOP")
-    except ProviderError:
-        return Interrupted(error.message, tuple(at.name(meta.uid) for meta in asked))
-    return error
+        return beginnings(at.session, uids)
+    except ProviderError as error:
+        raise _interrupted(at, uids, error) from error
+
+
+def _interrupted(at: _Step, asked: Sequence[int], error: ProviderError) -> ProviderError:
+    """Return what to raise: some servers hang up over a message that they cannot read themselves."""
+    return Interrupted(error.message, tuple(map(at.name, asked))) if at.session.is_lost() else error
 
 
 def _fetch(at: _Step, fitting: Sequence[Meta], cut: Set[int] = frozenset()) -> None:
@@ -345,13 +332,23 @@ def _fetch(at: _Step, fitting: Sequence[Meta], cut: Set[int] = frozenset()) -> N
 
 
 def _fetch_together(at: _Step, fitting: Sequence[Meta], cut: Set[int]) -> None:
-    wanted = [meta for meta in fitting if meta.uid not in cut]
+    begun = at.ahead.beginnings
+    here = {
+        meta.uid: raw
+        for meta in fitting
+        if (raw := begun.telling(meta.uid) if meta.uid in cut else begun.whole(meta.uid)) is not None
+    }
+    rest = [meta for meta in fitting if meta.uid not in here]
     try:
-        content = bodies(at.session, wanted, [meta for meta in fitting if meta.uid in cut])
+        content = bodies(
+            at.session,
+            [meta for meta in rest if meta.uid not in cut],
+            [meta for meta in rest if meta.uid in cut],
+        )
     except ProviderError as error:
-        raise _interrupted(at, fitting, error) from error
+        raise _interrupted(at, [meta.uid for meta in rest], error) from error
     for meta in fitting:
-        raw = content.raw.get(meta.uid)
+        raw = here.get(meta.uid, content.raw.get(meta.uid))
         if raw is not None:
             whole = meta.uid not in cut or len(raw) != BEGINNING
             at.arrived.append(_remote(at.name(meta.uid), meta, raw, whole))

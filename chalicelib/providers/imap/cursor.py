@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, replace
 
 from chalicelib.domain.change import Cursor
 from chalicelib.errors import CursorExpired
+from chalicelib.providers.imap.fetching import Opened
 from chalicelib.providers.imap.folders import token
 
 _VERSION = 1
 _DAY = 86_400
+_LEAD = 5_000  # so many UIDs the listing of the history may be ahead of its contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,11 @@ class Progress:
         return self.listed and self.whole <= 1
 
     @property
+    def contents_are_due(self) -> bool:
+        """Whether large messages of the history should come as a whole before more of it comes."""
+        return not self.complete and (self.listed or self.whole - self.low > _LEAD)
+
+    @property
     def token(self) -> str:
         """The token the mailbox has as long as nothing has changed since."""
         return token(self.uidvalidity, self.uidnext, self.exists, self.modseq)
@@ -58,6 +65,21 @@ class Progress:
     def dump(self) -> Cursor:
         """Return this progress as an opaque cursor."""
         return Cursor(json.dumps({"v": _VERSION, **asdict(self)}, separators=(",", ":")))
+
+
+def beginning(opened: Opened, since: int) -> Progress:
+    """Return the progress of somebody who has nothing yet, `below` as if all of it were wanted."""
+    low = max(2, opened.uidnext)  # even an empty mailbox is compared once with what we hold of it
+    return Progress(
+        uidvalidity=opened.uidvalidity,
+        uidnext=opened.uidnext,
+        modseq=opened.modseq,
+        exists=opened.exists,
+        low=low,
+        below=opened.exists,
+        since=since,
+        whole=low,
+    )
 
 
 def load(cursor: Cursor) -> Progress:

@@ -15,13 +15,16 @@ from chalicelib.providers.imap.wire import Command, Line, Reply, astring, uid_se
 LARGE = 64_000
 """Octets from which on a message of the history is listed by its beginning before it comes as a whole."""
 
+LARGER = b"LARGER %d" % LARGE
+"""The search key of large messages."""
+
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)")
 _EXISTS = re.compile(rb"\* (\d+) EXISTS", re.I)
 _FETCH = re.compile(rb"\* \d+ FETCH ", re.I)
 _VANISHED = re.compile(rb"\* VANISHED \(EARLIER\) ([\d,:]+)", re.I)
 _UID = re.compile(rb"\bUID (\d+)", re.I)
 _FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
-_MEASURE = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
+MEASURE = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
 _DATE = re.compile(rb'INTERNALDATE "([ \d]\d)-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.I)
 QUOTED_BODY = re.compile(rb'\bBODY\[\](?:<0>)? "((?:[^"\\]|\\.)*)"', re.I)
@@ -70,44 +73,32 @@ def split_id(id: RemoteId) -> tuple[int, int]:
 
 def open_mailbox(session: Session, name: str, *, write: bool = False) -> Opened:
     """Select a mailbox. Raises Gone if there is none."""
-    return _open(session, name, (), write=write)[0]
+    return open_with(session, name, (), write=write)[0]
 
 
-def open_and_measure(session: Session, name: str, first: int, last: int) -> tuple[Opened, dict[int, Meta]]:
-    """Select a mailbox and return `metas` of everything from first to last, in one round trip."""
-    command = (b"UID FETCH", b"%d:%d" % (first, last), _MEASURE)
-    opened, reply = _open(session, name, command)
-    found = rows(reply.or_fail().lines)
-    return opened, {uid: _meta(uid, line.text) for uid, line in _measured(found, range(first, last + 1))}
+def open_with(
+    session: Session, name: str, behind: Sequence[Command], *, write: bool = False
+) -> tuple[Opened, list[Reply]]:
+    """Select a mailbox and send commands behind, all in one round trip; return their replies.
 
-
-def open_and_search(
-    session: Session, name: str, first: int, last: int, since: int, before: int
-) -> tuple[Opened, list[int]]:
-    """Select a mailbox and return `uids_between`, in one round trip."""
-    opened, reply = _open(session, name, (b"UID SEARCH", *_between(first, last, since, before)))
-    return opened, _numbers(reply.or_fail())
-
-
-def _open(session: Session, name: str, behind: Command, *, write: bool = False) -> tuple[Opened, Reply]:
-    """Select a mailbox and send a command behind; its reply is the selection's own if there is none."""
+    Raises Gone if there is no such mailbox.
+    """
     counted = session.can("CONDSTORE")
     verb = b"SELECT" if write else b"EXAMINE"
     # The parameter counts for servers that cannot ENABLE: HIGHESTMODSEQ stays away without either.
     extra = [b"(CONDSTORE)"] if counted and not session.can("ENABLE") else []
     session.selected = True
-    replies = session.wire.run_all([(verb, astring(name), *extra), *([behind] if behind else [])])
-    reply = replies[0].or_fail()
+    first, *replies = session.wire.run_all([(verb, astring(name), *extra), *behind])
     codes: dict[bytes, int] = {}
     exists = 0
-    for line in reply.lines:
+    for line in first.or_fail().lines:
         codes |= {key.upper(): int(value) for key, value in _CODE.findall(line.text)}
         if found := _EXISTS.match(line.text):
             exists = int(found.group(1))
     if b"UIDNEXT" not in codes:
         codes[b"UIDNEXT"] = max(rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
     modseq = codes.get(b"HIGHESTMODSEQ", 0) if counted else 0
-    return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq), replies[-1]
+    return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq), replies
 
 
 def uids_between(
@@ -121,10 +112,11 @@ def uids_between(
     """
     if first > last:
         return []
-    return search_uids(session, *_between(first, last, since, before), *more)
+    return search_uids(session, *keys_between(first, last, since, before), *more)
 
 
-def _between(first: int, last: int, since: int, before: int) -> list[bytes]:
+def keys_between(first: int, last: int, since: int = 0, before: int = 0) -> list[bytes]:
+    """Return the search keys of `uids_between`."""
     dates = [b"SINCE", _date(since - _DAY)] if since > _DAY else []
     dates += [b"BEFORE", _date(before + _DAY)] if before else []
     return [b"UID %d:%d" % (first, last), *dates]
@@ -132,7 +124,7 @@ def _between(first: int, last: int, since: int, before: int) -> list[bytes]:
 
 def large_uids_between(session: Session, first: int, last: int, since: int = 0, before: int = 0) -> list[int]:
     """Return the UIDs of large messages from first to last; since and before as in `uids_between`."""
-    return uids_between(session, first, last, since, before, b"LARGER %d" % LARGE)
+    return uids_between(session, first, last, since, before, LARGER)
 
 
 def uids_with_message_id(session: Session, message_id: str) -> list[int]:
@@ -142,7 +134,10 @@ def uids_with_message_id(session: Session, message_id: str) -> list[int]:
 
 def flags_between(session: Session, first: int, last: int) -> dict[int, Flags]:
     """Return the flags of the messages from first to last."""
-    return _changes(session, first, last, b"")[0]
+    if first > last:
+        return {}
+    reply = session.wire.run(b"UID FETCH", b"%d:%d" % (first, last), b"(UID FLAGS)").or_fail()
+    return {uid: flags for uid, flags in _flag_rows(reply.lines) if first <= uid <= last}
 
 
 def changes_between(
@@ -153,23 +148,32 @@ def changes_between(
     CHANGEDSINCE is of CONDSTORE, VANISHED of QRESYNC (RFC 7162 sections 3.1.4.1 and 3.2.6). UIDs may be
     named as gone that we never held.
     """
-    resync = session.can("ENABLE") and session.can("QRESYNC")
-    flags, lines = _changes(
-        session, first, last, b" (CHANGEDSINCE %d%s)" % (since, b" VANISHED" if resync else b"")
-    )
-    if not resync:
+    lines: Sequence[Line] = ()
+    if first <= last:
+        lines = session.wire.run(*changes_question(session, first, last, since)).or_fail().lines
+    return read_changes(session, lines, first, last)
+
+
+def changes_question(session: Session, first: int, last: int, since: int) -> Command:
+    """Return the command of `changes_between`."""
+    vanished = b" VANISHED" if _resyncs(session) else b""
+    return b"UID FETCH", b"%d:%d" % (first, last), b"(UID FLAGS) (CHANGEDSINCE %d%s)" % (since, vanished)
+
+
+def read_changes(
+    session: Session, lines: Iterable[Line], first: int, last: int
+) -> tuple[dict[int, Flags], list[range] | None]:
+    """Return `changes_between` from answers among which there may be others."""
+    lines = list(lines)
+    flags = {uid: flags for uid, flags in _flag_rows(lines) if first <= uid <= last}
+    if not _resyncs(session):
         return flags, None
     gone = (found for line in lines if (found := _VANISHED.match(line.text)))
     return flags, [part for found in gone for part in _ranges(found.group(1), first, last)]
 
 
-def _changes(
-    session: Session, first: int, last: int, modifier: bytes
-) -> tuple[dict[int, Flags], Sequence[Line]]:
-    if first > last:
-        return {}, []
-    reply = session.wire.run(b"UID FETCH %d:%d (UID FLAGS)" % (first, last) + modifier).or_fail()
-    return {uid: flags for uid, flags in _flag_rows(reply.lines) if first <= uid <= last}, reply.lines
+def _resyncs(session: Session) -> bool:
+    return session.can("ENABLE") and session.can("QRESYNC")
 
 
 def _ranges(uid_set: bytes, first: int, last: int) -> Iterator[range]:
@@ -186,26 +190,27 @@ def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:
     """Return flags, date and size of those that exist."""
     found: dict[int, Meta] = {}
     asked = set(uids)
-    commands = [(b"UID FETCH", part, _MEASURE) for part in uid_sets(uids)]
+    commands = [(b"UID FETCH", part, MEASURE) for part in uid_sets(uids)]
     for reply in session.wire.run_all(commands):
-        for uid, line in _measured(rows(reply.or_fail().lines), asked):
-            found[uid] = _meta(uid, line.text)
+        for uid, line in measured(rows(reply.or_fail().lines), asked):
+            found[uid] = meta_of(uid, line)
     return found
 
 
-def _measured(found: Mapping[int, Line], asked: Container[int]) -> Iterator[tuple[int, Line]]:
+def measured(found: Mapping[int, Line], asked: Container[int]) -> Iterator[tuple[int, Line]]:
+    """Yield those of the answers that tell the size of a message asked for."""
     return ((uid, line) for uid, line in found.items() if uid in asked and _SIZE.search(line.text))
 
 
 def search_uids(session: Session, *criteria: bytes) -> list[int]:
     """Return the UIDs that match search keys, ascending."""
-    return _numbers(session.wire.run(b"UID SEARCH", *criteria).or_fail())
+    return numbers(session.wire.run(b"UID SEARCH", *criteria).or_fail().lines)
 
 
-def _numbers(reply: Reply) -> list[int]:
-    return sorted(
-        {int(uid) for line in reply.of(b"SEARCH") for uid in line.text.split()[2:] if uid.isdigit()}
-    )
+def numbers(lines: Iterable[Line]) -> list[int]:
+    """Read the answer to SEARCH, ascending."""
+    found = (line.text for line in lines if line.text[:9].upper() == b"* SEARCH ")
+    return sorted({int(uid) for text in found for uid in text.split()[2:] if uid.isdigit()})
 
 
 def rows(lines: Iterable[Line]) -> dict[int, Line]:
@@ -235,7 +240,9 @@ def _letters(raw: bytes) -> Flags:
     return Flags("".join(sorted(_LETTERS[word] for word in words if word in _LETTERS)))
 
 
-def _meta(uid: int, text: bytes) -> Meta:
+def meta_of(uid: int, line: Line) -> Meta:
+    """Read what an answer says of a message."""
+    text = line.text
     flags = _FLAGS.search(text)
     size = _SIZE.search(text)
     return Meta(

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from chalicelib.domain.change import Collection
+from chalicelib.providers.imap.fetching import Opened
 from chalicelib.providers.imap.roles import Listed, display_name, roles
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Line, Reply, astring, tokens
@@ -19,6 +20,12 @@ _UNSELECTABLE = frozenset({"\\NOSELECT", "\\NONEXISTENT"})
 def token(uidvalidity: int, uidnext: int, messages: int, modseq: int) -> str:
     """Return a collection's token; empty where the server does not count changes."""
     return f"{uidvalidity}:{uidnext}:{messages}:{modseq}" if modseq > 0 else ""
+
+
+def state_in(told: str) -> Opened | None:
+    """Return the state of which a token tells, None if it tells nothing."""
+    numbers = [int(part) for part in told.split(":")] if told else []
+    return Opened(*numbers) if numbers else None
 
 
 def collection_list(session: Session) -> list[Collection]:

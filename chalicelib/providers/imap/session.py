@@ -60,6 +60,14 @@ class Session:
             self.wire.run(b"NOOP")  # a server may answer it after what is asked later
         self.selected = False
 
+    def is_lost(self) -> bool:
+        """Tell whether the connection has ended."""
+        try:
+            self.wire.run(b"NOOP")
+        except ProviderError:
+            return True
+        return False
+
     def hand_over(self) -> tuple[socket.socket, bytes]:
         """Return the bare connection, now without blocking, and what was read ahead; the session is over."""
         self.wire.run_all([])  # what still waits to be sent
