@@ -15,7 +15,7 @@ FIRST_SECONDS, FAIR_SECONDS = 1.5, 20.0
 """A turn lasts at least so long, longer only while nobody else waits; the first one brings first screens."""
 
 LOOK_SECONDS = 15.0
-FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 80, 25, 400
+FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 160, 25, 400
 LAG_SECONDS = 0.25
 """What is new may wait so long behind history in the stream that leads to the delta log."""
 

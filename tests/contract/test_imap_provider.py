@@ -145,7 +145,7 @@ class TestWithoutExtensions(ProviderContract):
 
 
 @pytest.mark.parametrize(
-    "head", ["From: a@x.example\r\n", f"From: a@x.example\r\nX: {'x' * 20_000}\r\nMessage-ID: <1@x>\r\n"]
+    "head", ["From: a@x.example\r\n", f"From: a@x.example\r\nX: {'x' * 70_000}\r\nMessage-ID: <1@x>\r\n"]
 )
 def test_a_beginning_that_does_not_tell_who_it_is_comes_as_a_whole(
     provider: ImapProvider, other: Program, head: str

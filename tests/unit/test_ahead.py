@@ -87,7 +87,7 @@ class Mailbox:
         if b"BODY" in items:
             if uid in self.silent:
                 return b""
-            part = raw[:16_000] if b"<0.16000>" in items else raw
+            part = raw[:64_000] if b"<0.64000>" in items else raw
             row += b" BODY[] {%d}\r\n" % len(part) + part
         return row + b")\r\n"
 
@@ -118,13 +118,12 @@ def test_short_mail_comes_with_the_opening_alone() -> None:
 
 
 def test_what_is_longer_than_a_beginning_is_fetched_whole_and_the_large_is_not() -> None:
-    box = Mailbox({1: mail(1, 15_999), 2: mail(2, 16_000), 3: mail(3, 16_001), 4: mail(4, 65_000)})
+    box = Mailbox({1: mail(1, 63_999), 2: mail(2, 64_000), 3: mail(3, 64_001)})
     batch = box.step()
     assert [(len(m.raw), m.whole) for m in batch.arrived] == [
-        (16_000, False),
-        (16_001, True),
-        (16_000, True),
-        (15_999, True),
+        (64_000, False),
+        (64_000, True),
+        (63_999, True),
     ]
     assert batch.more, "the rest of the large one is still to come"
 

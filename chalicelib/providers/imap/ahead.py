@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from chalicelib.domain.change import Budget, Collection, Flags
 from chalicelib.errors import Interrupted, ProviderError
-from chalicelib.providers.imap.beginnings import BEGINNING, Beginnings, question, raise_if_throttled, read
+from chalicelib.providers.imap.beginnings import AT_ONCE, Beginnings, question, raise_if_throttled, read
 from chalicelib.providers.imap.cursor import Progress, beginning
 from chalicelib.providers.imap.fetching import (
     LARGER,
@@ -78,6 +78,8 @@ def open_ahead(
 ) -> tuple[Opened, Ahead]:
     """Open a mailbox and learn what can be learnt on the way. Raises Gone, Interrupted, ProviderError."""
     told = state_in(collection.token)
+    if before is None and told and not told.exists:
+        return told, Ahead(every=())
     start = before or (beginning(told, budget.since) if told else None)
     plan = _plan(start, told, budget) if start else {}
     if before is None and _Ask.WINDOW in plan:  # all of it, to tell how much there is
@@ -130,7 +132,7 @@ def _history(start: Progress, wanted: int, uidnext: int) -> _Plan:
 
 def _room(budget: Budget) -> int:
     """Return how many messages may come by their beginning at once."""
-    return 0 if budget.careful else min(budget.messages, budget.bytes // BEGINNING)
+    return 0 if budget.careful else min(budget.messages, AT_ONCE)
 
 
 def _commands(session: Session, plan: _Plan, start: Progress) -> Iterator[Command]:

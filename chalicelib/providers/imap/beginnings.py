@@ -1,6 +1,6 @@
 """Messages by their beginning: flags, date, size and the first octets of each in one answer.
 
-Most mail is shorter than a beginning, and so comes as a whole without being measured first.
+Mail that is not large is shorter than a beginning, and so comes as a whole without being measured first.
 """
 
 from __future__ import annotations
@@ -10,12 +10,24 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.providers.imap.failures import failure, throttled
-from chalicelib.providers.imap.fetching import MEASURE, QUOTED_BODY, Meta, measured, meta_of, metas, rows
+from chalicelib.providers.imap.fetching import (
+    LARGE,
+    MEASURE,
+    QUOTED_BODY,
+    Meta,
+    measured,
+    meta_of,
+    metas,
+    rows,
+)
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Command, Line, Reply, uid_sets
 
-BEGINNING = 16_000
-"""Octets of a beginning: the headers, and enough of the text for its first words."""
+BEGINNING = LARGE
+"""Octets of a beginning: the headers, and of large messages enough of the text for its first words."""
+
+AT_ONCE = 400
+"""So many beginnings are asked for in one step: 26 MB at the very most."""
 
 FIRST = b"BODY.PEEK[]<0.%d>" % BEGINNING
 _ITEMS = MEASURE[:-1] + b" " + FIRST + b")"
@@ -33,16 +45,12 @@ class Beginnings:
     def __or__(self, other: Beginnings) -> Beginnings:
         return Beginnings({**self.metas, **other.metas}, {**self.raw, **other.raw})
 
-    def whole(self, uid: int) -> bytes | None:
-        """Return a message that is no longer than its beginning, None if it is or may be longer."""
-        raw = self.raw.get(uid)
-        fits = raw is not None and len(raw) < BEGINNING and self.metas[uid].size < BEGINNING
-        return raw if fits else None
-
-    def telling(self, uid: int) -> bytes | None:
-        """Return a beginning that has all the headers and a Message-ID among them."""
-        raw = self.raw.get(uid)
-        return raw if raw is not None and tells(raw) else None
+    def enough(self, meta: Meta, *, cut: bool) -> bytes | None:
+        """Return the message, or with `cut` a beginning that tells who it is; None if more is needed."""
+        raw = self.raw.get(meta.uid)
+        if raw is None:
+            return None
+        return raw if (tells(raw) if cut else max(len(raw), meta.size) < BEGINNING) else None
 
 
 def beginnings(session: Session, uids: Sequence[int]) -> Beginnings:

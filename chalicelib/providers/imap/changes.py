@@ -21,7 +21,7 @@ from chalicelib.domain.change import (
 )
 from chalicelib.errors import CursorExpired, Interrupted, ProviderError
 from chalicelib.providers.imap.ahead import FIRST_WINDOW, Ahead, open_ahead
-from chalicelib.providers.imap.beginnings import BEGINNING, Beginnings, beginnings
+from chalicelib.providers.imap.beginnings import AT_ONCE, BEGINNING, Beginnings, beginnings
 from chalicelib.providers.imap.bodies import bodies
 from chalicelib.providers.imap.cursor import Progress, beginning, load
 from chalicelib.providers.imap.fetching import (
@@ -277,14 +277,14 @@ def _bring(at: _Step, uids: Sequence[int], *, cut: bool = False, measured: bool 
     With `cut` the large ones come with no more than their beginning; `measured` is to ask first how long
     they are.
     """
-    candidates = list(uids[: max(0, at.budget.messages - at.taken)])
+    candidates = list(uids[: max(0, min(AT_ONCE, at.budget.messages - at.taken))])
     found = _known_of(at, candidates, measured=measured)
     handled = 0
     fitting: list[Meta] = []
     for uid in candidates:
         meta = found.get(uid)
         if meta is not None and meta.received_at >= at.budget.since - _DAY:
-            octets = min(meta.size, BEGINNING) if cut and meta.large else meta.size
+            octets = _to_come(at, meta, cut=cut and meta.large)
             if at.taken and at.taken_bytes + octets > at.budget.bytes:
                 break
             at.taken += 1
@@ -293,6 +293,13 @@ def _bring(at: _Step, uids: Sequence[int], *, cut: bool = False, measured: bool 
         handled += 1
     _fetch(at, fitting, {meta.uid for meta in fitting if cut and meta.large})
     return handled
+
+
+def _to_come(at: _Step, meta: Meta, *, cut: bool) -> int:
+    """Return how many octets of a message are still to be fetched."""
+    if at.ahead.beginnings.enough(meta, cut=cut) is not None:
+        return 0
+    return min(meta.size, BEGINNING) if cut else meta.size
 
 
 def _known_of(at: _Step, uids: Sequence[int], *, measured: bool) -> Mapping[int, Meta]:
@@ -333,11 +340,7 @@ def _fetch(at: _Step, fitting: Sequence[Meta], cut: Set[int] = frozenset()) -> N
 
 def _fetch_together(at: _Step, fitting: Sequence[Meta], cut: Set[int]) -> None:
     begun = at.ahead.beginnings
-    here = {
-        meta.uid: raw
-        for meta in fitting
-        if (raw := begun.telling(meta.uid) if meta.uid in cut else begun.whole(meta.uid)) is not None
-    }
+    here = {meta.uid: raw for meta in fitting if (raw := begun.enough(meta, cut=meta.uid in cut)) is not None}
     rest = [meta for meta in fitting if meta.uid not in here]
     try:
         content = bodies(
