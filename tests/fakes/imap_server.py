@@ -81,6 +81,9 @@ class FakeImap:
             if command == "LOGIN":
                 user = arguments[0].strip('"')
                 self.logins.append(user)
+            if command == "AUTHENTICATE":
+                writer.write(b"+ \r\n")
+                await reader.readline()
             answer = self.answer(command, arguments)
             if command == "IDLE" and answer is not None:
                 waiting = tag.encode()

@@ -111,7 +111,7 @@ def open_session(
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed.
 
     One round trip after the greeting where TLS begins at once and the server says unasked what it can;
-    STARTTLS adds its own.
+    STARTTLS adds two.
     """
     client = _connect(settings, reach, tls)
     try:
@@ -139,9 +139,15 @@ class _Connected(imaplib.IMAP4):
         return self._given
 
     def _get_capabilities(self) -> None:
-        """Take them from the greeting, which saves a round trip; what was said before TLS does not count."""
+        """Take them from the greeting, which saves a round trip.
+
+        What was said before STARTTLS does not count any more: it is asked for again with the login.
+        """
         told = self.untagged_responses.pop("CAPABILITY", None)
-        if not told or self._tls_established:
+        if self._tls_established:
+            self.capabilities: tuple[str, ...] = ()
+            return
+        if not told:
             _, told = self.capability()
         words = b" ".join(part for part in told if isinstance(part, bytes))
         self.capabilities = tuple(words.decode("ascii", "ignore").upper().split())
@@ -206,8 +212,13 @@ def _capabilities(wire: Wire, login: Reply) -> frozenset[str]:
     """Return what the server can do now, as it said with the login or else says when asked."""
     if told := _TOLD.search(login.text):
         return frozenset(told.group(1).upper().split())
-    lines = list(login.of(b"CAPABILITY")) or wire.run(b"CAPABILITY").or_fail().of(b"CAPABILITY")
-    return frozenset(_words(word for line in lines for word in tokens(line)[2:]))
+    if any(login.of(b"CAPABILITY")):
+        return _capabilities_in(login)
+    return _capabilities_in(wire.run(b"CAPABILITY").or_fail())
+
+
+def _capabilities_in(reply: Reply) -> frozenset[str]:
+    return frozenset(_words(word for line in reply.of(b"CAPABILITY") for word in tokens(line)[2:]))
 
 
 def _words(raw: Iterable[Any]) -> Iterable[str]:
@@ -216,19 +227,30 @@ def _words(raw: Iterable[Any]) -> Iterable[str]:
 
 def _log_in(session: Session, server: Server) -> Reply:
     try:
-        if session.can("LOGINDISABLED") and session.can("AUTH=PLAIN"):
+        reply = None if _needs_plain(session) else _by_name(session, server)
+        if reply is None or (not reply.ok and _needs_plain(session)):
             secret = f"\0{server.username}\0{server.password}".encode()
             reply = session.wire.answer(b"AUTHENTICATE PLAIN", base64.b64encode(secret))
-        else:
-            reply = session.wire.run(
-                b"LOGIN", astring(server.username.encode()), astring(server.password.encode())
-            )
     except ProviderError as error:
         error.details["step"] = "login"
         raise
     if not reply.ok:
         raise login_failure(reply.text)
     return reply
+
+
+def _by_name(session: Session, server: Server) -> Reply:
+    """Send LOGIN, and ask on the same way what the server can do if it has not said so since TLS began."""
+    login = b"LOGIN", astring(server.username.encode()), astring(server.password.encode())
+    if session.capabilities:
+        return session.wire.run(*login)
+    told, reply = session.wire.run_all([(b"CAPABILITY",), login])
+    session.capabilities = _capabilities_in(told)
+    return reply
+
+
+def _needs_plain(session: Session) -> bool:
+    return session.can("LOGINDISABLED") and session.can("AUTH=PLAIN")
 
 
 def _introduce(session: Session, compress: Compress) -> None:
