@@ -17,6 +17,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Set
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -166,14 +167,21 @@ def signed(
     request = f"POST\n/\n\n{canonical}\n{';'.join(names)}\n{sha256(body).hexdigest()}"
     scope = f"{at[:8]}/{region}/dynamodb/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-    key = f"AWS4{credentials.secret_key}".encode()
-    for part in (*scope.split("/"), text):
-        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(_signing_key(credentials.secret_key, scope), text.encode(), "sha256")
     headers["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
-        f"SignedHeaders={';'.join(names)}, Signature={key.hex()}"
+        f"SignedHeaders={';'.join(names)}, Signature={signature.hex()}"
     )
     return headers
+
+
+@lru_cache(maxsize=4)
+def _signing_key(secret: str, scope: str) -> bytes:
+    """Return the key of a day; the credentials of a function change every few hours."""
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def _problem(answer: Any, status: int) -> dict[str, Any]:

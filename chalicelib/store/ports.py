@@ -121,10 +121,10 @@ class Blobs(Protocol):
 class DeltaLog(Protocol):
     """The gapless change log of each account (table `log`)."""
 
-    def append(self, account_id: str, changes: Sequence[Change], at: int) -> int:
+    def append(self, account_id: str, changes: Sequence[Change], at: int) -> None:
         """Log each change once, in order; a revision already logged is left out.
 
-        Returns the newest sequence number. Safe under duplicate, reordered and concurrent calls.
+        Safe under duplicate, reordered and concurrent calls.
         """
 
     def head(self, account_id: str) -> tuple[int, int]:

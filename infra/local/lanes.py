@@ -1,11 +1,11 @@
-"""Deals the records of a shard out to workers: in order per partition key, and the keys take turns.
+"""Deals the records of a shard out to workers: in order per account, and the accounts take turns.
 
-So does Lambda with a ParallelizationFactor: a key with many records does not keep the others waiting.
+So does Lambda with a ParallelizationFactor, per partition key. An account's keys stay together here: all its
+changes go into one log, in which two workers would be in each other's way.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +25,16 @@ class _Entry:
     sequence: str
     record: Record | None
     done: bool = False
+
+
+def lane_of(record: Record) -> str:
+    """Return what a record is kept in order with: the account in its partition key, or else the whole key.
+
+    Such keys are ACCOUNT#..., or have a name in capitals before the account: ACCT#ACCOUNT.
+    """
+    key = str(record["dynamodb"].get("Keys", {}).get("pk", {}).get("S", ""))
+    first, *rest = key.split("#")
+    return f"{first}#{rest[0]}" if rest and first.isupper() else first
 
 
 class Lanes:
@@ -71,7 +81,7 @@ class Lanes:
 
     def _enter(self, record: Record) -> None:
         entry = _Entry(record["dynamodb"]["SequenceNumber"], record)
-        key = json.dumps(record["dynamodb"].get("Keys", {}).get("pk"))
+        key = lane_of(record)
         self._order.append(entry)
         self._lanes.setdefault(key, deque()).append(entry)
         if key not in self._busy:

@@ -164,11 +164,10 @@ class AccountLogs:
     logs: dict[str, list[Delta]] = field(default_factory=lambda: defaultdict(list))
     dropped: dict[str, int] = field(default_factory=dict)
 
-    def append(self, account_id: str, changes: Sequence[Change], at: int) -> int:
+    def append(self, account_id: str, changes: Sequence[Change], at: int) -> None:
         entries = self.logs[account_id]
         for change in changes:
             entries.append(Delta(seq=len(entries) + 1, at=at, change=change))
-        return len(entries)
 
     def head(self, account_id: str) -> tuple[int, int]:
         entries = self.logs[account_id]

@@ -169,10 +169,9 @@ class MemoryLog:
     first: int = 1
     peeks: int = 0
 
-    def append(self, account_id: str, changes: Sequence[Change], at: int) -> int:
+    def append(self, account_id: str, changes: Sequence[Change], at: int) -> None:
         for change in changes:
             self.entries.append(Delta(seq=len(self.entries) + 1, at=at, change=change))
-        return len(self.entries)
 
     def head(self, account_id: str) -> tuple[int, int]:
         return (self.entries[-1].seq, self.entries[-1].at) if self.entries else (0, 0)

@@ -48,7 +48,8 @@ def test_an_empty_log_has_nothing(log: LogTable) -> None:
 
 def test_entries_come_back_in_order_across_batches(log: LogTable) -> None:
     changes = [change(f"m{n}", Event.CREATE, 1) for n in range(200)]
-    assert log.append("a", changes, 1000) == 200
+    log.append("a", changes, 1000)
+    assert log.head("a")[0] == 200
     everything = log.since("a", 0, 500)
     assert [d.seq for d in everything] == list(range(1, 201))
     assert [d.change for d in everything] == changes
@@ -57,7 +58,8 @@ def test_entries_come_back_in_order_across_batches(log: LogTable) -> None:
 
 def test_a_revision_is_logged_once(log: LogTable) -> None:
     log.append("a", [change("m", Event.CREATE, 5)], 1000)
-    assert log.append("a", [change("m", Event.CREATE, 5), change("n", Event.CREATE, 1)], 1000) == 2
+    log.append("a", [change("m", Event.CREATE, 5), change("n", Event.CREATE, 1)], 1000)
+    assert log.head("a")[0] == 2
     assert [d.change.id for d in log.since("a", 0, 9)] == ["m", "n"]
 
 
@@ -68,8 +70,10 @@ def test_a_create_and_its_modify_are_one_create(log: LogTable) -> None:
 
 def test_what_came_and_went_is_deleted_for_whoever_listed_it_in_between(log: LogTable) -> None:
     created, deleted = change("m", Event.CREATE, 1), change("m", Event.DELETE, 2)
-    assert log.append("a", [created, deleted], 1000) == 1
-    assert log.append("a", [created], 1000) == 1
+    log.append("a", [created, deleted], 1000)
+    assert log.head("a")[0] == 1
+    log.append("a", [created], 1000)
+    assert log.head("a")[0] == 1
     assert [d.change.event for d in log.since("a", 0, 9)] == [Event.DELETE]
 
 
@@ -155,7 +159,8 @@ def test_every_kind_of_object_goes_from_the_stream_into_the_log(kind: str, event
     heard = change_of({"eventName": "any", "dynamodb": images[event]})
     assert heard and (heard.kind, heard.id, heard.event, heard.rev) == (kind, "x", event, 5)
     log = LogTable(MemoryDynamo(), SETTINGS, now=lambda: 1000.0)
-    assert log.append("a", [heard, heard], 1000) == 1
+    log.append("a", [heard, heard], 1000)
+    assert log.head("a")[0] == 1
     assert [delta.change for delta in log.since("a", 0, 9)] == [heard]
 
 

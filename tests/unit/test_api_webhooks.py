@@ -78,8 +78,8 @@ def stored(here: MemoryServices) -> Webhook:
 def change(here: MemoryServices, id: str) -> None:
     """Log one new message, announce it and work every message of the queue."""
     made = Change(account_id="acc", kind="message", id=id, event=Event.CREATE, rev=1)
-    seq = here.log.append("acc", [made], int(time.time()))
-    cast(Any, here).announce(ACCOUNT, seq)
+    here.log.append("acc", [made], int(time.time()))
+    cast(Any, here).announce(ACCOUNT, here.log.head("acc")[0])
     work(here)
 
 

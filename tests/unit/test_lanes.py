@@ -6,7 +6,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from infra.local.lanes import Lanes
+from infra.local.lanes import Lanes, lane_of
 
 Record = dict[str, Any]
 
@@ -108,3 +108,10 @@ def test_nobody_takes_a_key_that_another_worker_is_at() -> None:
     desk.lanes.drain()
     assert desk.done == [("a", 1), ("a", 2)]
     desk.stop.set()
+
+
+def test_the_keys_of_an_account_are_one_lane() -> None:
+    lanes = [
+        lane_of(record(1, key)) for key in ("acc#202611", "acc#T#thread", "other#202611", "ACCT#acc", "A#acc")
+    ]
+    assert lanes == ["acc", "acc", "other", "ACCT#acc", "A#acc"]

@@ -178,7 +178,8 @@ def _ids(call: Call, here: MemoryServices, endpoint: LoopbackEndpoint) -> dict[s
     found = next(change for change in here.mail.changes if change.kind == "message")
     message = replace(found, attributes=(("thread_id", "t"), ("received_date", FIRST)))
     for endpoint.status in (200, 500):
-        cast(Any, here).announce(ACCOUNT, here.log.append("acc", [message], int(time.time())))
+        here.log.append("acc", [message], int(time.time()))
+        cast(Any, here).announce(ACCOUNT, here.log.head("acc")[0])
         work(here)
     endpoint.status = 200
     told = next(one for one in here.deliveries.rows.values() if one.state == "delivered")

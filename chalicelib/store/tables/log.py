@@ -39,10 +39,10 @@ class LogTable:
         self._now = now
         self._wait = wait
 
-    def append(self, account_id: str, changes: Sequence[Change], at: int) -> int:
+    def append(self, account_id: str, changes: Sequence[Change], at: int) -> None:
         """Log each change once, in order; a revision already logged is left out.
 
-        Returns the newest sequence number. Safe under duplicate, reordered and concurrent calls.
+        Safe under duplicate, reordered and concurrent calls.
         """
         left = coalesced(changes)
         size, attempt = LARGEST_BATCH, 0
@@ -57,7 +57,6 @@ class LogTable:
                 attempt = 0 if stale else attempt + 1
                 size = max(1, size // 2) if attempt % 3 == 2 else size
                 self._patience(attempt)
-        return self.head(account_id)[0]
 
     def head(self, account_id: str) -> tuple[int, int]:
         """Return the newest sequence number and its time (0, 0 for an empty log), strongly consistent."""
