@@ -27,6 +27,7 @@ from chalicelib.domain.window import Window, is_over, latest, widest
 from chalicelib.ids import LAST_SECOND
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Location, MailChanges, Revised
+from chalicelib.sync.searching import STAY_SECONDS
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
@@ -34,19 +35,31 @@ from chalicelib.sync.workspace import Workspace
 KEY = "window"
 SECONDS = 5.0
 _CHUNK = 100
+_PATIENCE = 86_400
+"""Rows outlive their window by two days; a pass that takes longer than one was broken off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """The window cursors agree with; rows of mail up to `place` may still be of the one before, `was`."""
+    """The window cursors agree with; rows of mail up to `place` may still be of the one before, `was`.
+
+    The pass that fits them began at `begun` (Unix seconds).
+
+    With `torn` a pass for yet another window did not come to its end: what belongs to a message may have
+    another end of life than the message itself.
+    """
 
     window: Window
     was: Window | None = None
     place: int = LAST_SECOND
+    begun: int = 0
+    torn: bool = False
 
     def dump(self) -> Cursor:
         """Return this as it is stored."""
         facts = {"window": _dumped(self.window), "was": self.was and _dumped(self.was), "place": self.place}
+        facts |= {"begun": self.begun} if self.was else {}
+        facts |= {"torn": True} if self.torn else {}
         return Cursor(json.dumps(facts, separators=(",", ":"), sort_keys=True))
 
 
@@ -56,7 +69,13 @@ def load(stored: Cursor | None) -> Fit | None:
         return None
     facts = json.loads(stored)
     was = facts["was"]
-    return Fit(window=_window(facts["window"]), was=was and _window(was), place=facts["place"])
+    return Fit(
+        window=_window(facts["window"]),
+        was=was and _window(was),
+        place=facts["place"],
+        begun=facts.get("begun", 0),
+        torn=facts.get("torn", False),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +93,9 @@ class Fitting:
     recount: Callable[[str], None]
 
     def begin(self, cursors: Mapping[str, Cursor]) -> None:
-        """Store the window for the first time, if it is not."""
+        """Store the window for the first time, if it is not: before any mail, or a crash would hide from the
+        next worker what that was stored under.
+        """
         if KEY not in cursors:
             self.save(KEY, Fit(window=self.shelf.window).dump())
 
@@ -83,20 +104,31 @@ class Fitting:
         fit, wanted = load(cursors.get(KEY)), self.shelf.window
         if fit is None or (fit.window == wanted and fit.was is None):
             return True
-        if fit.window != wanted:
-            self._narrow(fit.window, cursors)
-            fit = Fit(window=wanted, was=widest(fit.window, fit.was or fit.window))
+        now = int(self.work.now())
+        late = fit.was is not None and fit.begun + _PATIENCE < now
+        if late or fit.window != wanted:
+            self._narrow(fit.window, cursors, late=late)
+            fit = Fit(
+                window=wanted,
+                was=widest(fit.window, fit.was or fit.window),
+                begun=now,
+                torn=fit.was is not None,
+            )
             self.save(KEY, fit.dump())
         return self._pass(fit, deadline)
 
-    def _narrow(self, old: Window, cursors: Mapping[str, Cursor]) -> None:
-        """Tell cursors how far back we hold mail: as far as the narrower of both windows."""
+    def _narrow(self, old: Window, cursors: Mapping[str, Cursor], *, late: bool) -> None:
+        """Tell cursors how far back we hold mail: as far as the narrower of both windows.
+
+        If a pass was broken off and comes too `late`, rows it should have kept have ended meanwhile; then
+        nothing is sure to be here.
+        """
         now = self.work.now()
         for folder in self.shelf.folders.values():
             cursor, wanted = cursors.get(folder.id), self.shelf.window
-            if cursor is None or old.days_of(folder.id) == wanted.days_of(folder.id):
+            if cursor is None or (not late and old.days_of(folder.id) == wanted.days_of(folder.id)):
                 continue
-            since = max(old.since(folder.id, now), wanted.since(folder.id, now))
+            since = int(now) if late else max(old.since(folder.id, now), wanted.since(folder.id, now))
             gone = wanted.excludes(folder.id) or old.excludes(folder.id)
             self.save(folder.id, None if gone else self.provider.narrowed(cursor, since))
 
@@ -123,7 +155,7 @@ class Fitting:
         mail, account_id = self.work.mail, self.account.id
         stored = mail.messages(account_id, ids)
         wanted = {id: self._fitting(message, fit) for id, message in stored.items()}
-        changed = {id: message for id, message in stored.items() if wanted[id] != message}
+        changed = {id: message for id, message in stored.items() if fit.torn or wanted[id] != message}
         kept = [message for id in changed if (message := wanted[id])]
         keys = {key for message in kept for key in anchor_keys(message)}
         before = MailChanges(
@@ -157,7 +189,10 @@ class Fitting:
         if places != message.places:
             message = self.shelf.viewed(replace(message, places=places))
         expires_at = self.shelf.expiry(message)
-        return message if is_over(expires_at, now) else replace(message, expires_at=expires_at)
+        if not is_over(expires_at, now):
+            return replace(message, expires_at=expires_at)
+        visits = 0 < message.expires_at <= now + STAY_SECONDS  # else a place now gone has kept it here
+        return message if visits else None
 
     def _threads(
         self, stored: Mapping[str, Message], wanted: Mapping[str, Message | None]

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection, RemoteId
 from chalicelib.domain.quarantine import Quarantined
+from chalicelib.domain.window import is_over
 from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Quarantine
@@ -29,7 +30,14 @@ def retry(work: Workspace, account: Account, id: str) -> bool:
     try:
         with closing(work.provider(account)) as provider, suppress(Interrupted):
             folders = {folder.collection: folder for folder in work.mail.folders(account.id)}
-            shelf = Shelf(mail=work.mail, blobs=work.blobs, account=account, folders=folders, now=work.now)
+            shelf = Shelf(
+                mail=work.mail,
+                blobs=work.blobs,
+                account=account,
+                folders=folders,
+                now=work.now,
+                window=work.window(account).fixed(folders.values()),
+            )
             intake = Intake(work.quarantine, account.id, work.now)
             attempt(work.quarantine, intake, provider, shelf, entry)
     finally:
@@ -40,12 +48,12 @@ def retry(work: Workspace, account: Account, id: str) -> bool:
 def attempt(
     quarantine: Quarantine, intake: Intake, provider: Provider, shelf: Shelf, entry: Quarantined
 ) -> bool:
-    """Fetch and store one message; True if its entry has gone: it is in, or no longer on the server.
+    """Fetch and store one message; True if its entry has gone: it is in, no longer there or no longer wanted.
 
     Raises Interrupted, once that is noted, if the server hangs up.
     """
     folder = next((one for one in shelf.folders.values() if one.id == entry.folder_id), None)
-    if folder is None:
+    if folder is None or shelf.window.excludes(folder.id):
         return quarantine.change(entry, None)
     if _is_in(shelf, entry):
         return quarantine.change(entry, None)
@@ -55,6 +63,8 @@ def attempt(
     except Interrupted:
         intake.withhold(folder, {entry.remote_id: REASON})
         raise
+    if found and is_over(shelf.window.expiry(found[0].received_at, [folder.id]), shelf.now()):
+        return quarantine.change(entry, None)
     if found:
         return intake.again(Place(shelf, folder), entry, found[0])
     reason = _reason(provider, folder.collection, entry.remote_id)

@@ -342,8 +342,7 @@ class Sweep:
             save=self._hold.recut,
             recount=self._recount,
         )
-        if self._hold.lease:
-            fitting.begin(self._hold.saved)
+        fitting.begin(self._hold.saved)
         return fitting.run(dict(self._hold.saved), self._deadline)
 
     def _recount(self, folder_id: str) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from chalicelib.clock import Deadline
 from chalicelib.domain.delta import Event
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.window import Window, WindowChange, is_over, latest, widest
 from chalicelib.sync import fitting
 from chalicelib.sync.engine import Outcome
+from chalicelib.sync.repair import repair
 from tests.fakes.provider import MemoryProvider
+from tests.fakes.store import Crash
 from tests.unit.test_sync_engine import ACCOUNT, World, mail
 
 DAY = 86_400
@@ -259,3 +263,62 @@ def test_mail_a_thread_keeps_leaves_the_others_behind(world: Windowed) -> None:
     after = world.mail.all_threads[thread.id]
     assert len(after.entries) == 1 and after.version == thread.version + 1
     world.check_lives()
+
+
+@pytest.mark.parametrize("second", range(1, 80))
+def test_a_worker_that_dies_in_a_first_sync_leaves_no_mail_that_nobody_wants(second: int) -> None:
+    """Neither because the window it was stored under is forgotten, nor by way of the quarantine."""
+    world = Windowed()
+    for at in (12, second, 4):
+        world.fuse.at = len(world.fuse.points) + at
+        with contextlib.suppress(Crash):
+            world.sync()
+    world.fuse.at = None
+    world.keep(0, inbox=None)
+    world.now += 30 * 3600
+    world.sync()
+    repair(world.workspace(), world.accounts.account, Deadline.after(60))
+    held = [place.folder_id for message in world.mail.all_messages.values() for place in message.places]
+    [inbox] = (folder.id for folder in world.mail.folders("a") if folder.role == "inbox")
+    assert inbox not in held
+
+
+def test_a_copy_that_only_another_folder_kept_goes_with_it() -> None:
+    world = Windowed()
+    boxes = world.server.boxes
+    boxes["Junk"].add(next(iter(boxes["INBOX"].messages.values())))
+    world.keep(0, inbox=5)
+    world.now += 8 * DAY
+    world.keep(5)
+    world.keep(5)
+    assert not world.mail.all_messages
+
+
+@pytest.mark.parametrize("at", range(1, 60))
+def test_a_window_changed_back_after_a_crash_leaves_no_row_that_ends_before_its_message(at: int) -> None:
+    world = Windowed()
+    world.keep(0)
+    world.accounts.account = replace(world.accounts.account, history_days=5)
+    world.fuse.at = len(world.fuse.points) + at
+    with contextlib.suppress(Crash):
+        world.sync()
+    world.fuse.at = None
+    world.keep(0)
+    ends = {location.expires_at for location in world.mail.all_locations.values()}
+    assert ends == {0}
+
+
+@pytest.mark.parametrize("at", range(1, 40))
+def test_mail_that_ended_while_a_wider_window_waited_for_a_worker_comes_again(at: int) -> None:
+    world = Windowed()
+    world.keep(5)
+    world.accounts.account = replace(world.accounts.account, history_days=0)
+    world.fuse.at = len(world.fuse.points) + at
+    with contextlib.suppress(Crash):
+        world.sync()
+    world.fuse.at = None
+    world.now += 8 * DAY
+    world.expire()
+    world.keep(0)
+    world.keep(0)
+    assert len(world.mail.all_messages) == 2 * len(AGES)
