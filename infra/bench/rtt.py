@@ -24,7 +24,7 @@ from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
 
-MESSAGES = 3_000
+MESSAGES = 8_000
 ADDED = (0, 40, 100)
 """Milliseconds added to a round trip."""
 ROUNDS = 3
@@ -32,7 +32,7 @@ ENVIRONMENT = {"POSTERN_WATCH": "0", "POSTERN_TICK_SECONDS": "30"}
 
 
 def main() -> int:
-    """Print a table; the first argument is the number of messages (3,000)."""
+    """Print a table; the first argument is the number of messages (8,000)."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES
     if not dovecot.installed():
         print("make rtt-test needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)

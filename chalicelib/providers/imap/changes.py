@@ -6,8 +6,8 @@ read is therefore reported again by the next step, which does no harm, and never
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence, Set
+from dataclasses import replace
 
 from chalicelib.domain.change import (
     Budget,
@@ -19,14 +19,11 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
-from chalicelib.errors import CursorExpired, Interrupted, ProviderError
+from chalicelib.errors import CursorExpired
 from chalicelib.providers.imap.ahead import FIRST_WINDOW, Ahead, open_ahead
-from chalicelib.providers.imap.beginnings import AT_ONCE, BEGINNING, Beginnings, beginnings
-from chalicelib.providers.imap.bodies import bodies
+from chalicelib.providers.imap.bringing import DAY, Step, bring, fetch
 from chalicelib.providers.imap.cursor import Progress, beginning, load
 from chalicelib.providers.imap.fetching import (
-    Meta,
-    Opened,
     changes_between,
     flags_between,
     large_uids_between,
@@ -40,32 +37,6 @@ from chalicelib.providers.imap.session import Session
 
 _FLAGS_DURING_HISTORY = 500  # newest messages compared in each step where changes are not counted
 _MANY = 1_000  # names of vanished messages that are looked up without asking what we hold
-_DAY = 86_400  # servers compare dates without a zone
-
-
-@dataclass(slots=True)
-class _Step:
-    """The batch under construction."""
-
-    session: Session
-    opened: Opened
-    known: Known
-    budget: Budget
-    ahead: Ahead = field(default_factory=Ahead)
-    arrived: list[RemoteMessage] = field(default_factory=list)
-    flags: dict[RemoteId, Flags] = field(default_factory=dict)
-    removed: set[RemoteId] = field(default_factory=set)
-    unreadable: dict[RemoteId, str] = field(default_factory=dict)
-    taken: int = 0
-    taken_bytes: int = 0
-
-    def name(self, uid: int) -> RemoteId:
-        return remote_id(self.opened.uidvalidity, uid)
-
-    def held(self) -> dict[int, Flags]:
-        """What we hold of this generation, by UID."""
-        ours = ((split_id(id), flags) for id, flags in self.known().items())
-        return {uid: flags for (generation, uid), flags in ours if generation == self.opened.uidvalidity}
 
 
 def step(
@@ -74,7 +45,7 @@ def step(
     """Return the next batch. Raises CursorExpired if the mailbox has a new UIDVALIDITY."""
     before = load(cursor) if cursor else None
     opened, ahead = open_ahead(session, collection, before, budget)
-    at = _Step(session, opened, known, budget, ahead)
+    at = Step(session, opened, known, budget, ahead)
     if before is None:
         progress, cut = _beginning(at), False
     else:
@@ -110,13 +81,13 @@ def listing(session: Session, collection: Collection, cursor: Cursor, since: int
 def items(session: Session, collection: Collection, ids: Sequence[RemoteId]) -> list[RemoteMessage]:
     """Return those that are still there and readable."""
     opened = open_mailbox(session, collection.id)
-    at = _Step(session, opened, dict, Budget())
+    at = Step(session, opened, dict, Budget())
     uids = [uid for generation, uid in map(split_id, ids) if generation == opened.uidvalidity]
-    _fetch(at, list(metas(session, sorted(uids)).values()))
+    fetch(at, list(metas(session, sorted(uids)).values()))
     return at.arrived
 
 
-def _beginning(at: _Step) -> Progress:
+def _beginning(at: Step) -> Progress:
     progress = beginning(at.opened, at.budget.since)
     if not progress.since:
         return progress
@@ -124,22 +95,22 @@ def _beginning(at: _Step) -> Progress:
     return replace(progress, below=len(at.ahead.older if told else _in_window(at, progress, 1)))
 
 
-def _again(at: _Step, old: Progress) -> Progress:
+def _again(at: Step, old: Progress) -> Progress:
     """Walk the history once more, for what a narrower window had left out."""
-    until = old.since + 2 * _DAY if old.complete else 0
+    until = old.since + 2 * DAY if old.complete else 0
     top = max(2, old.uidnext)
     progress = replace(old, low=top, whole=top, since=at.budget.since, until=until)
     return replace(progress, below=len(_in_window(at, progress, 1)))
 
 
-def _in_window(at: _Step, progress: Progress, first: int) -> list[int]:
+def _in_window(at: Step, progress: Progress, first: int) -> list[int]:
     """Return the UIDs from `first` to below `low` that are wanted."""
     if not at.opened.exists:
         return []
     return uids_between(at.session, first, progress.low - 1, progress.since, progress.until)
 
 
-def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
+def _live(at: Step, old: Progress) -> tuple[Progress, bool]:
     """Bring everything since the last step; tell whether the budget cut it short."""
     opened = at.opened
     if opened.uidvalidity != old.uidvalidity:
@@ -154,7 +125,7 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
         _removals(at, old)
     if gone is None and len(new) < opened.uidnext - old.uidnext:
         _lost(at, old, set(new))
-    handled = _bring(at, new)
+    handled = bring(at, new)
     waiting = len(new) - handled
     progress = replace(
         old,
@@ -165,7 +136,7 @@ def _live(at: _Step, old: Progress) -> tuple[Progress, bool]:
     return progress, waiting > 0
 
 
-def _flags(at: _Step, old: Progress) -> list[range] | None:
+def _flags(at: Step, old: Progress) -> list[range] | None:
     """Note flags that changed: counted by the server, or compared where it does not count.
 
     Returns the UIDs that the server says are gone, None if it says nothing of them.
@@ -189,7 +160,7 @@ def _flags(at: _Step, old: Progress) -> list[range] | None:
     return None
 
 
-def _vanished(at: _Step, gone: list[range]) -> None:
+def _vanished(at: Step, gone: list[range]) -> None:
     """Note what the server names as gone; of a very long list only what we hold."""
     if sum(map(len, gone)) > _MANY:
         at.removed.update(at.name(uid) for uid in at.held() if any(uid in part for part in gone))
@@ -197,26 +168,26 @@ def _vanished(at: _Step, gone: list[range]) -> None:
         at.removed.update(at.name(uid) for part in gone for uid in part)
 
 
-def _removals(at: _Step, old: Progress) -> None:
+def _removals(at: Step, old: Progress) -> None:
     """Compare what we hold of the synced range with what is there."""
     held = {uid for uid in at.held() if old.low <= uid < old.uidnext}
     present = set(uids_between(at.session, old.low, old.uidnext - 1))
     at.removed.update(at.name(uid) for uid in held - present)
 
 
-def _lost(at: _Step, old: Progress, new: Set[int]) -> None:
+def _lost(at: Step, old: Progress, new: Set[int]) -> None:
     """Note what a crash left stored without its cursor and what is gone since: nobody counts it."""
     at.removed.update(at.name(uid) for uid in at.held() if uid >= old.uidnext and uid not in new)
 
 
-def _history(at: _Step, progress: Progress) -> Progress:
+def _history(at: Step, progress: Progress) -> Progress:
     """Bring one slice of what lies below `low`, newest first."""
     wanted = min(at.budget.messages - at.taken, at.budget.history)
     if wanted <= 0:
         return progress
     older, searched = _older(at, progress, wanted)
     slice_ = older[:wanted]
-    handled = _bring(at, slice_, cut=True)
+    handled = bring(at, slice_, cut=True)
     if handled == len(older):
         low = searched
     elif handled == 0:
@@ -231,20 +202,20 @@ def _history(at: _Step, progress: Progress) -> Progress:
     return progress
 
 
-def _contents(at: _Step, progress: Progress) -> Progress:
+def _contents(at: Step, progress: Progress) -> Progress:
     """Bring the rest of large messages of which only the beginning is here, newest first."""
     if at.budget.history <= 0:
         return progress
     bounds = progress.low, progress.whole - 1, progress.since, progress.until
     found = at.ahead.large
     large = (large_uids_between(at.session, *bounds) if found is None else found)[::-1]
-    handled = _bring(at, large, measured=True)
+    handled = bring(at, large, measured=True)
     if handled == len(large):
         return replace(progress, whole=progress.low)
     return replace(progress, whole=large[handled - 1] if handled else progress.whole)
 
 
-def _older(at: _Step, progress: Progress, wanted: int) -> tuple[list[int], int]:
+def _older(at: Step, progress: Progress, wanted: int) -> tuple[list[int], int]:
     """Return about `wanted` UIDs below `low` (if there are), newest first, and how far we looked."""
     found: list[int] = []
     window = max(FIRST_WINDOW, wanted)
@@ -258,7 +229,7 @@ def _older(at: _Step, progress: Progress, wanted: int) -> tuple[list[int], int]:
     return found, progress.low
 
 
-def _confirm(at: _Step, progress: Progress) -> None:
+def _confirm(at: Step, progress: Progress) -> None:
     """With the history complete, note as removed whatever we hold that the whole mailbox lacks."""
     known = at.known()
     if not known:
@@ -269,96 +240,3 @@ def _confirm(at: _Step, progress: Progress) -> None:
     present = {at.name(uid) for uid in every}
     arrived = {message.id for message in at.arrived}
     at.removed.update(id for id in known if id and id not in present and id not in arrived)
-
-
-def _bring(at: _Step, uids: Sequence[int], *, cut: bool = False, measured: bool = False) -> int:
-    """Fetch messages in this order within the budget; return how many of them are dealt with.
-
-    With `cut` the large ones come with no more than their beginning; `measured` is to ask first how long
-    they are.
-    """
-    candidates = list(uids[: max(0, min(AT_ONCE, at.budget.messages - at.taken))])
-    found = _known_of(at, candidates, measured=measured)
-    handled = 0
-    fitting: list[Meta] = []
-    for uid in candidates:
-        meta = found.get(uid)
-        if meta is not None and meta.received_at >= at.budget.since - _DAY:
-            octets = _to_come(at, meta, cut=cut and meta.large)
-            if at.taken and at.taken_bytes + octets > at.budget.bytes:
-                break
-            at.taken += 1
-            at.taken_bytes += octets
-            fitting.append(meta)
-        handled += 1
-    _fetch(at, fitting, {meta.uid for meta in fitting if cut and meta.large})
-    return handled
-
-
-def _to_come(at: _Step, meta: Meta, *, cut: bool) -> int:
-    """Return how many octets of a message are still to be fetched."""
-    if at.ahead.beginnings.enough(meta, cut=cut) is not None:
-        return 0
-    return min(meta.size, BEGINNING) if cut else meta.size
-
-
-def _known_of(at: _Step, uids: Sequence[int], *, measured: bool) -> Mapping[int, Meta]:
-    """Return what is known of messages, in most cases together with their beginnings."""
-    missing = [uid for uid in uids if uid not in at.ahead.beginnings.metas]
-    if missing:
-        by_size = measured or at.budget.careful
-        more = Beginnings(metas(at.session, missing)) if by_size else _begun(at, missing)
-        at.ahead = replace(at.ahead, beginnings=at.ahead.beginnings | more)
-    return at.ahead.beginnings.metas
-
-
-def _begun(at: _Step, uids: Sequence[int]) -> Beginnings:
-    try:
-        return beginnings(at.session, uids)
-    except ProviderError as error:
-        raise _interrupted(at, uids, error) from error
-
-
-def _interrupted(at: _Step, asked: Sequence[int], error: ProviderError) -> ProviderError:
-    """Return what to raise: some servers hang up over a message that they cannot read themselves."""
-    return Interrupted(error.message, tuple(map(at.name, asked))) if at.session.is_lost() else error
-
-
-def _fetch(at: _Step, fitting: Sequence[Meta], cut: Set[int] = frozenset()) -> None:
-    """Fetch messages together, except those that the budget wants alone or not at all.
-
-    Those in `cut` come with their beginning only.
-    """
-    names = {meta.uid: at.name(meta.uid) for meta in fitting}
-    wanted = [meta for meta in fitting if names[meta.uid] not in at.budget.avoid]
-    together = [meta for meta in wanted if names[meta.uid] not in at.budget.alone]
-    _fetch_together(at, together, cut)
-    for meta in wanted:
-        if names[meta.uid] in at.budget.alone:
-            _fetch_together(at, [meta], cut)
-
-
-def _fetch_together(at: _Step, fitting: Sequence[Meta], cut: Set[int]) -> None:
-    begun = at.ahead.beginnings
-    here = {meta.uid: raw for meta in fitting if (raw := begun.enough(meta, cut=meta.uid in cut)) is not None}
-    rest = [meta for meta in fitting if meta.uid not in here]
-    try:
-        content = bodies(
-            at.session,
-            [meta for meta in rest if meta.uid not in cut],
-            [meta for meta in rest if meta.uid in cut],
-        )
-    except ProviderError as error:
-        raise _interrupted(at, [meta.uid for meta in rest], error) from error
-    for meta in fitting:
-        raw = here.get(meta.uid, content.raw.get(meta.uid))
-        if raw is not None:
-            whole = meta.uid not in cut or len(raw) != BEGINNING
-            at.arrived.append(_remote(at.name(meta.uid), meta, raw, whole))
-    at.unreadable.update({at.name(uid): reason for uid, reason in content.unreadable.items()})
-
-
-def _remote(name: RemoteId, meta: Meta, raw: bytes, whole: bool) -> RemoteMessage:
-    return RemoteMessage(
-        id=name, flags=meta.flags, received_at=meta.received_at, raw=raw, size=meta.size, whole=whole
-    )
