@@ -81,6 +81,20 @@ def test_while_history_waits_only_what_is_new_comes() -> None:
     assert new == {8_000, 8_001, 8_002, 9_000, 9_001}
 
 
+def test_while_history_waits_a_folder_without_news_is_not_opened() -> None:
+    scene = Scene()
+    scene.fill("INBOX", 3_000)
+    scene.fill("Archive", 300, first=5_000)
+    assert scene.live() is Outcome.MORE
+    scene.waits = True
+    scene.world.server.steps.clear()
+    assert scene.live() is Outcome.MORE
+    assert scene.world.server.steps == []
+    scene.fill("Archive", 1, first=9_000)
+    assert scene.live() is Outcome.MORE
+    assert scene.world.server.steps == ["Archive"]
+
+
 def test_then_the_whole_history_comes_in_turns_and_is_complete() -> None:
     scene = Scene()
     scene.fill("INBOX", 1_200)
