@@ -32,12 +32,13 @@ test: environment servers ## what CI runs
 kill-test: environment servers ## twenty kills of the sync worker in a first sync of 2,000 messages
 	POSTERN_KILL_MESSAGES=2000 POSTERN_KILLS=20 $(BIN)/pytest -q tests/e2e/test_kill.py
 
-large-test: environment servers ## 20,000 messages: complete, each once, then silence; and 20,000 random histories
+large-test: environment servers ## 20,000 messages: complete, each once, then silence; 20,000 random histories, 2,000 of windows
 	POSTERN_LARGE_MESSAGES=20000 $(BIN)/pytest -q tests/e2e/test_large.py
-	POSTERN_SYNC_EXAMPLES=20000 $(BIN)/pytest -q tests/unit/test_sync_machine.py
+	POSTERN_RANDOM=1 POSTERN_WINDOW_EXAMPLES=2000 $(BIN)/pytest -q tests/unit/test_window_machine.py
+	POSTERN_RANDOM=1 POSTERN_SYNC_EXAMPLES=20000 $(BIN)/pytest -q tests/unit/test_sync_machine.py
 
 property-test: environment ## 20,000 stories of the delta log (2,000 in `make test`)
-	POSTERN_LOG_STORIES=20000 $(BIN)/pytest -q tests/integration/test_log_machine.py
+	POSTERN_RANDOM=1 POSTERN_LOG_STORIES=20000 $(BIN)/pytest -q tests/integration/test_log_machine.py
 
 follow-test: environment servers ## five minutes of changes followed by every kind of client
 	POSTERN_FOLLOW_SECONDS=300 $(BIN)/pytest -q -s tests/e2e/test_followers.py
