@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ END
 
 Ctrl-C stops everything.
 """
+
+LOOK_SECONDS = 0.5
+_asked: list[int] = []
+"""Signals: one may come while Python runs something whose exceptions it drops, such as a finalizer."""
 
 
 def main() -> int:
@@ -113,15 +118,17 @@ def _commands(info: dict[str, Any], token: str, imap: dovecot.Dovecot) -> str:
 
 
 def _wait() -> None:
-    """Wait for a signal, whose handler ends this."""
-    while True:
-        signal.pause()
+    """Wait for a signal, whose handler ends this, or has tried to where an exception goes unheard."""
+    while not _asked:
+        time.sleep(LOOK_SECONDS)
+    raise KeyboardInterrupt
 
 
 def _interrupt(number: int, frame: object) -> None:
     """Turn the first signal into KeyboardInterrupt; later ones must not cut the cleaning up short."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
+    _asked.append(number)
     raise KeyboardInterrupt
 
 
