@@ -34,6 +34,7 @@ class Mailbox:
     fatal: frozenset[int] = frozenset()
     late: dict[int, bytes] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
+    hung_up: bool = False
 
     def __post_init__(self) -> None:
         self.file, self._pending = self, io.BytesIO()
@@ -58,10 +59,8 @@ class Mailbox:
 
     def _answer(self, command: bytes) -> bytes:
         verb, _, rest = command.partition(b" ")
-        if self.fatal and b"BODY" in command and self.fatal & self._named(command):
-            self.fatal_now = True
-            return b""
-        if getattr(self, "fatal_now", False):
+        self.hung_up |= b"BODY" in command and bool(self.fatal & self._named(command))
+        if self.hung_up:
             return b""
         if verb == b"EXAMINE":
             uidnext = max(self.mails, default=0) + 1
@@ -190,3 +189,12 @@ def test_one_message_at_a_time_comes_to_the_end_of_a_mailbox_whose_state_nobody_
     box = Mailbox({uid: mail(uid) for uid in (1, 2)}, capabilities=frozenset(), modseq=0)
     first = box.step(messages=1)
     assert uids(first) == [2] and uids(box.step(first.cursor, messages=1)) == [1]
+
+
+def test_no_history_is_fetched_where_new_mail_fills_the_step() -> None:
+    box = Mailbox({uid: mail(uid) for uid in range(1, 9)})
+    cursor = box.step(messages=2).cursor
+    box.mails |= {uid: mail(uid) for uid in range(9, 15)}
+    assert uids(box.step(cursor, messages=2)) == [9, 10]
+    asked = [command for command in box.commands if "BODY" in command]
+    assert len(asked) == 1 and "FETCH 9:10 " in asked[0]

@@ -24,13 +24,14 @@ from chalicelib.providers.imap.fetching import (
     measured,
     meta_of,
     numbers,
+    open_mailbox,
     open_with,
     read_changes,
     rows,
 )
 from chalicelib.providers.imap.folders import state_in
 from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import Command, Line
+from chalicelib.providers.imap.wire import Command, Line, Reply
 
 FIRST_WINDOW = 1_000
 """UIDs among which mail of a window is looked for first."""
@@ -53,6 +54,7 @@ class _Ask(Enum):
 
 _BRINGING = frozenset({_Ask.NEW, _Ask.SLICE})
 _SEARCHING = frozenset({_Ask.WINDOW, _Ask.LARGE})
+_BELOW = frozenset({_Ask.SLICE, _Ask.WINDOW, _Ask.LARGE})  # history stays as it was when new mail comes
 
 _Plan = dict[_Ask, range]  # of UIDs; one SEARCH at most, for its answer bears no name
 
@@ -81,24 +83,29 @@ def open_ahead(
     if before is None and told and not told.exists:
         return told, Ahead(every=())
     start = before or (beginning(told, budget.since) if told else None)
-    plan = _plan(start, told, budget) if start else {}
+    if start is None:
+        return open_mailbox(session, collection.id), Ahead()
+    plan = _plan(start, told, budget)
     if before is None and _Ask.WINDOW in plan:  # all of it, to tell how much there is
         plan[_Ask.WINDOW] = range(1, plan[_Ask.WINDOW].stop)
-    commands = list(_commands(session, plan, start)) if start else []
-    try:
-        opened, replies = open_with(session, collection.id, commands)
-    except ProviderError as error:
-        if plan.keys() & _BRINGING and type(error) is ProviderError and session.is_lost():
-            raise Interrupted(error.message) from error
-        raise
+    opened, replies = _open(session, collection.id, plan, start)
     for reply in replies:
         if not reply.ok:
             raise_if_throttled(reply)
             return opened, Ahead()
     if told is None or (told.uidvalidity, told.uidnext) != (opened.uidvalidity, opened.uidnext):
-        keep = {_Ask.SLICE, _Ask.WINDOW, _Ask.LARGE} if before else set()
-        plan = {ask: uids for ask, uids in plan.items() if ask in keep}
+        plan = {ask: uids for ask, uids in plan.items() if before and ask in _BELOW}
     return opened, _learnt(session, plan, [line for reply in replies for line in reply.lines])
+
+
+def _open(session: Session, name: str, plan: _Plan, start: Progress) -> tuple[Opened, list[Reply]]:
+    """Raises Interrupted without names if the server hangs up where contents were asked for."""
+    try:
+        return open_with(session, name, list(_commands(session, plan, start)))
+    except ProviderError as error:
+        if plan.keys() & _BRINGING and type(error) is ProviderError and session.is_lost():
+            raise Interrupted(error.message) from error
+        raise
 
 
 def _plan(start: Progress, told: Opened | None, budget: Budget) -> _Plan:
@@ -106,9 +113,10 @@ def _plan(start: Progress, told: Opened | None, budget: Budget) -> _Plan:
     plan: _Plan = {}
     room = _room(budget)
     if told and told.uidvalidity == start.uidvalidity:
-        if 0 < told.uidnext - start.uidnext <= room:
-            plan[_Ask.NEW] = range(start.uidnext, told.uidnext)
-            room -= told.uidnext - start.uidnext
+        new = range(start.uidnext, told.uidnext)
+        if 0 < len(new) <= room:
+            plan[_Ask.NEW] = new
+        room -= len(new)  # what is new goes before history
         if 0 < start.modseq < told.modseq:
             plan[_Ask.CHANGES] = range(start.low, told.uidnext)
     empty = told is not None and not told.exists
