@@ -11,6 +11,7 @@ import urllib3
 from infra.bench.figures import wait_for
 
 Units = dict[str, float]
+Choice = Callable[[list[float]], float]
 
 
 class Counter:
@@ -44,10 +45,12 @@ class Counter:
 
     def least(self, act: Callable[[], object], still: float, rounds: int) -> Units:
         """Return what an operation costs when nothing falls between its parts."""
-        costs = [self.cost(act, still) for _ in range(rounds)]
-        return {kind: min(cost[kind] for cost in costs) for kind in costs[0]}
+        return self._over(act, still, rounds, min)
 
     def median(self, act: Callable[[], object], still: float, rounds: int) -> Units:
         """Return the usual cost of an operation."""
+        return self._over(act, still, rounds, statistics.median)
+
+    def _over(self, act: Callable[[], object], still: float, rounds: int, choose: Choice) -> Units:
         costs = [self.cost(act, still) for _ in range(rounds)]
-        return {kind: statistics.median(cost[kind] for cost in costs) for kind in costs[0]}
+        return {kind: choose([cost[kind] for cost in costs]) for kind in costs[0]}
