@@ -325,6 +325,7 @@ class HangingUp(MemoryProvider):
         self.bad: set[RemoteId] = set()
         self.connections = 0
         self.whims = 0
+        self.anonymous = False
 
     def connect(self, account: object) -> HangingUp:
         self.connections += 1
@@ -336,6 +337,8 @@ class HangingUp(MemoryProvider):
         batch = super().changes(collection, cursor, known, budget)
         together = [m for m in batch.arrived if m.id not in budget.alone | budget.avoid]
         alone = [[m] for m in batch.arrived if m.id in budget.alone - budget.avoid]
+        if self.anonymous and not budget.careful and any(m.id in self.bad for m in batch.arrived):
+            raise Interrupted("closed")  # over messages that nobody knew by name when they were asked for
         for asked in [together, *alone]:
             self.whims -= 1 if asked else 0
             if (self.whims >= 0 and asked) or any(m.id in self.bad for m in asked):
@@ -370,6 +373,15 @@ class TestHangups:
         assert all((one.cause, one.attempts) == (Cause.WITHHELD, 3) for one in entries)
         assert server.connections == 2 + 3 * number, "one in company, three alone, one that works"
         assert all(entry.folder_id == folder_id(world) for entry in entries)
+
+    def test_a_hang_up_over_messages_without_names_is_looked_into_as_well(
+        self, world: World, server: HangingUp
+    ) -> None:
+        server.bad, server.anonymous = set(fill(world, 1)), True
+        assert self.sync(world, server) is Outcome.CURRENT
+        assert len(world.mail.all_messages) == 30
+        assert {entry.remote_id for entry in world.quarantine.entries(ACCOUNT.id)} == server.bad
+        assert server.connections == 3 + 3, "two in company, three alone, one that works"
 
     def test_a_connection_that_breaks_once_blames_nobody(self, world: World, server: HangingUp) -> None:
         fill(world, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +26,12 @@ from chalicelib.domain.message import Message
 from chalicelib.store.values import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
+from chalicelib.sync.repair import RETRY_SECONDS, repair
 from chalicelib.sync.sent import record_sent
 from chalicelib.sync.workspace import Safety, Workspace
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.quarantine import MemoryQuarantine
-from tests.fakes.store import Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
+from tests.fakes.store import Crash, Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
 
 LARGE = 200
 """Octets of a `mail` that answers no other are fewer, those of one that does are more."""
@@ -74,6 +76,20 @@ class World:
 
     def sync(self, provider: Any = None, deadline: Deadline | None = None) -> Outcome:
         return sync_account(self.workspace(provider), self.accounts.account, deadline or Deadline.after(60))
+
+    def sync_with_a_crash(self, at: int, provider: Any = None) -> None:
+        """Sync until the worker dies at the so-manyth point from here, or to the end if there are fewer."""
+        self.fuse.at = len(self.fuse.points) + at
+        with contextlib.suppress(Crash):
+            self.sync(provider)
+        self.fuse.at = None
+
+    def let_in_what_was_set_aside(self) -> None:
+        """Try again, a day later, what workers have died of."""
+        if self.quarantine.entries(ACCOUNT.id):
+            self.now += RETRY_SECONDS + 1
+            repair(self.workspace(), self.accounts.account, Deadline.after(60))
+            assert self.quarantine.entries(ACCOUNT.id) == []
 
     def workspace(self, provider: Any = None) -> Workspace:
         return Workspace(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from chalicelib.clock import Deadline
 from chalicelib.domain.change import RemoteId
 from chalicelib.domain.delta import Event
 from chalicelib.sync.engine import Outcome
-from chalicelib.sync.repair import RETRY_SECONDS, repair
 from tests.fakes.provider import Box
-from tests.fakes.store import Crash
-from tests.unit.test_sync_engine import ACCOUNT, LARGE, World, mail
+from tests.unit.test_sync_engine import LARGE, World, mail
 
 FOLDERS = st.sampled_from(["INBOX", "Sent", "Trash", "Old"])
 FLAGS = st.sampled_from(["", "s", "f", "fs"])
@@ -87,10 +83,7 @@ class SyncMachine(RuleBasedStateMachine):
 
     @rule(at=st.integers(1, 160))
     def sync_with_a_crash(self, at: int) -> None:
-        self.world.fuse.at = len(self.world.fuse.points) + at
-        with contextlib.suppress(Crash):
-            self.world.sync()
-        self.world.fuse.at = None
+        self.world.sync_with_a_crash(at)
 
     @precondition(lambda self: self.number)
     @rule()
@@ -104,11 +97,8 @@ class SyncMachine(RuleBasedStateMachine):
         assert self.world.fuse.count == writes, "a quiet sync wrote something"
 
     def settle(self) -> None:
-        """Let time pass until nothing waits: what workers have died of is tried again after a day."""
-        if self.world.quarantine.entries("a"):
-            self.world.now += RETRY_SECONDS + 1
-            repair(self.world.workspace(), ACCOUNT, Deadline.after(60))
-            assert self.world.quarantine.entries("a") == []
+        """Let time pass until nothing waits any more."""
+        self.world.let_in_what_was_set_aside()
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +15,6 @@ from chalicelib.sync import fitting
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.repair import repair
 from tests.fakes.provider import MemoryProvider
-from tests.fakes.store import Crash
 from tests.unit.test_sync_engine import ACCOUNT, World, mail
 
 DAY = 86_400
@@ -270,10 +268,7 @@ def test_a_worker_that_dies_in_a_first_sync_leaves_no_mail_that_nobody_wants(sec
     """Neither because the window it was stored under is forgotten, nor by way of the quarantine."""
     world = Windowed()
     for at in (12, second, 4):
-        world.fuse.at = len(world.fuse.points) + at
-        with contextlib.suppress(Crash):
-            world.sync()
-    world.fuse.at = None
+        world.sync_with_a_crash(at)
     world.keep(0, inbox=None)
     world.now += 30 * 3600
     world.sync()
@@ -299,10 +294,7 @@ def test_a_window_changed_back_after_a_crash_leaves_no_row_that_ends_before_its_
     world = Windowed()
     world.keep(0)
     world.accounts.account = replace(world.accounts.account, history_days=5)
-    world.fuse.at = len(world.fuse.points) + at
-    with contextlib.suppress(Crash):
-        world.sync()
-    world.fuse.at = None
+    world.sync_with_a_crash(at)
     world.keep(0)
     ends = {location.expires_at for location in world.mail.all_locations.values()}
     assert ends == {0}
@@ -313,10 +305,7 @@ def test_mail_that_ended_while_a_wider_window_waited_for_a_worker_comes_again(at
     world = Windowed()
     world.keep(5)
     world.accounts.account = replace(world.accounts.account, history_days=0)
-    world.fuse.at = len(world.fuse.points) + at
-    with contextlib.suppress(Crash):
-        world.sync()
-    world.fuse.at = None
+    world.sync_with_a_crash(at)
     world.now += 8 * DAY
     world.expire()
     world.keep(0)
