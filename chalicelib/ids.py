@@ -9,9 +9,11 @@ import hmac
 import re
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
 
 LENGTH = 25
 _DATE_LENGTH = 8
+_DAY = 86_400
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE36 = re.compile(r"[0-9a-z]{1,25}")
 LAST_SECOND = 253402300799  # 9999-12-31T23:59:59Z
@@ -53,7 +55,12 @@ def date_of(id: str) -> int:
 
 def month_of(seconds: int) -> str:
     """Return the month partition of a moment as yyyymm, in UTC."""
-    return datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC).strftime("%Y%m")
+    return _month_of_day(min(max(seconds, 0), LAST_SECOND) // _DAY)
+
+
+@lru_cache(maxsize=4096)
+def _month_of_day(day: int) -> str:
+    return datetime.fromtimestamp(day * _DAY, UTC).strftime("%Y%m")
 
 
 def is_id(text: str) -> bool:

@@ -179,9 +179,11 @@ def lambda_record(record: Mapping[str, Any], arn: str) -> Record:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
         if value.keys() <= _TEXTS:  # nearly every attribute: a string or a number
-            return dict(value)
+            return value
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
