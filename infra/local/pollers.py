@@ -23,7 +23,7 @@ from infra.local.template import Schedule, Template
 
 PARTS = {"sync_account": "sync", "backfill_account": "backfill"}
 REST = "rest"
-CONCURRENCY = {"sync_account": 8, "backfill_account": 1, "deliver": 8, "apply_edits": 2}
+CONCURRENCY = {"sync_account": 8, "backfill_account": 2, "deliver": 8, "apply_edits": 2}
 NICENESS = 15
 STORE_THREADS = 1
 """Of history: whatever else there is to do goes first."""

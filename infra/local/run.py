@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra.local import certificates, emulator, ports, resources
+from infra.local.emulator_express import PATIENT
 from infra.local.processes import Child, Supervisor
 from infra.local.state import ROOT, Home, read_json, write_json
 from infra.local.template import Template
@@ -84,6 +85,12 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
     return {**inherited, **resources.environment(template), **aws_environment(endpoint_url), **own}
 
 
+def patient(environment: Mapping[str, str]) -> dict[str, str]:
+    """Let the emulator serve everybody else first; a key that is an account's number stays what it is."""
+    key = environment["AWS_ACCESS_KEY_ID"]
+    return {**environment, "AWS_ACCESS_KEY_ID": key if key.isdigit() else key + PATIENT}
+
+
 def start(home: Home, supervisor: Supervisor, http: int, https: int) -> Mapping[str, object]:
     """Start everything and return the content of postern.json."""
     if not home.clean.exists():  # streams may have gone back to the last snapshot: read them again
@@ -103,7 +110,8 @@ def start(home: Home, supervisor: Supervisor, http: int, https: int) -> Mapping[
     supervisor.start(Child("front", front, environment))
     for part in ("sync", "backfill", "rest"):
         command = (sys.executable, "-m", "infra.local.pollers", part)
-        supervisor.start(Child(f"worker-{part}", command, environment))
+        its = patient(environment) if part == "backfill" else environment
+        supervisor.start(Child(f"worker-{part}", command, its))
     supervisor.once(
         Child(
             "application", (sys.executable, "-m", "infra.local.application", client_id, secret), environment
