@@ -410,11 +410,11 @@ class Services:
             seconds=self.settings.backfill_seconds,
         )
 
-    def enter_backfill(self, account: Account) -> None:
-        """Have the rest of an account's history fetched in turns."""
+    def enter_backfill(self, account: Account, *, begun: bool) -> None:
+        """Have an account's history fetched in turns, or the rest of it if it has begun."""
         from chalicelib.sync import backfill
 
-        backfill.enter(self.backfilling, account)
+        backfill.enter(self.backfilling, account, begun=begun)
 
     def take_turn(self, account: Account) -> None:
         """Fetch the history of an account for a while. Raises ProviderError."""

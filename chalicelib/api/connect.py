@@ -50,6 +50,7 @@ def _desk() -> connecting.Desk:
         accounts=here.accounts,
         polls=here.polls,
         queues=here.queues,
+        begin=partial(here.enter_backfill, begun=False),
         open_mailbox=partial(registry.provider, reach=here.reach),
         open_transport=partial(registry.transport, connecting.PROVIDER, reach=here.reach),
         pepper=here.settings.pepper,

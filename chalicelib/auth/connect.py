@@ -23,14 +23,16 @@ DETECT = "detect"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What connecting works with; the two callables open the servers of given settings.
+    """What connecting works with; two of the callables open the servers of given settings.
 
-    `open_mailbox` takes the kind of provider, too; DETECT leaves it to what the server offers.
+    `open_mailbox` takes the kind of provider, too; DETECT leaves it to what the server offers. `begin` has
+    the history of a new account fetched.
     """
 
     accounts: Accounts
     polls: Polls
     queues: Queues
+    begin: Callable[[Account], None]
     open_mailbox: Callable[[str, MailSettings], Provider]
     open_transport: Callable[[MailSettings], Transport]
     pepper: str
@@ -43,10 +45,10 @@ def connect(desk: Desk, wanted: Connection, now: int) -> Account:
     provider = verify(desk, wanted.settings, existing.provider if existing else DETECT)
     account = _stored(desk, wanted, existing, provider, now)
     desk.polls.put(Poll(account_id=account.id, active_at=now, host=account.host))
-    job: dict[str, str | int] = {"account_id": account.id}
     if existing:  # changes may have been given up while the server refused us
-        job["repair"] = 1
-    desk.queues.send("sync", [job], account.id)
+        desk.queues.send("sync", [{"account_id": account.id, "repair": 1}], account.id)
+    else:
+        desk.begin(account)
     return account
 
 

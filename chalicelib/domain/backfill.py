@@ -24,8 +24,8 @@ class Stage(StrEnum):
 class Backfill:
     """An account's place among those who wait; times are Unix seconds.
 
-    It waits `since`. Until `until` it is left alone: it is queued, running or at rest. It has `begun` when it
-    has had its first turn.
+    It waits `since`. Until `until` it is left alone: it is queued, running or at rest. It has `begun` when
+    its first screens are there.
     """
 
     account_id: str
@@ -35,6 +35,11 @@ class Backfill:
     until: int = 0
     stage: Stage = Stage.WAITING
     begun: bool = False
+
+    @property
+    def awaits_first_turn(self) -> bool:
+        """Whether nothing of it has come yet, and nothing is wrong."""
+        return not self.begun and self.stage in (Stage.WAITING, Stage.QUEUED, Stage.RUNNING)
 
     def is_due(self, now: float) -> bool:
         """Tell whether it may have its next turn."""

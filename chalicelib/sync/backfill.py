@@ -56,8 +56,8 @@ class Desk:
     now: Clock = time.time
 
 
-def enter(desk: Desk, account: Account) -> None:
-    """Have the history of an account fetched, at once if there is a place."""
+def enter(desk: Desk, account: Account, *, begun: bool) -> None:
+    """Have the history of an account fetched, at once if there is a place; see `Backfill` for `begun`."""
     now = desk.now()
     entry = Backfill(
         account_id=account.id,
@@ -66,6 +66,7 @@ def enter(desk: Desk, account: Account) -> None:
         since=now,
         until=int(now) + QUEUED_SECONDS,
         stage=Stage.QUEUED,
+        begun=begun,
     )
     if desk.backfills.enter(entry):
         _send(desk, entry)

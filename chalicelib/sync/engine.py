@@ -39,6 +39,8 @@ class Outcome(Enum):
     CURRENT = "current"
     MORE = "more"
     BUSY = "busy"
+    DEFERRED = "deferred"
+    """Nobody has looked: all of it is history, which comes in its turn."""
 
 
 def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pace = UNHURRIED) -> Outcome:

@@ -1,13 +1,12 @@
-"""What is new in an account, and the beginning of its history.
+"""What is new in an account.
 
-The first screens of an account that has just come are fetched here, where nobody waits before it. Where
-many arrive together they would keep others' new mail waiting: then all of it is history, in turns.
+Of an account that has just come everything is history, which has workers of its own: nobody's new mail waits
+for it. Until its first screens are there such an account is not even opened here.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
@@ -17,36 +16,30 @@ from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Live
 from chalicelib.sync.workspace import Workspace
 
-FEW = 3
-"""While more accounts than these wait for history, nothing of a new one comes here."""
-
-_room = threading.Semaphore(2)
-"""So many threads of a worker bring first screens at once; the others have new mail to bring."""
-
 log = logging.getLogger(__name__)
 
 
 def sync(
     work: Workspace, meter: Meter, backfills: Backfills, account: Account, deadline: Deadline
 ) -> engine.Outcome:
-    """Sync what is new; MORE if history is left. Nothing comes once the day's bytes are used up.
+    """Sync what is new; MORE if history is left, DEFERRED if all of it is.
 
-    Raises ProviderError.
+    Nothing comes once the day's bytes are used up. Raises ProviderError.
     """
     if meter.is_used_up(account):
         log.warning("account %s has used up the bytes of its day", account.id)
         return engine.Outcome.QUIET
-    pace, arrives = Live(lambda: backfills.get(account.id) is not None), _arrives(account)
-    here = not arrives or (len(backfills.all()) <= FEW and _room.acquire(blocking=False))
-    if not here:
-        pace.messages = 0
+    if _has_just_come(work, backfills, account):
+        return engine.Outcome.DEFERRED
+    pace = Live(lambda: backfills.get(account.id) is not None)
     try:
         return engine.sync_account(work, account, deadline, pace)
     finally:
-        if arrives and here:
-            _room.release()
         meter.add(account, pace.received)
 
 
-def _arrives(account: Account) -> bool:
-    return account.state is SyncState.INITIALIZING
+def _has_just_come(work: Workspace, backfills: Backfills, account: Account) -> bool:
+    if account.state is not SyncState.INITIALIZING:
+        return False
+    entry = backfills.get(account.id)
+    return entry.awaits_first_turn if entry else not work.checkpoints.cursors(account.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,10 @@ FIRST_SECONDS, FAIR_SECONDS = 1.5, 20.0
 
 LOOK_SECONDS = 15.0
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 160, 25, 400
-LAG_SECONDS = 0.25
+AHEAD = 3
+"""Batches of history that may be on their way to the delta log, the one just stored included."""
+
+LAG_SECONDS = 0.5
 """What is new may wait so long behind history in the stream that leads to the delta log."""
 
 LOG_SECONDS, LOG_PAUSE = 10.0, 0.05
@@ -39,7 +43,7 @@ class Turn:
     _fair: Deadline = field(init=False)
     _received: int = 0
     _counted: int = 0
-    _stored: tuple[str, float] = ("", 0.0)
+    _stored: deque[tuple[str, float]] = field(default_factory=deque)
     _batch: int = FIRST_BATCH
 
     def __post_init__(self) -> None:
@@ -57,15 +61,16 @@ class Turn:
             self.spent = self.meter.is_used_up(self.account, HISTORY_PERCENT)
 
     def stored(self, ids: Sequence[str]) -> None:
-        """Wait until the messages before these are in the delta log.
+        """Wait until no more than `AHEAD` batches are still to come to the delta log, these included.
 
         Changes reach it through a stream that all accounts share: history that runs ahead of it would
         stand in the way of everybody's new mail. After a while it goes on all the same.
         """
         if not ids:
             return
-        (before, at), self._stored = self._stored, (ids[-1], self.clock())
-        if before:
+        self._stored.append((ids[-1], self.clock()))
+        if len(self._stored) > AHEAD:
+            before, at = self._stored.popleft()
             self._adapt(at, waited=self._wait(before))
 
     def _wait(self, id: str) -> bool:

@@ -56,9 +56,9 @@ def _work(account: Account, body: Mapping[str, Any]) -> None:
     outcome = services().sync(account, deadline).value
     if body.get("repair"):
         _repair(account, outcome, deadline, body.get("settled"))
-    if outcome == "more":
-        services().enter_backfill(account)
-    if outcome in ("more", "current"):
+    if outcome in ("more", "deferred"):
+        services().enter_backfill(account, begun=outcome == "more")
+    if outcome in ("more", "deferred", "current"):
         note_life(account)
 
 

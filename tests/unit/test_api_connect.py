@@ -1,10 +1,12 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from chalicelib.auth.connect import Desk, connect
-from chalicelib.domain.account import SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
+from chalicelib.store.values import Poll
 from chalicelib.wire import connection
 from tests.fakes.services import MemoryAccounts, MemoryPolls, MemoryQueues, MemoryServer
 
@@ -17,11 +19,16 @@ BODY = {
 }  # fmt: skip
 
 
-def desk_on(server: Any, accounts: MemoryAccounts | None = None) -> Desk:
+def desk_on(
+    server: Any,
+    accounts: MemoryAccounts | None = None,
+    begin: Callable[[Account], None] = lambda account: None,
+) -> Desk:
     return Desk(
         accounts=accounts or MemoryAccounts(),
         polls=MemoryPolls(),
         queues=MemoryQueues(),
+        begin=begin,
         open_mailbox=lambda kind, settings: (
             server.opened_as(kind) if hasattr(server, "opened_as") else server
         ),
@@ -30,19 +37,23 @@ def desk_on(server: Any, accounts: MemoryAccounts | None = None) -> Desk:
     )
 
 
-def test_a_new_account_is_stored_polled_and_synced() -> None:
-    accounts = MemoryAccounts()
-    desk = desk_on(MemoryServer(), accounts)
+def test_a_new_account_is_stored_and_polled_and_its_history_begun() -> None:
+    accounts, begun = MemoryAccounts(), list[Account]()
+    desk = desk_on(MemoryServer(), accounts, begun.append)
     account = connect(desk, connection.load(BODY), now=5)
     assert accounts.get(account.id) == account and account.state is SyncState.INITIALIZING
-    assert desk.queues.sent == [("sync", {"account_id": account.id})]  # type: ignore[attr-defined]
+    assert list(desk.polls.all()) == [Poll(account_id=account.id, active_at=5, host="h")]
+    assert begun == [account]
 
 
-def test_connecting_again_renews_the_same_account() -> None:
-    desk = desk_on(MemoryServer())
+def test_connecting_again_renews_the_same_account_and_has_it_compared() -> None:
+    begun = list[Account]()
+    desk = desk_on(MemoryServer(), begin=begun.append)
     first = connect(desk, connection.load(BODY), now=5)
     again = connect(desk, connection.load({**BODY, "name": "Mira O."}), now=9)
     assert (again.id, again.linked_at, again.name) == (first.id, 5, "Mira O.")
+    assert desk.queues.sent == [("sync", {"account_id": first.id, "repair": 1})]  # type: ignore[attr-defined]
+    assert begun == [first]
 
 
 class Refusing(MemoryServer):

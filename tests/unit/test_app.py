@@ -95,12 +95,16 @@ def test_an_account_is_synced(here: Here) -> None:
     assert here.queues.sent == []
 
 
-def test_history_that_is_left_goes_to_a_queue_of_its_own_once(here: Here) -> None:
-    here.outcome = Outcome.MORE
+@pytest.mark.parametrize(("outcome", "begun"), [(Outcome.MORE, True), (Outcome.DEFERRED, False)])
+def test_history_that_is_left_goes_to_a_queue_of_its_own_once(
+    here: Here, outcome: Outcome, begun: bool
+) -> None:
+    here.outcome = outcome
     for _ in range(3):
         app.sync_account(on_queue({"account_id": "acc"}), None)
     assert "acc" in here.polls.rows
     assert here.queues.sent == [("backfill", {"account_id": "acc"})]
+    assert here.backfills.rows["acc"].begun is begun
 
 
 def test_refused_credentials_rest_the_account(here: Here) -> None:

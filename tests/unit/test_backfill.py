@@ -17,7 +17,7 @@ from chalicelib.sync import backfill
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Pace
-from chalicelib.sync.turn import FAIR_SECONDS, FIRST_SECONDS, Turn
+from chalicelib.sync.turn import AHEAD, FAIR_SECONDS, FIRST_SECONDS, Turn
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import ACCOUNT
@@ -57,7 +57,7 @@ class Town:
     def arrive(self, one: Account, pieces: int) -> None:
         self.accounts[one.id] = one
         self.left[one.id] = pieces
-        backfill.enter(self.desk, one)
+        backfill.enter(self.desk, one, begun=False)
 
     def sync(self, one: Account, deadline: Deadline, pace: Pace) -> Outcome:
         if self.failure:
@@ -336,11 +336,13 @@ def test_history_does_not_run_ahead_of_the_delta_log_for_long() -> None:
     at.turn.logged, at.turn.sleep = logged, sleep
     at.turn.stored([])
     at.turn.stored(["m1", "m2"])
+    for number in range(1, AHEAD):
+        at.turn.stored([f"n{number}"])
     assert asked == []
-    at.turn.stored(["m3"])
+    at.turn.stored(["o"])
     assert asked == ["m2"] * 3
     at.turn.logged = lambda id: False
-    at.turn.stored(["m4"])
+    at.turn.stored(["p"])
     assert at.now <= 11
 
 

@@ -1,20 +1,13 @@
-"""What a live sync brings of an account that has just come, and of one whose history waits."""
+"""How much of an account's history a live sync brings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
-import pytest
+from dataclasses import dataclass, field
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import SyncState
-from chalicelib.domain.backfill import Backfill
-from chalicelib.sync import live
 from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import FIRST_MESSAGES, Live
 from chalicelib.sync.workspace import Workspace
-from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.provider import Box
 from tests.unit.test_sync_engine import World, mail
 
@@ -125,60 +118,3 @@ def test_whether_history_waits_is_asked_only_when_something_moved() -> None:
     scene.asked = 0
     assert scene.live() is Outcome.QUIET
     assert scene.asked == 0
-
-
-def test_live_mail_comes_until_the_whole_day_is_used_up() -> None:
-    scene, usage = Scene(), MemoryUsage()
-    account = scene.world.accounts.account
-    meter = Meter(usage=usage, allowances=allowances(account=10))
-    scene.fill("INBOX", 1)
-    usage.add(account.id, account.host, 9_900_000)
-
-    def sync() -> Outcome:
-        return live.sync(scene.work, meter, MemoryBackfills(), account, Deadline.after(60))
-
-    assert sync() is Outcome.CURRENT
-    usage.add(account.id, account.host, 100_000)
-    scene.fill("INBOX", 1, first=7)
-    assert sync() is Outcome.QUIET
-    assert len(scene.world.mail.all_messages) == 1
-
-
-@pytest.mark.parametrize(("others", "brought"), [(live.FEW, True), (live.FEW + 1, False)])
-def test_of_many_that_arrive_together_none_brings_history_at_once(others: int, brought: bool) -> None:
-    scene, backfills = Scene(), MemoryBackfills()
-    account = scene.world.accounts.account
-    for number in range(others):
-        backfills.enter(Backfill(account_id=f"o{number}", application_id="app", host="", since=1.0))
-    scene.fill("INBOX", 2_000)
-    meter = Meter(usage=MemoryUsage(), allowances=allowances())
-    assert live.sync(scene.work, meter, backfills, account, Deadline.after(60)) is Outcome.MORE
-    assert bool(scene.world.mail.all_messages) is brought
-
-
-def test_new_mail_of_an_account_that_arrived_before_comes_whoever_arrives() -> None:
-    scene, backfills = Scene(), MemoryBackfills()
-    account = replace(scene.world.accounts.account, state=SyncState.RUNNING)
-    for number in range(20):
-        backfills.enter(Backfill(account_id=f"o{number}", application_id="app", host="", since=1.0))
-    scene.fill("INBOX", 10)
-    meter = Meter(usage=MemoryUsage(), allowances=allowances())
-    assert live.sync(scene.work, meter, backfills, account, Deadline.after(60)) is Outcome.CURRENT
-    assert len(scene.world.mail.all_messages) == 10
-
-
-def test_no_more_than_two_threads_bring_first_screens() -> None:
-    scene = Scene()
-    scene.fill("INBOX", 10)
-    meter = Meter(usage=MemoryUsage(), allowances=allowances())
-    account = scene.world.accounts.account
-
-    def sync() -> Outcome:
-        return live.sync(scene.work, meter, MemoryBackfills(), account, Deadline.after(60))
-
-    with live._room, live._room:
-        assert sync() is Outcome.MORE
-        assert not scene.world.mail.all_messages
-    assert sync() is Outcome.CURRENT
-    with live._room, live._room:
-        assert not live._room.acquire(blocking=False)
