@@ -74,7 +74,9 @@ class Snapshots:
             pause = max(EVERY_SECONDS, SHARE * (time.monotonic() - began))
 
     def _save_and_exit(self) -> None:
+        """Write without holding open what the server may close: its clients would never hear of it."""
         try:
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             os.nice(10)
             self._server.save_all(self._server._build_persistence_save_dict())
         finally:
