@@ -31,7 +31,9 @@ QUEUED_SECONDS = 900
 """A message that has not come by then is lost, and the tick sends another."""
 
 BUSY_SECONDS = 5
-FAILED_SECONDS = 120
+HICCUP_SECONDS, FAILED_SECONDS = 10, 120
+"""Rests after a failure: of a server with which nothing was wrong, and of one in trouble already."""
+
 SLOW_SECONDS = 300
 """How long a host that asks for patience, and does not say how much, is spared."""
 
@@ -57,7 +59,10 @@ class Desk:
 
 
 def enter(desk: Desk, account: Account, *, begun: bool) -> None:
-    """Have the history of an account fetched, at once if there is a place; see `Backfill` for `begun`."""
+    """Have the history of an account fetched, at once if there is a place; see `Backfill` for `begun`.
+
+    If it rests after a failure, it need not any longer: the account has just been synced.
+    """
     now = desk.now()
     entry = Backfill(
         account_id=account.id,
@@ -69,6 +74,9 @@ def enter(desk: Desk, account: Account, *, begun: bool) -> None:
         begun=begun,
     )
     if desk.backfills.enter(entry):
+        _send(desk, entry)
+    elif begun and (old := desk.backfills.get(account.id)) and old.stage is Stage.FAILING:
+        desk.backfills.put(replace(old, stage=Stage.QUEUED, until=entry.until))
         _send(desk, entry)
 
 
@@ -122,7 +130,8 @@ def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome:
         _rest(desk, entry, Stage.THROTTLED, rest)
         raise
     except ProviderError:
-        _rest(desk, entry, Stage.FAILING, int(desk.now()) + FAILED_SECONDS)
+        rest = FAILED_SECONDS if account.trouble else HICCUP_SECONDS
+        _rest(desk, entry, Stage.FAILING, int(desk.now()) + rest)
         raise
     finally:
         turn.end()

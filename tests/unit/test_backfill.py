@@ -12,6 +12,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.allowance import MEGABYTE, Allowances
 from chalicelib.domain.backfill import Backfill, Stage
+from chalicelib.domain.trouble import Fault, Trouble
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.sync import backfill
 from chalicelib.sync.engine import Outcome
@@ -180,6 +181,39 @@ def test_after_a_failure_the_account_rests_and_its_place_is_free() -> None:
     for _ in range(4):
         town.minute()
     assert sorted(town.turns) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "rest"),
+    [
+        (None, backfill.HICCUP_SECONDS),
+        (Trouble(since=1, fault=Fault.SERVER, reason="down"), backfill.FAILED_SECONDS),
+    ],
+)
+def test_after_a_hiccup_history_goes_on_soon(trouble: Trouble | None, rest: int) -> None:
+    town = Town(failure=ProviderError("cut"))
+    town.arrive(replace(account("a"), trouble=trouble), 1)
+    with pytest.raises(ProviderError):
+        town.work()
+    assert town.backfills.rows["a"].until == int(town.now) + rest
+
+
+def test_history_that_rests_after_a_failure_goes_on_when_new_mail_has_come() -> None:
+    town = Town(failure=ProviderError("cut"))
+    one = account("a")
+    town.arrive(one, 1)
+    with pytest.raises(ProviderError):
+        town.work()
+    town.failure = None
+    backfill.enter(town.desk, one, begun=False)  # nobody has been there yet
+    town.queues.sent.clear()
+    town.work()
+    assert town.turns == []
+    for _ in range(2):
+        backfill.enter(town.desk, one, begun=True)
+    assert town.asked() == ["a"]
+    town.work()
+    assert town.turns == ["a"]
 
 
 def test_a_host_that_asks_for_patience_gets_fewer_turns_for_a_while() -> None:
