@@ -34,8 +34,8 @@ BUSY_SECONDS = 5
 HICCUP_SECONDS, FAILED_SECONDS = 10, 120
 """Rests after a failure: of a server with which nothing was wrong, and of one in trouble already."""
 
-SLOW_SECONDS = 300
-"""How long a host that asks for patience, and does not say how much, is spared."""
+SLOW_SECONDS, FIRST_SLOW_SECONDS = 300, 60
+"""How long a host that asks for patience, and does not say how much, is spared; and before first screens."""
 
 _OVERTIME = 60.0
 
@@ -127,6 +127,8 @@ def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome:
         outcome = desk.sync(account, Deadline.after(desk.seconds), turn)
     except Throttled as error:
         rest = slow_down(desk, account, error)
+        if not entry.begun and "retry_after" not in error.details:  # somebody waits for first screens
+            rest = int(desk.now()) + FIRST_SLOW_SECONDS
         _rest(desk, entry, Stage.THROTTLED, rest)
         raise
     except ProviderError:

@@ -198,6 +198,26 @@ def test_after_a_hiccup_history_goes_on_soon(trouble: Trouble | None, rest: int)
     assert town.backfills.rows["a"].until == int(town.now) + rest
 
 
+@pytest.mark.parametrize(
+    ("begun", "asked", "rest"),
+    [
+        (False, {}, backfill.FIRST_SLOW_SECONDS),
+        (True, {}, backfill.SLOW_SECONDS),
+        (False, {"retry_after": 700}, 700),
+    ],
+)
+def test_first_screens_wait_a_minute_for_a_server_that_names_no_time(
+    begun: bool, asked: dict[str, int], rest: int
+) -> None:
+    town = Town(failure=Throttled("slow", **asked))
+    town.arrive(account("a"), 1)
+    town.backfills.rows["a"] = replace(town.backfills.rows["a"], begun=begun)
+    with pytest.raises(Throttled):
+        town.work()
+    entry = town.backfills.rows["a"]
+    assert (entry.stage, entry.until) == (Stage.THROTTLED, int(town.now) + rest)
+
+
 def test_history_that_rests_after_a_failure_goes_on_when_new_mail_has_come() -> None:
     town = Town(failure=ProviderError("cut"))
     one = account("a")
