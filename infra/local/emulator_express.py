@@ -17,10 +17,9 @@ from infra.local.emulator_units import PATH, Meter
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Handler = Callable[..., Awaitable[Any]]
 PATIENT = "-patient"
+_PATIENT_CREDENTIAL = f"{PATIENT}/".encode()
 _ROUNDS = 3
 """Of the event loop: what has come meanwhile is read in the first, becomes a task and is served."""
-
-_PATIENT_CREDENTIAL = f"{PATIENT}/".encode()
 
 
 class Express:

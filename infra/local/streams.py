@@ -179,6 +179,7 @@ def lambda_record(record: Mapping[str, Any], arn: str) -> Record:
 
 
 def _plain(value: Any) -> Any:
+    """Return what JSON can say of it; bytes as base64, times in seconds."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):

@@ -23,11 +23,12 @@ def desk_on(
     server: Any,
     accounts: MemoryAccounts | None = None,
     begin: Callable[[Account], None] = lambda account: None,
+    queues: MemoryQueues | None = None,
 ) -> Desk:
     return Desk(
         accounts=accounts or MemoryAccounts(),
         polls=MemoryPolls(),
-        queues=MemoryQueues(),
+        queues=queues or MemoryQueues(),
         begin=begin,
         open_mailbox=lambda kind, settings: (
             server.opened_as(kind) if hasattr(server, "opened_as") else server
@@ -47,12 +48,12 @@ def test_a_new_account_is_stored_and_polled_and_its_history_begun() -> None:
 
 
 def test_connecting_again_renews_the_same_account_and_has_it_compared() -> None:
-    begun = list[Account]()
-    desk = desk_on(MemoryServer(), begin=begun.append)
+    begun, queues = list[Account](), MemoryQueues()
+    desk = desk_on(MemoryServer(), begin=begun.append, queues=queues)
     first = connect(desk, connection.load(BODY), now=5)
     again = connect(desk, connection.load({**BODY, "name": "Mira O."}), now=9)
     assert (again.id, again.linked_at, again.name) == (first.id, 5, "Mira O.")
-    assert desk.queues.sent == [("sync", {"account_id": first.id, "repair": 1})]  # type: ignore[attr-defined]
+    assert queues.sent == [("sync", {"account_id": first.id, "repair": 1})]
     assert begun == [first]
 
 
