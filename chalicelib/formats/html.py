@@ -9,15 +9,19 @@ from html import escape
 from selectolax.lexbor import LexborHTMLParser
 
 SNIPPET_LENGTH = 191
-_LOOK_AT = (3_000, 20_000, 400_000)
+_LOOK_AT = (1_000, 3_000, 20_000, 400_000)
 """Characters looked at for a snippet: most mails say enough at once."""
 
+_FAR = 20_000
+"""Having looked so far, few words will do."""
+
 _BODY = re.compile(r"<body\b", re.IGNORECASE)
+_CUT = re.compile(r"</?\Z")
 _BREAK = re.compile(
     r"<(?=br\b|hr\b|/?(?:p|div|td|th|tr|li|ul|ol|dd|dt|h[1-6]|table|blockquote|pre|section|article)\b)",
     re.IGNORECASE,
 )
-_UNSEEN = dict.fromkeys((0x00AD, 0x034F, 0x200B, 0xFEFF))
+_UNSEEN = re.compile("[\u00ad\u034f\u200b\ufeff]+")
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'\x00-\x1f]+", re.IGNORECASE)
 _AFTER_URL = ".,;:!?)]}*"
 
@@ -36,14 +40,19 @@ def snippet_of_html(html: str) -> str:
 def _first_words(source: str, read: Callable[[str], str]) -> str:
     words = ""
     for length in _LOOK_AT:
-        words = " ".join(read(source[:length]).translate(_UNSEEN).split())
-        if len(words) >= SNIPPET_LENGTH or length >= len(source) or (words and length > _LOOK_AT[0]):
+        words = _words(read(source[:length]))
+        if len(words) >= SNIPPET_LENGTH or length >= len(source) or (words and length >= _FAR):
             break
     return words[:SNIPPET_LENGTH].rstrip()
 
 
+def _words(text: str) -> str:
+    return " ".join((text if text.isascii() else _UNSEEN.sub("", text)).split())
+
+
 def _visible_text(html: str) -> str:
-    tree = LexborHTMLParser(_BREAK.sub(" <", html))
+    """Return what a reader sees of a page, which may have been cut anywhere."""
+    tree = LexborHTMLParser(_BREAK.sub(" <", _CUT.sub("", html)))
     tree.strip_tags(["title", "script", "style", "template"])
     root = tree.root
     return root.text(deep=True, separator="") if root is not None else ""
