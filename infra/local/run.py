@@ -55,8 +55,10 @@ def free_port(variable: str, preferred: int) -> int:
 
 
 def aws_environment(endpoint_url: str) -> dict[str, str]:
-    """Return what boto3 needs to find the emulator and nothing else."""
+    """Return what boto3 needs to find the emulator, whatever proxies there are, and nothing else."""
+    direct = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), urlsplit(endpoint_url).hostname]
     return {
+        "no_proxy": ",".join(filter(None, direct)),
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
