@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import base64
 import hmac
-import http.client
 import json
-import os
 import random
 import re
-import ssl
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from botocore.exceptions import ConnectionError as Unreachable
-from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
+
+from chalicelib.store.posting import Connections
 
 OPERATIONS = frozenset(
     {
@@ -76,64 +72,14 @@ def install(client: Any, operations: Set[str] = OPERATIONS) -> None:
     client._make_api_call = call
 
 
-class Connections:
-    """Open connections to one endpoint, shared by the threads of a process."""
-
-    def __init__(self, url: str, config: Any) -> None:
-        parts = urlsplit(url)
-        self.host = parts.netloc
-        self.attempts: int = config.retries["total_max_attempts"]
-        self._idle: deque[http.client.HTTPConnection] = deque()
-        self._open = _opener(parts.scheme, parts.netloc, config)
-
-    def post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Return status and body. Raises OSError or HTTPException."""
-        while True:
-            reused = True
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection, reused = self._open(), False
-            try:
-                connection.request("POST", "/", body, dict(headers))
-                answer = connection.getresponse()
-                data = answer.read()
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                # The server may close what lay idle; a timeout tells of something worse.
-                if reused and not isinstance(error, TimeoutError):
-                    continue
-                raise
-            if not answer.will_close:
-                self._idle.append(connection)
-            return answer.status, data
-
-
-def _opener(scheme: str, host: str, config: Any) -> Callable[[], http.client.HTTPConnection]:
-    if scheme == "http":
-        return lambda: _connected(http.client.HTTPConnection(host, timeout=config.connect_timeout), config)
-    context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True))
-
-    def secure() -> http.client.HTTPConnection:
-        connection = http.client.HTTPSConnection(host, timeout=config.connect_timeout, context=context)
-        return _connected(connection, config)
-
-    return secure
-
-
-def _connected(connection: http.client.HTTPConnection, config: Any) -> http.client.HTTPConnection:
-    connection.connect()
-    connection.sock.settimeout(config.read_timeout)
-    return connection
-
-
 def _call(client: Any, connections: Connections, operation: str, request: Request) -> Any:
     body = _written(request)
-    for attempt in range(1, connections.attempts + 1):
-        last = attempt == connections.attempts
+    attempts = client.meta.config.retries["total_max_attempts"]
+    for attempt in range(1, attempts + 1):
+        last = attempt == attempts
         try:
             status, data = connections.post(_headers(client, connections.host, operation, body), body)
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             if last:
                 raise Unreachable(error=error) from error
         else:
