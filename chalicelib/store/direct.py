@@ -54,10 +54,10 @@ _LONGEST_PAUSE = 20.0
 Request = Mapping[str, Any]
 
 
-def install(client: Any, operations: Set[str] = OPERATIONS) -> None:
+def install(client: Any, operations: Set[str] = OPERATIONS, *, binary: bool = True) -> None:
     """Let a botocore client of DynamoDB (or its streams) make these calls directly.
 
-    Behind a proxy nothing changes.
+    Without `binary`, binary values stay base64, as they travel. Behind a proxy nothing changes.
     """
     url = client.meta.endpoint_url
     if get_environ_proxies(url):
@@ -67,12 +67,12 @@ def install(client: Any, operations: Set[str] = OPERATIONS) -> None:
     def call(operation: str, request: Request) -> Any:
         if operation not in operations:
             return usual(operation, request)
-        return _call(client, connections, operation, request)
+        return _call(client, connections, operation, request, binary=binary)
 
     client._make_api_call = call
 
 
-def _call(client: Any, connections: Connections, operation: str, request: Request) -> Any:
+def _call(client: Any, connections: Connections, operation: str, request: Request, *, binary: bool) -> Any:
     body = _written(request)
     attempts = client.meta.config.retries["total_max_attempts"]
     for attempt in range(1, attempts + 1):
@@ -83,7 +83,7 @@ def _call(client: Any, connections: Connections, operation: str, request: Reques
             if last:
                 raise Unreachable(error=error) from error
         else:
-            answer = _read(data)
+            answer = _read(data, binary=binary)
             if status == 200:
                 return answer
             problem = _problem(answer, status)
@@ -150,9 +150,11 @@ def _written(request: Request) -> bytes:
         return json.dumps(request, default=_text_of, separators=(",", ":")).encode()
 
 
-def _read(data: bytes) -> Any:
+def _read(data: bytes, *, binary: bool) -> Any:
     try:
-        return json.loads(data, object_hook=_bytes_of) if _BINARY.search(data) else orjson.loads(data)
+        if binary and _BINARY.search(data):
+            return json.loads(data, object_hook=_bytes_of)
+        return orjson.loads(data)
     except ValueError:
         return {}
 

@@ -10,11 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_OWN, _WITH_CHILDREN = slice(11, 13), slice(11, 15)
+"""User and system time among the fields of /proc/*/stat behind the name."""
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return user and system time of processes and of their ended children."""
-    return sum(_ticks(pid) for pid in pids) / _TICKS
+    return sum(_ticks(Path(f"/proc/{pid}/stat")) for pid in pids) / _TICKS
+
+
+def thread_seconds(pid: int, name: str) -> float:
+    """Return user and system time of those threads of a process that bear a name."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(_ticks(task / "stat", _OWN) for task in tasks if _name(task) == name) / _TICKS
 
 
 def descendants(pid: int) -> list[int]:
@@ -58,9 +66,16 @@ def wait_for(probe: Callable[[], bool], seconds: float = 600.0, pause: float = 0
     return time.perf_counter() - began
 
 
-def _ticks(pid: int) -> int:
+def _name(task: Path) -> str:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (task / "comm").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _ticks(stat: Path, times: slice = _WITH_CHILDREN) -> int:
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
     except FileNotFoundError:
         return 0
-    return sum(int(field) for field in fields[11:15])
+    return sum(int(field) for field in fields[times])

@@ -8,13 +8,22 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
-from infra.bench.figures import cpu_seconds, descendants, peak_memory, percentiles, timed, wait_for
+from infra.bench.figures import (
+    cpu_seconds,
+    descendants,
+    peak_memory,
+    percentiles,
+    thread_seconds,
+    timed,
+    wait_for,
+)
 from infra.demo.client import Client
 from infra.demo.dovecot import Dovecot
 from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
+from infra.local import streams
 from infra.local.runtime import LocalRuntime
 
 REQUESTS = 200
@@ -26,9 +35,7 @@ Figures = dict[str, Any]
 
 def sync(client: Client, runtime: LocalRuntime, imap: Dovecot, smtp: Submission, count: int) -> Figures:
     """Measure the first sync. Raises RuntimeError if messages are missing at its end."""
-    pids = {name: [runtime.pid(name)] for name in PROCESSES}
-    before = {name: cpu_seconds(some) for name, some in pids.items()}
-    server_before = cpu_seconds(descendants(imap.pid()))
+    before = _spent(runtime, imap)
     client.connect(imap, smtp)
     began = time.perf_counter()
     figures: Figures = {}
@@ -42,15 +49,21 @@ def sync(client: Client, runtime: LocalRuntime, imap: Dovecot, smtp: Submission,
         raise RuntimeError(f"{found} of {count} messages were synced")
     figures["all messages, s"] = round(total, 2)
     figures["messages/s"] = round(count / total)
-    spent = {name: cpu_seconds(some) - before[name] for name, some in pids.items()}
-    spent["mail server"] = cpu_seconds(descendants(imap.pid())) - server_before
-    for name, seconds in spent.items():
-        figures[f"CPU {name}, s per 1,000"] = round(seconds / count * 1000, 2)
-    ours = sum(seconds for name, seconds in spent.items() if name.startswith("worker"))
+    spent = {name: seconds - before[name] for name, seconds in _spent(runtime, imap).items()}
+    figures |= {f"CPU {name}, s per 1,000": round(s / count * 1000, 2) for name, s in spent.items()}
+    workers = sum(seconds for name, seconds in spent.items() if name.startswith("worker"))
+    ours = workers - spent["following streams"]  # that is Lambda's
     figures["CPU handlers, ms per message"] = round(ours / count * 1000, 2)
-    workers = [runtime.pid(name) for name in ("worker-sync", "worker-backfill")]
-    figures["peak memory of a worker, MB"] = round(max(map(peak_memory, workers)))
+    syncing = [runtime.pid(name) for name in ("worker-sync", "worker-backfill")]
+    figures["peak memory of a worker, MB"] = round(max(map(peak_memory, syncing)))
     return figures
+
+
+def _spent(runtime: LocalRuntime, imap: Dovecot) -> dict[str, float]:
+    """Return the seconds of processor time used so far, by whom; worker-rest includes following streams."""
+    spent = {name: cpu_seconds([runtime.pid(name)]) for name in PROCESSES}
+    spent["following streams"] = thread_seconds(runtime.pid("worker-rest"), streams.THREAD)
+    return spent | {"mail server": cpu_seconds(descendants(imap.pid()))}
 
 
 def _has_threads(client: Client, count: int) -> bool:

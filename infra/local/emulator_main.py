@@ -11,6 +11,7 @@ from infra.local import emulator_json, emulator_patches
 from infra.local.emulator_express import Express
 from infra.local.emulator_snapshots import Snapshots
 from infra.local.emulator_units import Meter
+from infra.local.gathering import GatheringProtocol
 
 if __name__ == "__main__":
     emulator_patches.apply(dynamodb, dynamodb_streams)
@@ -22,7 +23,7 @@ if __name__ == "__main__":
         app.app,
         host=os.environ["BIND_HOST"],
         port=int(os.environ["GATEWAY_PORT"]),
-        http="httptools",
+        http=GatheringProtocol,
         lifespan="on",
         timeout_keep_alive=75,
         timeout_graceful_shutdown=3,

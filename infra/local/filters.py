@@ -14,19 +14,19 @@ def wanted(record: Mapping[str, Any], patterns: Sequence[Mapping[str, Any]]) -> 
 
 
 def _object(value: Any, pattern: Mapping[str, Any]) -> bool:
-    inside = value if isinstance(value, Mapping) else {}
+    inside = value if isinstance(value, dict) else {}
     return all(_field(inside.get(key, _MISSING), rule) for key, rule in pattern.items())
 
 
 def _field(value: Any, rule: Any) -> bool:
-    if isinstance(rule, Mapping):
+    if isinstance(rule, dict):
         return _object(value, rule)
     values = value if isinstance(value, list) else [value]
     return any(_matches(item, test) for item in values for test in rule)
 
 
 def _matches(value: Any, test: Any) -> bool:
-    if not isinstance(test, Mapping):
+    if not isinstance(test, dict):
         return bool(value == test)
     ((operator, operand),) = test.items()
     if operator == "exists":

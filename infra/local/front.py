@@ -15,11 +15,11 @@ from typing import Any
 
 import uvicorn
 from chalice.local import LocalChalice
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 import app as application
 from chalicelib.errors import InvalidRequest
 from infra.local import gateway, invocation
+from infra.local.gathering import GatheringProtocol
 from infra.local.state import Home
 
 THREADS, WAITING_THREADS = 16, 200
@@ -133,7 +133,7 @@ async def _write(send: Send, answer: gateway.Answer, empty: bool) -> None:
     await send({"type": "http.response.body", "body": b"" if empty else answer.body})
 
 
-class _Protocol(HttpToolsProtocol):  # type: ignore[misc]  # mypy does not follow uvicorn
+class _Protocol(GatheringProtocol):
     """Refuses what is no HTTP, or has a method nobody knows, in the API's own words."""
 
     def send_400_response(self, msg: str) -> None:

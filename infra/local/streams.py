@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import json
 import logging
 import threading
 from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ from infra.local.template import StreamSource
 QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.2
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
 PAUSE_SECONDS = 0.5
-_TEXTS = frozenset({"S", "N"})
+THREAD = "stream"
+"""What the operating system calls a thread that follows a stream: its time is not our functions' own."""
+
 PAGE = 1_000
 """Records read at once; what the filters leave of them is dealt out in batches."""
 
@@ -41,7 +42,7 @@ class StreamPoller:
         self._path = checkpoint
         self._stop = stop
         self._streams = client("dynamodbstreams")
-        direct.install(self._streams, {"GetRecords"})
+        direct.install(self._streams, {"GetRecords"}, binary=False)  # as Lambda hands them on
         self._sqs = client("sqs")
         kept = read_json(checkpoint) or {}
         self._lanes: dict[str, Lanes] = {}
@@ -53,6 +54,7 @@ class StreamPoller:
         return threading.Thread(target=self._run, name=self._source.function, daemon=True)
 
     def _run(self) -> None:
+        _show_thread_as(THREAD)
         while not self._stop.is_set():
             try:
                 self._follow()
@@ -66,14 +68,15 @@ class StreamPoller:
         iterators = {shard["ShardId"]: self._iterator(shard["ShardId"]) for shard in description["Shards"]}
         pause = QUICK_SECONDS
         while not self._stop.is_set() and all(iterators.values()):
-            busy = False
+            busy = full = False
             for shard, iterator in iterators.items():
                 answer = self._streams.get_records(ShardIterator=iterator, Limit=PAGE)
-                busy = bool(answer["Records"]) or busy
+                busy = busy or bool(answer["Records"])
+                full = full or len(answer["Records"]) == PAGE
                 self._deal(shard, answer["Records"])
                 iterators[shard] = answer.get("NextShardIterator")
             pause = QUICK_SECONDS if busy else min(pause * 1.5, SLOW_SECONDS)
-            self._stop.wait(0 if busy else pause)
+            self._stop.wait(0 if full else pause)
 
     def _iterator(self, shard: str) -> str | None:
         place = {"StreamArn": self._source.stream, "ShardId": shard}
@@ -169,25 +172,16 @@ class StreamPoller:
         write_json(self._path, {"stream": self._source.stream, "shards": self._done})
 
 
+def _show_thread_as(name: str) -> None:
+    """Name this thread in the operating system's lists, where that is possible (Linux)."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name)
+
+
 def _sequence(record: Mapping[str, Any]) -> str:
     return str(record["dynamodb"]["SequenceNumber"])
 
 
 def lambda_record(record: Mapping[str, Any], arn: str) -> Record:
     """Return a record of the streams API as a Lambda event shows it."""
-    return {**_plain(record), "eventSource": "aws:dynamodb", "eventSourceARN": arn}
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can say of it; bytes as base64, times in seconds."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        if value.keys() <= _TEXTS:  # nearly every attribute: a string or a number
-            return value
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return value.timestamp() if isinstance(value, datetime) else value
+    return {**record, "eventSource": "aws:dynamodb", "eventSourceARN": arn}

@@ -74,11 +74,11 @@ def client(server: Server) -> Any:
     return made(f"http://127.0.0.1:{server.http.server_port}")
 
 
-def made(url: str) -> Any:
+def made(url: str, *, binary: bool = True) -> Any:
     config = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 3})
     session = boto3.Session("AKID", "secret", "token", region_name="eu-west-1")
     client = session.client("dynamodb", endpoint_url=url, config=config)
-    direct.install(client)
+    direct.install(client, binary=binary)
     return client
 
 
@@ -91,6 +91,12 @@ def test_a_row_comes_and_goes_with_its_bytes(client: Any, server: Server) -> Non
     assert asked["Item"]["b"] == {"B": "AP8="}
     server.script = [(200, {"Item": asked["Item"]})]
     assert client.get_item(TableName="t", Key={"pk": {"S": "a"}})["Item"] == row
+
+
+def test_bytes_may_stay_as_they_travel(client: Any, server: Server) -> None:
+    usual = made(client.meta.endpoint_url, binary=False)
+    server.script = [(200, {"Item": {"b": {"B": "AP8="}}})]
+    assert usual.get_item(TableName="t", Key={"pk": {"S": "a"}})["Item"] == {"b": {"B": "AP8="}}
 
 
 def test_the_signature_is_that_of_botocore() -> None:
