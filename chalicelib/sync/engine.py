@@ -27,7 +27,8 @@ from chalicelib.sync import health
 from chalicelib.sync.hangups import Hangups
 from chalicelib.sync.pace import UNHURRIED, Pace
 from chalicelib.sync.stale import Busy, Overtaken
-from chalicelib.sync.sweep import Stay, Sweep
+from chalicelib.sync.stay import Stay
+from chalicelib.sync.sweep import Sweep
 from chalicelib.sync.workspace import Workspace
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Set
+from collections.abc import Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -18,16 +18,16 @@ from chalicelib.domain.change import Budget, ChangeBatch, Collection, Flags, Rem
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider, received
+from chalicelib.sync.agenda import Agenda
 from chalicelib.sync.fitting import Fitting
 from chalicelib.sync.folders import Cabinet
 from chalicelib.sync.guard import Guard, Scene
-from chalicelib.sync.hangups import Hangups
 from chalicelib.sync.hold import Hold
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.labels import labels_of
-from chalicelib.sync.pace import Pace
 from chalicelib.sync.shelf import Arrival
 from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.stay import Stay
 from chalicelib.sync.tallies import Tallies
 from chalicelib.sync.workspace import Workspace
 
@@ -47,15 +47,6 @@ class _Fetched:
     arrivals: list[Arrival] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """How long a worker may stay, at what pace, and what it has learnt of hang-ups."""
-
-    deadline: Deadline
-    pace: Pace
-    hangups: Hangups
-
-
 class Sweep:
     """Syncs one account; a context manager that gives the lease back."""
 
@@ -66,11 +57,7 @@ class Sweep:
         self._deadline = stay.deadline
         self._tallies = Tallies(partial(work.checkpoints.tallies, account.id), work.now)
         self._pace = stay.pace
-        self._behind: set[str] = set()
-        self._finished: set[str] = set()
         self._held: list[_Fetched] = []
-        self._left: list[str] = []
-        self._entrance = ""
         self._hidden: set[str] = set()
         self._batches = 0
         self._intake = Intake(work.quarantine, account.id, work.now)
@@ -81,6 +68,7 @@ class Sweep:
         self._listed: dict[str, Collection] = {}
         self.failing: dict[str, ProviderError] = {}
         self._shelf = self._cabinet.shelf({})
+        self._agenda = Agenda(provider, self._hold, stay.pace, work.now, lambda: self._shelf)
         self._storing = threading.RLock()
         self._fetcher = ThreadPoolExecutor(1, "fetch")
 
@@ -104,13 +92,12 @@ class Sweep:
     @property
     def behind(self) -> bool:
         """Whether history was left for a later turn."""
-        return bool(self._behind)
+        return bool(self._agenda.behind)
 
     def reload(self) -> None:
         """Begin again from the cursors in the store."""
         self._hold.reload()
-        self._finished.clear()
-        self._behind.clear()
+        self._agenda.begin()
         self._held.clear()
 
     def once(self) -> bool:
@@ -118,10 +105,8 @@ class Sweep:
         listed = list(self._provider.collections())
         self._listed = {one.id: one for one in listed}
         self._refresh_folders(listed)
-        listed = [one for one in listed if one.synced]
-        self._entrance = listed[0].id if listed else ""
         fits = self._fit()
-        waiting = self._in_turn([one for one in listed if not self._is_done(one)])
+        waiting = self._agenda.waiting([one for one in listed if one.synced])
         if not waiting:
             return not fits
         if self._pace.history() and (not self._hold.saved or any(one.token for one in waiting)):
@@ -137,13 +122,6 @@ class Sweep:
         known = {id: one for id, one in self._hold.cursors.items() if id not in self.failing}
         self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._hold.own))
 
-    def _in_turn(self, waiting: Iterable[Collection]) -> deque[Collection]:
-        """Order folders: where new mail comes in, then those the last round had to leave, in their order."""
-        place = {id: number for number, id in enumerate(self._left)}
-        return deque(
-            sorted(waiting, key=lambda one: (one.id != self._entrance, place.get(one.id, len(place))))
-        )
-
     def _drain(self, waiting: deque[Collection]) -> None:
         """Fetch and store, one batch ahead, until nothing waits or it is time to look around."""
         pause, rounds = Deadline.after(LOOK_AROUND_SECONDS), 0
@@ -151,7 +129,7 @@ class Sweep:
         try:
             while upcoming:
                 fetched, rounds = upcoming.result(), rounds + 1
-                if fetched and self._goes_on(fetched):
+                if fetched and self._agenda.goes_on(fetched.folder.id, fetched.batch):
                     waiting.append(fetched.collection)
                 enough = self.over() or (pause.passed() and rounds > 1)
                 first = self._batches == 1  # somebody waits for it: nothing else runs beside it
@@ -163,9 +141,7 @@ class Sweep:
                     upcoming = self._start(waiting)
         finally:
             wait([upcoming] if upcoming else [])
-        self._left = [one.id for one in waiting]
-        if waiting:  # there will be another round
-            self._finished.discard(self._shelf.folder(self._entrance).id)
+        self._agenda.leave(waiting)
 
     def _start(self, waiting: deque[Collection]) -> Future[_Fetched | None] | None:
         return self._fetcher.submit(self._fetch, waiting.popleft()) if waiting else None
@@ -174,14 +150,14 @@ class Sweep:
         """Bring the next batch of a folder and move its cursor here, not yet in the store."""
         folder = self._shelf.folder(collection.id)
         before = self._hold.cursors.get(folder.id)
-        if self._waits_for_history(collection, folder):
+        if self._agenda.waits_for_history(collection, folder):
             return None
         try:
             history = self._pace.history()
             batch = self._changes(collection, folder, history)
         except Gone:  # deleted since it was listed; the next listing will say so
             log.info("folder %s of account %s has gone", folder.id, self._account.id)
-            self._finished.add(folder.id)
+            self._agenda.strike(folder.id)
             return None
         except ProviderError as error:
             self._pass_over(folder, error)
@@ -189,11 +165,7 @@ class Sweep:
         self._learn_labels(batch)
         self._hold.cursors[folder.id] = batch.cursor
         self._pace.note(len(batch.arrived), received(self._provider))
-        if not batch.more and (not collection.token or batch.cursor == before):
-            self._finished.add(folder.id)
-        if batch.more and not history and batch.cursor == before:  # nothing new, and no more is wanted
-            self._finished.add(folder.id)
-            self._behind.add(folder.id)
+        self._agenda.note(collection, folder.id, batch, before=before, history=history)
         if batch.arrived and self._hold.lease is None:
             with self._storing:
                 self._hold.own()  # whoever dies over a message must leave a trace
@@ -208,7 +180,7 @@ class Sweep:
         self._provider.collections()
         log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
         self.failing[folder.id] = error
-        self._finished.add(folder.id)
+        self._agenda.strike(folder.id)
 
     def _learn_labels(self, batch: ChangeBatch) -> None:
         """List again if a message bears a label made since; one that is still not listed is kept from us."""
@@ -221,7 +193,7 @@ class Sweep:
             self._hidden |= named - self._shelf.folders.keys()
 
     def _changes(self, collection: Collection, folder: Folder, history: int) -> ChangeBatch:
-        size, since = SIZES[min(self._batches, len(SIZES) - 1)], self._since(folder)
+        size, since = SIZES[min(self._batches, len(SIZES) - 1)], self._agenda.since(folder)
         wanted = Budget(messages=size, history=history, since=since)
         budget = self._hangups.budget(folder.id, wanted)
         self._batches += 1
@@ -282,7 +254,7 @@ class Sweep:
             folder = self._shelf.folders.get(collection.id)
             if not collection.synced or folder is None or folder.id in left:
                 continue
-            if self._is_unmoved(collection, folder):
+            if self._agenda.is_unmoved(collection, folder):
                 continue
             fetched = self._fetch(collection)
             if fetched is None:
@@ -295,41 +267,12 @@ class Sweep:
 
     def _rewind(self, folder: Folder) -> None:
         """Let the next look at a folder bring the same batch again."""
-        self._finished.discard(folder.id)
+        self._agenda.put_back(folder.id)
         self._hold.rewind(folder.id)
 
     def over(self) -> bool:
         """Tell whether time or turn are over."""
         return self._deadline.passed() or self._pace.over()
-
-    def _goes_on(self, fetched: _Fetched) -> bool:
-        return fetched.batch.more and not fetched.batch.removed and fetched.folder.id not in self._finished
-
-    def _is_done(self, collection: Collection) -> bool:
-        folder = self._shelf.folder(collection.id)
-        if folder.id in self._finished or self._is_unmoved(collection, folder):
-            return True
-        return self._waits_for_history(collection, folder)
-
-    def _waits_for_history(self, collection: Collection, folder: Folder) -> bool:
-        """Tell whether nothing is left but history, of which none is wanted now."""
-        cursor = self._hold.cursors.get(folder.id)
-        if cursor is None or self._pace.history():
-            return False
-        if not self._provider.unchanged(collection, cursor, self._since(folder), history=False):
-            return False
-        self._finished.add(folder.id)
-        self._behind.add(folder.id)
-        return True
-
-    def _is_unmoved(self, collection: Collection, folder: Folder) -> bool:
-        if self._shelf.window.excludes(folder.id):
-            return True
-        cursor = self._hold.cursors.get(folder.id)
-        return cursor is not None and self._provider.unchanged(collection, cursor, self._since(folder))
-
-    def _since(self, folder: Folder) -> int:
-        return self._shelf.window.since(folder.id, self._work.now())
 
     def _fit(self) -> bool:
         """Make what is stored fit the window for a while; True if all fits."""
