@@ -31,6 +31,9 @@ QUEUED_SECONDS = 900
 """A message that has not come by then is lost, and the tick sends another."""
 
 BUSY_SECONDS = 5
+PATIENCE_SECONDS = 2
+"""A free worker takes a new account up within that; later somebody else's turn ends for it."""
+
 HICCUP_SECONDS, FAILED_SECONDS = 10, 120
 """Rests after a failure: of a server with which nothing was wrong, and of one in trouble already."""
 
@@ -119,7 +122,8 @@ def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome:
     turn = Turn(
         account=account,
         meter=desk.meter,
-        crowded=lambda: _crowded(desk, account.id),
+        crowded=partial(_crowded, desk, account.id),
+        makes_room=partial(makes_room, desk, account.id),
         logged=partial(desk.logged, account.id),
         fair=FAIR_SECONDS if entry.begun else FIRST_SECONDS,
     )
@@ -171,6 +175,30 @@ def _crowded(desk: Desk, account_id: str) -> bool:
     now = desk.now()
     others = (entry for entry in desk.backfills.all() if entry.account_id != account_id)
     return any(_waits(entry, now) for entry in others)
+
+
+def makes_room(desk: Desk, account_id: str) -> bool:
+    """Tell whether a turn should end for somebody's first screens; of several, those end that began first."""
+    now, entries = desk.now(), desk.backfills.all()
+    running = [one for one in entries if one.stage is Stage.RUNNING and one.until > now]
+    mine = next((one for one in running if one.account_id == account_id), None)
+    if mine is None:
+        return False
+    newcomers = [one for one in entries if _is_kept_waiting(one, now) and _is_in_the_way(mine, one)]
+    before = sum(one.begun and (one.until, one.account_id) < (mine.until, mine.account_id) for one in running)
+    return before < len(newcomers)
+
+
+def _is_kept_waiting(entry: Backfill, now: float) -> bool:
+    """Tell whether an account has had no turn yet although a free worker would have come by now."""
+    return (
+        entry.awaits_first_turn and entry.stage is not Stage.RUNNING and entry.since <= now - PATIENCE_SECONDS
+    )
+
+
+def _is_in_the_way(running: Backfill, entry: Backfill) -> bool:
+    """Tell whether the end of a turn helps one who waits: for a worker if it is queued, else for a place."""
+    return entry.stage is Stage.QUEUED or not set(_places(running)).isdisjoint(_places(entry))
 
 
 def _waits(entry: Backfill, now: float) -> bool:

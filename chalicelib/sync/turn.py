@@ -15,7 +15,9 @@ from chalicelib.sync.meter import Meter
 FIRST_SECONDS, FAIR_SECONDS = 1.5, 20.0
 """A turn lasts at least so long, longer only while nobody else waits; the first one brings first screens."""
 
-LOOK_SECONDS = 15.0
+LOOK_SECONDS, GLANCE_SECONDS = 15.0, 3.0
+"""Between two looks for whoever waits, and for those who wait for their first screens."""
+
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 160, 25, 400
 AHEAD = 3
 """Batches of history that may be on their way to the delta log, the one just stored included."""
@@ -30,17 +32,22 @@ COUNTED_AT_ONCE = 8_000_000
 
 @dataclass
 class Turn:
-    """The pace of history: as much as it likes while it has its turn."""
+    """The pace of history: as much as it likes while it has its turn.
+
+    `crowded` tells whether others wait, `makes_room` whether this turn should end for one who has just come.
+    """
 
     account: Account
     meter: Meter
     crowded: Callable[[], bool]
+    makes_room: Callable[[], bool] = lambda: False
     logged: Callable[[str], bool] = lambda id: True
     fair: float = FAIR_SECONDS
     clock: Clock = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     spent: bool = False
     _fair: Deadline = field(init=False)
+    _glance: Deadline = field(init=False)
     _received: int = 0
     _counted: int = 0
     _stored: deque[tuple[str, float]] = field(default_factory=deque)
@@ -48,6 +55,7 @@ class Turn:
 
     def __post_init__(self) -> None:
         self._fair = Deadline.after(self.fair, self.clock)
+        self._glance = Deadline.after(GLANCE_SECONDS, self.clock)
 
     def history(self) -> int:
         """Return how many come at once."""
@@ -89,9 +97,13 @@ class Turn:
             self._batch = max(SMALLEST_BATCH, self._batch * 3 // 4)
 
     def over(self) -> bool:
-        """Tell whether the day's bytes are used up, or others wait after a fair while."""
+        """Tell whether the day's bytes are used up or others wait: newcomers soon, all after a fair while."""
         if self.spent:
             return True
+        if self._glance.passed():
+            self._glance = Deadline.after(GLANCE_SECONDS, self.clock)
+            if self.makes_room():
+                return True
         if not self._fair.passed():
             return False
         self._fair = Deadline.after(LOOK_SECONDS, self.clock)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ from chalicelib.sync import backfill
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Pace
-from chalicelib.sync.turn import AHEAD, FAIR_SECONDS, FIRST_SECONDS, Turn
+from chalicelib.sync.turn import Turn
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import ACCOUNT
@@ -316,91 +315,66 @@ def test_a_lost_message_is_sent_again() -> None:
     assert town.turns == ["a"]
 
 
-@dataclass
-class Clockwork:
-    """A turn whose time the test moves."""
-
-    others: bool = False
-    now: float = 0.0
-    looks: int = 0
-    limits: Allowances = field(default_factory=allowances)
-    fair: float = FAIR_SECONDS
-
-    def __post_init__(self) -> None:
-        self.usage = MemoryUsage()
-        meter = Meter(usage=self.usage, allowances=self.limits)
-        self.turn = Turn(account("a"), meter, self.crowded, clock=lambda: self.now, fair=self.fair)
-
-    def crowded(self) -> bool:
-        self.looks += 1
-        return self.others
+def in_the_way(town: Town, *running: str) -> list[bool]:
+    """Tell of running turns, the first to begin first, whether each should end for a newcomer."""
+    for n, id in enumerate(running):
+        entry = town.backfills.rows[id]
+        until = int(town.now) + 100 + n
+        town.backfills.rows[id] = replace(entry, stage=Stage.RUNNING, begun=True, until=until)
+    return [backfill.makes_room(town.desk, id) for id in running]
 
 
-def test_a_turn_goes_on_while_nobody_waits_and_ends_after_a_fair_while_otherwise() -> None:
-    at = Clockwork(others=True)
-    assert not at.turn.over()
-    at.now = FAIR_SECONDS
-    assert at.turn.over()
-    alone = Clockwork()
-    for second in range(100):
-        alone.now = second
-        assert not alone.turn.over()
-    assert alone.looks <= 17  # it looks around every five seconds, not at every batch
+def test_for_each_newcomer_the_turn_ends_that_began_first() -> None:
+    town = Town()
+    for id in "abcd":
+        town.arrive(account(id), 9)
+    assert in_the_way(town, "a", "b", "c") == [False, False, False]  # a free worker may still come
+    town.now += backfill.PATIENCE_SECONDS
+    assert in_the_way(town, "a", "b", "c") == [True, False, False]
+    town.arrive(account("e"), 9)
+    town.now += backfill.PATIENCE_SECONDS
+    assert in_the_way(town, "a", "b", "c") == [True, True, False]
 
 
-def test_the_first_turn_of_a_backfill_is_short_and_the_others_are_not() -> None:
-    at = Clockwork(others=True, fair=FIRST_SECONDS)
-    at.now = FIRST_SECONDS
-    assert at.turn.over()
-    later = Clockwork(others=True)
-    later.now = FIRST_SECONDS
-    assert not later.turn.over()
+def test_no_turn_ends_for_history_that_has_begun_or_is_at_rest() -> None:
+    town = Town()
+    for id in "ab":
+        town.arrive(account(id), 9)
+    town.now += 100
+    waiting = town.backfills.rows["b"]
+    for entry in (replace(waiting, begun=True), replace(waiting, stage=Stage.THROTTLED)):
+        town.backfills.rows["b"] = entry
+        assert in_the_way(town, "a") == [False]
 
 
-def test_bytes_are_counted_with_few_writes_and_completely() -> None:
-    at = Clockwork()
-    counts: list[Any] = []
-    for megabytes in range(1, 101):
-        at.turn.note(100, megabytes * MEGABYTE)
-        counts.append(at.usage.by_account["a"])
-    at.turn.end()
-    assert at.usage.by_account["a"] == at.usage.by_host["mail.example"] == 100 * MEGABYTE
-    assert len(set(counts)) <= 100 / 8 + 1
+def test_no_turn_ends_for_a_newcomer_whom_that_would_not_help() -> None:
+    town = Town()
+    town.arrive(account("a", host="big.example", application="one"), 9)
+    town.arrive(account("b", host="small.example", application="two"), 9)
+    town.now += 100
+    queued = town.backfills.rows["b"]
+    assert in_the_way(town, "a") == [True]  # any worker will do
+    waiting = replace(queued, stage=Stage.WAITING)  # for a place at its host
+    town.backfills.rows["b"] = waiting
+    assert in_the_way(town, "a") == [False]
+    for shared in (replace(waiting, host="big.example"), replace(waiting, application_id="one")):
+        town.backfills.rows["b"] = shared
+        assert in_the_way(town, "a") == [True]
 
 
-def test_a_turn_ends_when_the_bytes_are_used_up() -> None:
-    at = Clockwork(limits=allowances(account=100))
-    at.turn.note(100, 79 * MEGABYTE)
-    assert not at.turn.over()
-    at.turn.note(100, 90 * MEGABYTE)
-    assert at.turn.over() and at.turn.spent
+def test_a_turn_asks_whether_it_is_in_the_way() -> None:
+    town, told = Town(), list[bool]()
 
+    def sync(one: Account, deadline: Deadline, pace: Pace) -> Outcome:
+        assert isinstance(pace, Turn)
+        for seconds in (0, backfill.PATIENCE_SECONDS):
+            town.now += seconds
+            told.append(pace.makes_room())
+        town.backfills.remove(one.id)
+        told.append(pace.makes_room())
+        return Outcome.CURRENT
 
-def test_history_does_not_run_ahead_of_the_delta_log_for_long() -> None:
-    at = Clockwork()
-    asked: list[str] = []
-
-    def logged(id: str) -> bool:
-        asked.append(id)
-        return len(asked) == 3
-
-    def sleep(seconds: float) -> None:
-        at.now += seconds
-
-    at.turn.logged, at.turn.sleep = logged, sleep
-    at.turn.stored([])
-    at.turn.stored(["m1", "m2"])
-    for number in range(1, AHEAD):
-        at.turn.stored([f"n{number}"])
-    assert asked == []
-    at.turn.stored(["o"])
-    assert asked == ["m2"] * 3
-    at.turn.logged = lambda id: False
-    at.turn.stored(["p"])
-    assert at.now <= 11
-
-
-def test_where_nothing_is_limited_nothing_is_read() -> None:
-    at = Clockwork()
-    at.turn.note(100, 500 * MEGABYTE)
-    assert at.usage.asked == 0
+    town.arrive(account("a"), 9)
+    town.arrive(account("b"), 9)
+    backfill.take_turn(replace(town.desk, sync=sync), account("a"))
+    assert told == [False, True, False]

@@ -1,0 +1,120 @@
+"""How long one turn lasts, how much it reads, and how far it runs ahead of the delta log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.domain.allowance import MEGABYTE, Allowances
+from chalicelib.sync.meter import Meter
+from chalicelib.sync.turn import AHEAD, FAIR_SECONDS, FIRST_SECONDS, GLANCE_SECONDS, Turn
+from tests.fakes.backfills import MemoryUsage, allowances
+from tests.unit.test_backfill import account
+
+
+@dataclass
+class Clockwork:
+    """A turn whose time the test moves."""
+
+    others: bool = False
+    now: float = 0.0
+    looks: int = 0
+    limits: Allowances = field(default_factory=allowances)
+    fair: float = FAIR_SECONDS
+    newcomers: bool = False
+
+    def __post_init__(self) -> None:
+        self.usage = MemoryUsage()
+        meter = Meter(usage=self.usage, allowances=self.limits)
+        self.turn = Turn(
+            account("a"), meter, self.crowded, lambda: self.newcomers,
+            clock=lambda: self.now, fair=self.fair,
+        )  # fmt: skip
+
+    def crowded(self) -> bool:
+        self.looks += 1
+        return self.others
+
+
+def test_a_turn_goes_on_while_nobody_waits_and_ends_after_a_fair_while_otherwise() -> None:
+    at = Clockwork(others=True)
+    assert not at.turn.over()
+    at.now = FAIR_SECONDS
+    assert at.turn.over()
+    alone = Clockwork()
+    for second in range(100):
+        alone.now = second
+        assert not alone.turn.over()
+    assert alone.looks <= 17  # it looks around every five seconds, not at every batch
+
+
+def test_the_first_turn_of_a_backfill_is_short_and_the_others_are_not() -> None:
+    at = Clockwork(others=True, fair=FIRST_SECONDS)
+    at.now = FIRST_SECONDS
+    assert at.turn.over()
+    later = Clockwork(others=True)
+    later.now = FIRST_SECONDS
+    assert not later.turn.over()
+
+
+def test_a_turn_ends_soon_for_one_who_has_just_come() -> None:
+    at = Clockwork(newcomers=True)
+    at.now = GLANCE_SECONDS / 2
+    assert not at.turn.over()
+    at.now = GLANCE_SECONDS
+    assert at.turn.over()
+    later = Clockwork()
+    later.now = GLANCE_SECONDS
+    assert not later.turn.over()
+    later.newcomers = True
+    later.now = 2 * GLANCE_SECONDS
+    assert later.turn.over()
+
+
+def test_bytes_are_counted_with_few_writes_and_completely() -> None:
+    at = Clockwork()
+    counts: list[Any] = []
+    for megabytes in range(1, 101):
+        at.turn.note(100, megabytes * MEGABYTE)
+        counts.append(at.usage.by_account["a"])
+    at.turn.end()
+    assert at.usage.by_account["a"] == at.usage.by_host["mail.example"] == 100 * MEGABYTE
+    assert len(set(counts)) <= 100 / 8 + 1
+
+
+def test_a_turn_ends_when_the_bytes_are_used_up() -> None:
+    at = Clockwork(limits=allowances(account=100))
+    at.turn.note(100, 79 * MEGABYTE)
+    assert not at.turn.over()
+    at.turn.note(100, 90 * MEGABYTE)
+    assert at.turn.over() and at.turn.spent
+
+
+def test_history_does_not_run_ahead_of_the_delta_log_for_long() -> None:
+    at = Clockwork()
+    asked: list[str] = []
+
+    def logged(id: str) -> bool:
+        asked.append(id)
+        return len(asked) == 3
+
+    def sleep(seconds: float) -> None:
+        at.now += seconds
+
+    at.turn.logged, at.turn.sleep = logged, sleep
+    at.turn.stored([])
+    at.turn.stored(["m1", "m2"])
+    for number in range(1, AHEAD):
+        at.turn.stored([f"n{number}"])
+    assert asked == []
+    at.turn.stored(["o"])
+    assert asked == ["m2"] * 3
+    at.turn.logged = lambda id: False
+    at.turn.stored(["p"])
+    assert at.now <= 11
+
+
+def test_where_nothing_is_limited_nothing_is_read() -> None:
+    at = Clockwork()
+    at.turn.note(100, 500 * MEGABYTE)
+    assert at.usage.asked == 0
