@@ -48,6 +48,7 @@ class Turn:
     spent: bool = False
     _fair: Deadline = field(init=False)
     _glance: Deadline = field(init=False)
+    _over: bool = False
     _received: int = 0
     _counted: int = 0
     _stored: deque[tuple[str, float]] = field(default_factory=deque)
@@ -97,9 +98,14 @@ class Turn:
             self._batch = max(SMALLEST_BATCH, self._batch * 3 // 4)
 
     def over(self) -> bool:
-        """Tell whether the day's bytes are used up or others wait: newcomers soon, all after a fair while."""
-        if self.spent:
-            return True
+        """Tell whether the day's bytes are used up or others wait: newcomers soon, all after a fair while.
+
+        What is over stays over.
+        """
+        self._over = self._over or self.spent or self._is_in_the_way()
+        return self._over
+
+    def _is_in_the_way(self) -> bool:
         if self._glance.passed():
             self._glance = Deadline.after(GLANCE_SECONDS, self.clock)
             if self.makes_room():

@@ -48,6 +48,15 @@ def test_a_turn_goes_on_while_nobody_waits_and_ends_after_a_fair_while_otherwise
     assert alone.looks <= 17  # it looks around every five seconds, not at every batch
 
 
+def test_a_turn_that_is_over_stays_over() -> None:
+    crowded, in_the_way = Clockwork(others=True), Clockwork(newcomers=True)
+    for at in (crowded, in_the_way):
+        at.now = FAIR_SECONDS
+        assert at.turn.over()
+        at.others = at.newcomers = False
+        assert at.turn.over()  # whoever asked for room counts on it
+
+
 def test_the_first_turn_of_a_backfill_is_short_and_the_others_are_not() -> None:
     at = Clockwork(others=True, fair=FIRST_SECONDS)
     at.now = FIRST_SECONDS
