@@ -54,7 +54,7 @@ class StreamPoller:
         return threading.Thread(target=self._run, name=self._source.function, daemon=True)
 
     def _run(self) -> None:
-        _show_thread_as(THREAD)
+        show_thread_as(THREAD)
         while not self._stop.is_set():
             try:
                 self._follow()
@@ -172,7 +172,7 @@ class StreamPoller:
         write_json(self._path, {"stream": self._source.stream, "shards": self._done})
 
 
-def _show_thread_as(name: str) -> None:
+def show_thread_as(name: str) -> None:
     """Name this thread in the operating system's lists, where that is possible (Linux)."""
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name)

@@ -19,7 +19,7 @@ def test_the_time_of_threads_is_told_by_their_name() -> None:
     seconds: list[float] = []
 
     def work() -> None:
-        streams._show_thread_as(streams.THREAD)
+        streams.show_thread_as(streams.THREAD)
         while time.thread_time() < 0.1:
             pass
         seconds.append(thread_seconds(os.getpid(), streams.THREAD))
