@@ -18,6 +18,9 @@ FIRST_SECONDS, FAIR_SECONDS = 1.5, 20.0
 LOOK_SECONDS, GLANCE_SECONDS = 15.0, 3.0
 """Between two looks for whoever waits, and for those who wait for their first screens."""
 
+GLANCE_FACTOR = 50
+"""The next look for newcomers waits so many times as long as the last one took, which may find thousands."""
+
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 160, 25, 400
 AHEAD = 3
 """Batches of history that may be on their way to the delta log, the one just stored included."""
@@ -106,14 +109,19 @@ class Turn:
         return self._over
 
     def _is_in_the_way(self) -> bool:
-        if self._glance.passed():
-            self._glance = Deadline.after(GLANCE_SECONDS, self.clock)
-            if self.makes_room():
-                return True
+        if self._glance.passed() and self._glances():
+            return True
         if not self._fair.passed():
             return False
         self._fair = Deadline.after(LOOK_SECONDS, self.clock)
         return self.crowded()
+
+    def _glances(self) -> bool:
+        began = self.clock()
+        found = self.makes_room()
+        pause = max(GLANCE_SECONDS, GLANCE_FACTOR * (self.clock() - began))
+        self._glance = Deadline.after(pause, self.clock)
+        return found
 
     def end(self) -> None:
         """Count what is left to count."""

@@ -22,14 +22,21 @@ class Clockwork:
     limits: Allowances = field(default_factory=allowances)
     fair: float = FAIR_SECONDS
     newcomers: bool = False
+    glance: float = 0.0
+    glances: int = 0
 
     def __post_init__(self) -> None:
         self.usage = MemoryUsage()
         meter = Meter(usage=self.usage, allowances=self.limits)
         self.turn = Turn(
-            account("a"), meter, self.crowded, lambda: self.newcomers,
+            account("a"), meter, self.crowded, self.looked_for_newcomers,
             clock=lambda: self.now, fair=self.fair,
         )  # fmt: skip
+
+    def looked_for_newcomers(self) -> bool:
+        self.glances += 1
+        self.now += self.glance
+        return self.newcomers
 
     def crowded(self) -> bool:
         self.looks += 1
@@ -78,6 +85,15 @@ def test_a_turn_ends_soon_for_one_who_has_just_come() -> None:
     later.newcomers = True
     later.now = 2 * GLANCE_SECONDS
     assert later.turn.over()
+
+
+def test_long_looks_for_newcomers_are_rare_ones() -> None:
+    quick, slow = Clockwork(), Clockwork(glance=0.5)
+    for at in (quick, slow):
+        for second in range(100):
+            at.now = max(at.now, second)
+            assert not at.turn.over()
+    assert (quick.glances, slow.glances) == (33, 4)
 
 
 def test_bytes_are_counted_with_few_writes_and_completely() -> None:
