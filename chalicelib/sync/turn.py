@@ -13,7 +13,7 @@ from chalicelib.domain.allowance import HISTORY_PERCENT
 from chalicelib.sync.meter import Meter
 
 FIRST_SECONDS, FAIR_SECONDS = 1.5, 20.0
-"""A turn lasts at least so long, longer only while nobody else waits; the first one brings first screens."""
+"""A turn lasts so long unless a newcomer waits, longer while nobody does; the first is for first screens."""
 
 LOOK_SECONDS, GLANCE_SECONDS = 15.0, 3.0
 """Between two looks for whoever waits, and for those who wait for their first screens."""
