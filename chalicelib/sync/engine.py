@@ -49,7 +49,10 @@ def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pa
     hangups = Hangups(work, account)
     while True:
         try:
-            return _stay(work, account, Stay(deadline, pace, hangups))
+            outcome = _stay(work, account, Stay(deadline, pace, hangups))
+            if outcome in (Outcome.CURRENT, Outcome.QUIET):
+                hangups.acquit()
+            return outcome
         except Interrupted as error:
             if deadline.passed() or not hangups.learn(error):
                 raise

@@ -145,6 +145,14 @@ class Intake:
             _tell(counted)
         return held
 
+    def acquit(self, folder_id: str, remote_id: RemoteId) -> None:
+        """Forget the attempts at a message that went in after all."""
+        if self._quarantine is None:
+            return
+        entry = self._quarantine.get(self._account_id, entry_id(self._account_id, folder_id, remote_id))
+        if entry and entry.state is QuarantineState.SUSPECT:
+            self._forget(entry)
+
     def again(self, place: Place, entry: Quarantined, remote: RemoteMessage) -> bool:
         """Try a message that was set aside once more; True if it is in now."""
         entry = self._note(entry, replace(entry, attempts=entry.attempts + 1))

@@ -39,6 +39,7 @@ class Workspace:
     history_days: int = 0
     application_days: Callable[[str], int | None] = lambda _: None
     now: Clock = time.time
+    sleep: Callable[[float], None] = time.sleep
     quarantine: Quarantine | None = None
     safety: Safety | None = None
 

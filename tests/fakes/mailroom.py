@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from chalicelib.clock import Deadline
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.delta import Event
 from chalicelib.errors import ProviderError
@@ -18,7 +20,8 @@ from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.fetching import remote_id
 from chalicelib.providers.imap.session import Compress, open_session
 from chalicelib.providers.reach import Reach
-from chalicelib.sync.engine import Outcome
+from chalicelib.sync.engine import Outcome, sync_account
+from chalicelib.sync.workspace import Workspace
 from infra.demo.dovecot import PASSWORD, Dovecot, installed
 from infra.demo.visitor import login
 from tests.unit.test_sync_engine import World
@@ -96,6 +99,7 @@ class Mailroom:
     without: frozenset[str] = frozenset()
     compress: Compress = is_far
     errors: list[ProviderError] = field(default_factory=list)
+    sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
         self.mailbox = Mailbox(self.server, self.user)
@@ -109,8 +113,12 @@ class Mailroom:
         return ImapProvider(session)
 
     def sync(self) -> Outcome:
-        """Sync once. Raises ProviderError."""
-        return self.world.sync(self.connect())
+        """Sync once, on as many connections as it takes. Raises ProviderError."""
+        return sync_account(self.workspace(), self.world.accounts.account, Deadline.after(60))
+
+    def workspace(self) -> Workspace:
+        """Return what the engine works with; each provider is a connection of its own."""
+        return replace(self.world.workspace(), provider=lambda account: self.connect(), sleep=self.sleep)
 
     def try_to_sync(self) -> Outcome | None:
         """Sync once; None, and one more of `errors`, if the mail server failed."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from itertools import chain, repeat
+from dataclasses import dataclass
+from itertools import cycle
 
 import pytest
 
@@ -40,12 +41,32 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "SIZES", (10, 20))
 
 
+@dataclass
+class Weather:
+    """What becomes of each connection: so many are spoiled, but not the one after a pause."""
+
+    plans: Iterator[Plan]
+    left: int = FAULTS
+    calm: bool = False
+
+    def __call__(self) -> Plan:
+        """Return what becomes of the next one."""
+        if self.calm or not self.left:
+            self.calm = False
+            return Plan()
+        self.left -= 1
+        return next(self.plans)
+
+    def clear_up(self, seconds: float) -> None:
+        """Pass, as every bad network does in the end."""
+        self.calm = True
+
+
 def spoil(room: Mailroom, link: Link, kinds: tuple[str, ...], dice: random.Random) -> None:
     """Let the user change the mailbox and the connections of sync fail, turn by turn."""
-    plans = (plan_of(kinds[number % len(kinds)], dice) for number in range(FAULTS))
-    link.plan = chain(plans, repeat(Plan())).__next__
-    begun = link.connections
-    while link.connections < begun + FAULTS:
+    weather = Weather(plan_of(kind, dice) for kind in cycle(kinds))
+    link.plan, room.sleep = weather, weather.clear_up
+    while weather.left:
         change(room, dice)
         room.try_to_sync()
 

@@ -373,6 +373,7 @@ class TestHangups:
         assert all((one.cause, one.attempts) == (Cause.WITHHELD, 3) for one in entries)
         assert server.connections == 2 + 3 * number, "one in company, three alone, one that works"
         assert all(entry.folder_id == folder_id(world) for entry in entries)
+        assert world.pauses == [hangups.PAUSE_SECONDS] * 2 * number
 
     def test_a_hang_up_over_messages_without_names_is_looked_into_as_well(
         self, world: World, server: HangingUp
@@ -387,6 +388,17 @@ class TestHangups:
         fill(world, 0)
         server.whims = 1
         assert self.sync(world, server) is Outcome.CURRENT
+        assert len(world.mail.all_messages) == 30 and world.quarantine.entries(ACCOUNT.id) == []
+        assert world.pauses == []
+
+    def test_a_network_that_fails_for_seconds_blames_nobody(self, world: World, server: HangingUp) -> None:
+        def calm_down(seconds: float) -> None:
+            server.whims = 0
+
+        fill(world, 0)
+        server.whims = 1_000
+        work = replace(world.workspace(), provider=server.connect, sleep=calm_down)
+        assert sync_account(work, world.accounts.account, Deadline.after(60)) is Outcome.CURRENT
         assert len(world.mail.all_messages) == 30 and world.quarantine.entries(ACCOUNT.id) == []
 
     def test_a_server_that_always_hangs_up_fails_the_pass(self, world: World, server: HangingUp) -> None:

@@ -66,6 +66,7 @@ class World:
     history_days: int = 0
     now: float = 1_700_000_000.0
     safety: Safety | None = None
+    pauses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.mail = MemoryMail(fuse=self.fuse)
@@ -100,6 +101,7 @@ class World:
             provider=lambda account: provider or self.server,
             history_days=self.history_days,
             now=lambda: self.now,
+            sleep=self.pauses.append,
             quarantine=self.quarantine,
             safety=self.safety,
         )
