@@ -63,6 +63,11 @@ class Link:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, client_in: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        """Carry one connection; the streams of Python 3.11 complain of a task that ends as cancelled."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._carry(client_in, client)
+
+    async def _carry(self, client_in: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         self.connections += 1
         plan = self.plan()
         if plan.refused:
