@@ -269,12 +269,16 @@ class Draft:
                 leaving.setdefault(old.thread_id, []).append(id)
         self._load_threads(joining.keys() | leaving.keys())
         for thread_id in joining.keys() | leaving.keys():
+            thread = self.threads.get(thread_id) or empty_thread(thread_id, self._account_id)
+            left = dict.fromkeys([*leaving.get(thread_id, []), *self._elsewhere(thread)])
             self.wanted_threads[thread_id] = _revised(
-                self.threads.get(thread_id) or empty_thread(thread_id, self._account_id),
-                joining.get(thread_id, []),
-                leaving.get(thread_id, []),
-                sent.id if sent else None,
+                thread, joining.get(thread_id, []), list(left), sent.id if sent else None
             )
+
+    def _elsewhere(self, thread: Thread) -> list[str]:
+        """Return what a thread still names although it has left, in a crash perhaps."""
+        held = {id: self.wanted[id] for id in thread.entries if id in self.wanted}
+        return [id for id, message in held.items() if message is None or message.thread_id != thread.id]
 
     def _load_threads(self, ids: Iterable[str]) -> None:
         missing = set(ids) - self.threads.keys()
