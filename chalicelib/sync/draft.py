@@ -260,23 +260,21 @@ class Draft:
         """Derive the touched threads from their messages."""
         sent = self.shelf.role("sent")
         joining: dict[str, list[Message]] = {}
-        leaving: dict[str, list[str]] = {}
-        for id, message in self.wanted.items():
-            old = self.stored.get(id)
+        for message in self.wanted.values():
             if message is not None:
                 joining.setdefault(message.thread_id, []).append(message)
-            if old is not None and (message is None or message.thread_id != old.thread_id):
-                leaving.setdefault(old.thread_id, []).append(id)
-        self._load_threads(joining.keys() | leaving.keys())
-        for thread_id in joining.keys() | leaving.keys():
+        touched = joining.keys() | {
+            self.stored[id].thread_id for id in self.wanted.keys() & self.stored.keys()
+        }
+        self._load_threads(touched)
+        for thread_id in touched:
             thread = self.threads.get(thread_id) or empty_thread(thread_id, self._account_id)
-            left = dict.fromkeys([*leaving.get(thread_id, []), *self._elsewhere(thread)])
             self.wanted_threads[thread_id] = _revised(
-                thread, joining.get(thread_id, []), list(left), sent.id if sent else None
+                thread, joining.get(thread_id, []), self._left(thread), sent.id if sent else None
             )
 
-    def _elsewhere(self, thread: Thread) -> list[str]:
-        """Return what a thread still names although it has left, in a crash perhaps."""
+    def _left(self, thread: Thread) -> list[str]:
+        """Return which of the messages that a thread names are not in it any more, since a crash perhaps."""
         held = {id: self.wanted[id] for id in thread.entries if id in self.wanted}
         return [id for id, message in held.items() if message is None or message.thread_id != thread.id]
 
