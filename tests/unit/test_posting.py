@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import trustme
 
 from chalicelib.store.posting import Connections
 
@@ -23,18 +26,23 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3
 class Server:
     """Answers byte by byte if `slow`."""
 
-    def __init__(self, script: Script, *, slow: bool) -> None:
-        self._script, self._slow = iter(script), slow
+    def __init__(self, script: Script, *, slow: bool = False, tls: ssl.SSLContext | None = None) -> None:
+        self._script, self._slow, self._tls = iter(script), slow, tls
         self.asked: list[bytes] = []
         self.connections = 0
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         for answers in self._script:
             connection, _ = self._listening.accept()
             self.connections += 1
+            if self._tls:
+                try:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                except ssl.SSLError:
+                    continue
             with connection:
                 for answer in answers:
                     self.asked.append(connection.recv(65_536))
@@ -91,6 +99,23 @@ def test_what_is_no_answer_is_an_error(made: list[Server], answer: bytes) -> Non
     with pytest.raises(OSError):
         connections.post({}, b"")
     assert connections.post({}, b"") == (200, b"hi") and server.connections == 2
+
+
+def test_tls_trusts_the_named_bundle_and_nobody_else(
+    made: list[Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    made.append(Server([[OK, CHUNKED], [OK]], tls=context))
+    config = SimpleNamespace(connect_timeout=2, read_timeout=2)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    trusting = Connections(made[-1].url, config)
+    assert [trusting.post({}, b"") for _ in range(2)] == [(200, b"hi"), (200, b"hello yo")]
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        Connections(made[-1].url, config).post({}, b"")
 
 
 def test_silence_ends_with_a_timeout_also_on_a_kept_connection(made: list[Server]) -> None:

@@ -52,7 +52,7 @@ def test_a_turn_goes_on_while_nobody_waits_and_ends_after_a_fair_while_otherwise
     for second in range(100):
         alone.now = second
         assert not alone.turn.over()
-    assert alone.looks <= 17  # it looks around every five seconds, not at every batch
+    assert alone.looks == 6, "it looks around every fifteen seconds, not at every batch"
 
 
 def test_a_turn_that_is_over_stays_over() -> None:
