@@ -23,8 +23,8 @@ from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
-from infra.local import streams
 from infra.local.runtime import LocalRuntime
+from infra.local.threads import FOLLOWING
 
 REQUESTS = 200
 NOTICES = 10
@@ -62,7 +62,7 @@ def sync(client: Client, runtime: LocalRuntime, imap: Dovecot, smtp: Submission,
 def _spent(runtime: LocalRuntime, imap: Dovecot) -> dict[str, float]:
     """Return the seconds of processor time used so far, by whom; worker-rest includes following streams."""
     spent = {name: cpu_seconds([runtime.pid(name)]) for name in PROCESSES}
-    spent["following streams"] = thread_seconds(runtime.pid("worker-rest"), streams.THREAD)
+    spent["following streams"] = thread_seconds(runtime.pid("worker-rest"), FOLLOWING)
     return spent | {"mail server": cpu_seconds(descendants(imap.pid()))}
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infra.local.threads import WORKING, show_thread_as
+
 Record = dict[str, Any]
 MOST_WAITING = 4_000
 SMALLEST_PORTION = 10
@@ -88,6 +90,7 @@ class Lanes:
             self._ready[key] = None
 
     def _run(self) -> None:
+        show_thread_as(WORKING)
         while not self._stop.is_set():
             keys, batch = self._take()
             if batch and self._work([entry.record for entry in batch if entry.record]):
