@@ -1,82 +1,191 @@
-"""A short way into the emulator's DynamoDB, past the routing that its two hundred other services need.
+"""A short way into the emulator's DynamoDB: a request is served by the callback that has read it.
 
-The emulator does one thing at a time. Whoever signs with an access key that ends in `PATIENT` lets everybody
-else go first: of such requests no more than one stands in the way of what comes next.
+The usual way, through ASGI and the routing that two hundred other services need, takes longer than most
+requests. The emulator does one thing at a time. Whoever signs with an access key that ends in `PATIENT`
+lets everybody else go first: of such requests no more than one stands in the way of what comes next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 
+from infra.local.emulator_streams import Streams
 from infra.local.emulator_units import PATH, Meter
+from infra.local.gathering import GatheringProtocol
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
-Handler = Callable[..., Awaitable[Any]]
 PATIENT = "-patient"
 _PATIENT_CREDENTIAL = f"{PATIENT}/".encode()
-_ROUNDS = 3
-"""Of the event loop: what has come meanwhile is read in the first, becomes a task and is served."""
+_ROUNDS = 2
+"""Of the event loop: what has come meanwhile is read and served in the second half of the first."""
+
+_DYNAMODB, _STREAMS = b"DynamoDB_20120810", b"DynamoDBStreams_20120810"
+_READING = _STREAMS + b".GetRecords"
+_UNITS = PATH.encode()
+
+Answer = tuple[int, Mapping[str, str], bytes | str]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What came over a connection, and how to answer it there."""
+
+    target: bytes
+    signature: bytes
+    body: bytes
+    reply: Callable[[bytes], None]
 
 
 class Express:
-    """Wraps the emulator's ASGI application: DynamoDB's own requests go straight to its handler.
-
-    With a meter, they are counted on the way, and GET /_postern/units tells the totals.
-    """
+    """Serves what is for DynamoDB and its streams; with a meter, GET /_postern/units tells the totals."""
 
     def __init__(
         self, server: ModuleType, dynamodb: ModuleType, streams: ModuleType, meter: Meter | None = None
     ) -> None:
         self._server = server
         self._meter = meter
+        self._streams = Streams(dynamodb, streams)
         self._handlers = {
-            b"DynamoDB_20120810": meter.handle if meter else dynamodb.handle_request,
-            b"DynamoDBStreams_20120810": streams.handle_request,
+            _DYNAMODB: meter.handle if meter else dynamodb.handle_request,
+            _STREAMS: streams.handle_request,
         }
-        self._turn = asyncio.Lock()
-        self._app: App = server.app
-        server.__dict__["app"] = self
+        self._patient: deque[Request] = deque()
+        self._reading: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one request."""
-        raw = dict(scope["headers"]) if scope["type"] == "http" else {}
-        handle = self._handlers.get(raw.get(b"x-amz-target", b"").partition(b".")[0])
-        if handle is None:
-            if self._meter and scope.get("path") == PATH:
-                await _answer(send, 200, {}, json.dumps(self._meter.totals).encode())
-                return
-            await self._app(scope, receive, send)
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        if _PATIENT_CREDENTIAL in raw.get(b"authorization", b""):
-            async with self._turn:
-                for _ in range(_ROUNDS):
-                    await asyncio.sleep(0)
-                await self._serve(handle, scope, raw, body, send)
+    def protocol(self, **options: Any) -> ExpressProtocol:
+        """Return the protocol of a new connection; the options are uvicorn's."""
+        return ExpressProtocol(self, **options)
+
+    def takes(self, url: bytes, target: bytes) -> bool:
+        """Tell whether a request is served here."""
+        return target.partition(b".")[0] in self._handlers or (self._meter is not None and url == _UNITS)
+
+    def take(self, request: Request) -> None:
+        """Serve a request, at once or when its turn has come."""
+        if request.target == _READING:
+            task = asyncio.get_running_loop().create_task(self._read(request))
+            self._reading.add(task)
+            task.add_done_callback(self._reading.discard)
+        elif _PATIENT_CREDENTIAL in request.signature:
+            self._patient.append(request)
+            if len(self._patient) == 1:
+                self._let_others_go(_ROUNDS)
         else:
-            await self._serve(handle, scope, raw, body, send)
+            self._serve(request)
 
-    async def _serve(
-        self, handle: Handler, scope: Any, raw: Mapping[bytes, bytes], body: bytes, send: Any
-    ) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw.items()}
-        self._server.set_request_account_id(self._server.extract_access_key_id(headers, {}))
-        self._server.set_request_region(self._server.extract_region(headers, {}))
-        status, sent, data = await handle("POST", scope["path"], headers, body, {})
-        await _answer(send, status, sent, data if isinstance(data, bytes) else data.encode())
+    def _let_others_go(self, rounds: int) -> None:
+        if rounds:
+            asyncio.get_running_loop().call_soon(self._let_others_go, rounds - 1)
+            return
+        self._serve(self._patient[0])
+        self._patient.popleft()
+        if self._patient:
+            self._let_others_go(_ROUNDS)
+
+    def _serve(self, request: Request) -> None:
+        try:
+            request.reply(http_answer(self._answer(request)))
+        except Exception:
+            log.exception("a request failed")
+            request.reply(http_answer((500, {}, b'{"__type":"InternalServerError"}')))
+
+    def _answer(self, request: Request) -> Answer:
+        if not request.target:
+            return 200, {}, json.dumps(self._meter.totals if self._meter else {})
+        self._enter(request)
+        handle = self._handlers[request.target.partition(b".")[0]]
+        return _done(handle("POST", "/", {"x-amz-target": request.target.decode()}, request.body, {}))
+
+    async def _read(self, request: Request) -> None:
+        self._enter(request)
+        request.reply(http_answer(await self._streams.read(request.body)))
+
+    def _enter(self, request: Request) -> None:
+        """Name the account and the region of those who ask."""
+        credential = request.signature.partition(b"/dynamodb/")[0]
+        key, region = _signer(self._server, credential)
+        self._server.set_request_account_id(key)
+        self._server.set_request_region(region)
 
 
-async def _answer(send: Any, status: int, headers: dict[str, str], data: bytes) -> None:
-    fields = {**headers, "Content-Length": str(len(data))}
-    listed = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
-    await send({"type": "http.response.start", "status": status, "headers": listed})
-    await send({"type": "http.response.body", "body": data})
+class ExpressProtocol(GatheringProtocol):
+    """Takes requests off uvicorn's hands that are for DynamoDB. httptools calls the `on_` methods."""
+
+    def __init__(self, express: Express, **options: Any) -> None:
+        super().__init__(**options)
+        self._express = express
+        self._taken: dict[bytes, bytes] | None = None
+        self._pieces: list[bytes] = []
+        self._owed = False
+
+    def on_headers_complete(self) -> None:
+        """Decide who serves the request."""
+        fields = dict(self.headers)
+        if self._owed:
+            self.transport.close()  # nobody asks before the last answer has come
+        elif self._is_plain() and self._express.takes(self.url, fields.get(b"x-amz-target", b"")):
+            self._taken = fields
+        else:
+            super().on_headers_complete()
+
+    def _is_plain(self) -> bool:
+        waiting = self.cycle is not None and not self.cycle.response_complete
+        return not (waiting or self.expect_100_continue) and bool(self.parser.should_keep_alive())
+
+    def on_body(self, body: bytes) -> None:
+        """Called with each piece of a body."""
+        if self._taken is not None:
+            self._pieces.append(body)
+        elif not self._owed:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Called at the end of a request."""
+        if self._taken is not None:
+            fields, self._taken = self._taken, None
+            body, self._owed = b"".join(self._pieces), True
+            self._pieces.clear()
+            target, signature = fields.get(b"x-amz-target", b""), fields.get(b"authorization", b"")
+            self._express.take(Request(target, signature, body, self._reply))
+        elif not self._owed:
+            super().on_message_complete()
+
+    def _reply(self, answer: bytes) -> None:
+        self._owed = False
+        if not self.transport.is_closing():
+            self.transport.send(answer)
+
+
+def http_answer(answer: Answer) -> bytes:
+    """Return the bytes of an answer."""
+    status, headers, data = answer
+    body = data if isinstance(data, bytes) else data.encode()
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode("latin-1") + body
+
+
+@lru_cache(maxsize=64)
+def _signer(server: ModuleType, credential: bytes) -> tuple[str, str]:
+    """Return access key and region of a credential, which names them and the day."""
+    headers = {"authorization": credential.decode("latin-1") + "/dynamodb/aws4_request"}
+    return server.extract_access_key_id(headers, {}), server.extract_region(headers, {})
+
+
+def _done(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Return the result of one of the emulator's handlers, which are coroutines but never wait."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise RuntimeError("The emulator's DynamoDB has begun to wait.")

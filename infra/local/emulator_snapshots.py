@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import time
@@ -76,6 +77,7 @@ class Snapshots:
     def _save_and_exit(self) -> None:
         """Write without holding open what the server may close: its clients would never hear of it."""
         try:
+            gc.disable()  # it would touch, and so copy, all that is shared with the parent
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             os.nice(10)
             self._server.save_all(self._server._build_persistence_save_dict())

@@ -36,6 +36,11 @@ class Gathering:
             self._kept = data
             self._loop.call_soon(self._flush)
 
+    def send(self, data: bytes) -> None:
+        """Send a whole answer at once, behind what was kept."""
+        data, self._kept = self._kept + data, b""
+        self._transport.write(data)
+
     def close(self) -> None:
         """Send what was kept and close the connection."""
         self._flush()

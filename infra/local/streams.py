@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import threading
@@ -20,13 +19,14 @@ from infra.local.lanes import Lanes, Record
 from infra.local.resources import client
 from infra.local.state import read_json, write_json
 from infra.local.template import StreamSource
+from infra.local.threads import FOLLOWING, show_thread_as
 
-QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.2
+GATHER_SECONDS, SLOW_SECONDS = 0.02, 0.2
+WAIT_SECONDS = 2.0
+"""How long our emulator waits for a record that the function wants; others are asked again and again."""
+
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
 PAUSE_SECONDS = 0.5
-THREAD = "stream"
-"""What the operating system calls a thread that follows a stream: its time is not our functions' own."""
-
 PAGE = 1_000
 """Records read at once; what the filters leave of them is dealt out in batches."""
 
@@ -54,7 +54,7 @@ class StreamPoller:
         return threading.Thread(target=self._run, name=self._source.function, daemon=True)
 
     def _run(self) -> None:
-        show_thread_as(THREAD)
+        show_thread_as(FOLLOWING)
         while not self._stop.is_set():
             try:
                 self._follow()
@@ -66,17 +66,21 @@ class StreamPoller:
         """Read every shard in turn until one of them ends or fails."""
         description = self._streams.describe_stream(StreamArn=self._source.stream)["StreamDescription"]
         iterators = {shard["ShardId"]: self._iterator(shard["ShardId"]) for shard in description["Shards"]}
-        pause = QUICK_SECONDS
+        pause = GATHER_SECONDS
         while not self._stop.is_set() and all(iterators.values()):
-            busy = full = False
+            busy = waited = False
             for shard, iterator in iterators.items():
-                answer = self._streams.get_records(ShardIterator=iterator, Limit=PAGE)
+                answer = self._records(iterator)
                 busy = busy or bool(answer["Records"])
-                full = full or len(answer["Records"]) == PAGE
-                self._deal(shard, answer["Records"])
+                waited = waited or "LastSequenceNumber" in answer
+                self._deal(shard, answer["Records"], answer.get("LastSequenceNumber"))
                 iterators[shard] = answer.get("NextShardIterator")
-            pause = QUICK_SECONDS if busy else min(pause * 1.5, SLOW_SECONDS)
-            self._stop.wait(0 if full else pause)
+            pause = GATHER_SECONDS if busy else min(pause * 1.5, SLOW_SECONDS)
+            self._stop.wait(pause if busy or not waited else 0)
+
+    def _records(self, iterator: str | None) -> Any:
+        wish = {"Filters": self._source.filters, "WaitSeconds": WAIT_SECONDS}
+        return self._streams.get_records(ShardIterator=iterator, Limit=PAGE, **wish)
 
     def _iterator(self, shard: str) -> str | None:
         place = {"StreamArn": self._source.stream, "ShardId": shard}
@@ -89,15 +93,17 @@ class StreamPoller:
         answer = self._streams.get_shard_iterator(**place, ShardIteratorType="TRIM_HORIZON")
         return str(answer["ShardIterator"])
 
-    def _deal(self, shard: str, raw: list[Any]) -> None:
+    def _deal(self, shard: str, raw: list[Any], looked_at: str | None = None) -> None:
+        """Deal out what is new of a page, which may have been looked at up to a later record."""
         last = self._read.get(shard, int(self._done.get(shard, "0")))
-        fresh = [record for record in raw if int(_sequence(record)) > last]
-        if not fresh:
+        reached = looked_at or (_sequence(raw[-1]) if raw else "0")
+        if int(reached) <= last:
             return
-        self._read[shard] = int(_sequence(fresh[-1]))
+        self._read[shard] = int(reached)
+        fresh = [record for record in raw if int(_sequence(record)) > last]
         chosen = [record for record in fresh if wanted(record, self._source.filters)]
         records = [lambda_record(record, self._source.stream) for record in chosen]
-        self.lanes(shard).put(records, _sequence(fresh[-1]))
+        self.lanes(shard).put(records, reached)
 
     def lanes(self, shard: str) -> Lanes:
         """Return what deals out the records of a shard."""
@@ -170,12 +176,6 @@ class StreamPoller:
     def _checkpoint(self, shard: str, sequence: str) -> None:
         self._done[shard] = sequence
         write_json(self._path, {"stream": self._source.stream, "shards": self._done})
-
-
-def show_thread_as(name: str) -> None:
-    """Name this thread in the operating system's lists, where that is possible (Linux)."""
-    with contextlib.suppress(OSError):
-        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name)
 
 
 def _sequence(record: Mapping[str, Any]) -> str:

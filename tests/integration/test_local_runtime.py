@@ -115,8 +115,12 @@ def test_a_poison_record_is_isolated_and_the_others_arrive_in_order(
     assert [body["DDBStreamBatchInfo"]["startSequenceNumber"] for body in sent.bodies] == ["5"]
     assert json.loads((tmp_path / "f.json").read_text())["shards"] == {"shard": "9"}
     poller._deal("shard", [{"dynamodb": {"SequenceNumber": "8"}}])
+    poller._deal("shard", [], "12")  # nothing there was wanted
+    poller._deal("shard", [{"dynamodb": {"SequenceNumber": "13"}}], "14")
+    poller._deal("shard", [])
     poller.lanes("shard").drain()
-    assert len(seen) == 8
+    assert seen[8:] == [13]
+    assert json.loads((tmp_path / "f.json").read_text())["shards"] == {"shard": "14"}
 
 
 @needs_emulator
@@ -128,8 +132,10 @@ def test_the_patched_query_answers_what_the_emulator_would(seed: int) -> None:
 
 
 @needs_emulator
-def test_the_meter_bills_what_dynamodb_would() -> None:
-    command = [str(emulator.python()), "-m", "tests.integration.emulator_billing"]
+@pytest.mark.parametrize("scenes", ["emulator_billing", "emulator_reading", "emulator_values_comparison 1"])
+def test_what_is_changed_in_the_emulator_works_in_its_own_environment(scenes: str) -> None:
+    module, *seed = scenes.split()
+    command = [str(emulator.python()), "-m", f"tests.integration.{module}", *seed]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
 
