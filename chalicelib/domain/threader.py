@@ -248,7 +248,7 @@ class _Work:
         """Return the subject anchors of the batch as they are to be."""
         result = []
         for key, seen in subjects.items():
-            named = [replace(s.candidate, thread_id=self._named(s, final)) for s in seen]
+            named = [Candidate(self._named(s, final), s.candidate.emails, s.candidate.reply) for s in seen]
             latest = list(dict.fromkeys(reversed(named)))[:MAX_CANDIDATES]
             result.append(Anchor(key=key, candidates=tuple(reversed(latest))))
         return result

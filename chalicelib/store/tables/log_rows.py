@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from chalicelib.domain.delta import Change, Delta, Event, Name
 from chalicelib.store.dynamo import AFTER_ALL, Item, Key, key
+from chalicelib.store.json_text import dumps, loads
 
 TTL_DAYS = 16
 DAY = 86400
@@ -48,7 +48,7 @@ def entries_row(account_id: str, changes: Sequence[Change], first: int, at: int)
     """Return the row of a batch."""
     last = first + len(changes) - 1
     entries = [[c.kind, c.id, c.event.value, c.rev, dict(c.attributes)] for c in changes]
-    facts = {"entries": {"S": json.dumps(entries, ensure_ascii=False, separators=(",", ":"))}}
+    facts = {"entries": {"S": dumps(entries)}}
     where = key(partition(account_id), entries_key(last))
     return where | facts | numbers(first=first, n=len(changes), at=at, ttl=at + TTL_DAYS * DAY)
 
@@ -62,7 +62,7 @@ def span_of(row: Item) -> tuple[int, int, int]:
 def deltas_of(row: Item) -> list[Delta]:
     """Return the entries of a batch."""
     first, _, at = span_of(row)
-    entries = enumerate(json.loads(row["entries"]["S"]), first)
+    entries = enumerate(loads(row["entries"]["S"]), first)
     return [Delta(seq=seq, at=at, change=_change(account_of(row), *entry)) for seq, entry in entries]
 
 
@@ -83,14 +83,14 @@ def head_row(change: Change, seq: int, at: int) -> Item:
     if gone:
         row |= numbers(gone=gone, ttl=gone + TTL_DAYS * DAY)
     if change.attributes:
-        row["facts"] = {"S": json.dumps(dict(change.attributes), ensure_ascii=False)}
+        row["facts"] = {"S": dumps(dict(change.attributes))}
     return row
 
 
 def head_of(row: Item) -> Change:
     """Return the change a head tells of."""
     _, kind, id = row["sk"]["S"].split("#", 2)
-    facts = json.loads(row["facts"]["S"]) if "facts" in row else {}
+    facts = loads(row["facts"]["S"]) if "facts" in row else {}
     rev, expires_at = int(row["rev"]["N"]), int(row["gone"]["N"]) if "gone" in row else 0
     return _change(account_of(row), kind, id, row["ev"]["S"], rev, facts, expires_at)
 

@@ -6,9 +6,7 @@ to API clients: a change of nothing else is no delta.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from chalicelib import ids
@@ -18,11 +16,11 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Address, File, Message, Place, RawRef
 from chalicelib.domain.thread import Entry, Thread
 from chalicelib.store.dynamo import Item, Key
+from chalicelib.store.json_text import dumps, loads
 
 T = TypeVar("T")
 INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v", "pi", "mk"})
 
-_dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 _ADDRESSES = ("sender", "to", "cc", "bcc", "reply_to")
 
 
@@ -55,7 +53,7 @@ def message_item(message: Message) -> Item:
     """Return the row of a message; what is empty is left out."""
     row = _head("message", message_key(message.account_id, message.id), message)
     people = [[[p.name, p.email] for p in getattr(message, name)] for name in _ADDRESSES]
-    row |= {"d": {"N": str(message.date)}, "z": {"N": str(message.size)}, "a": {"S": _dumps(people)}}
+    row |= {"d": {"N": str(message.date)}, "z": {"N": str(message.size)}, "a": {"S": dumps(people)}}
     row |= _texts(
         t=message.thread_id,
         su=message.subject,
@@ -64,11 +62,11 @@ def message_item(message: Message) -> Item:
         ir=message.in_reply_to,
         fo=message.folder_id,
         fl="u" * message.unread + "s" * message.starred,
-        rf=_dumps(message.references) if message.references else None,
-        f=_dumps([_file_list(f) for f in message.files]) if message.files else None,
-        pl=_dumps([[p.folder_id, p.remote_id, p.flags] for p in message.places]) if message.places else None,
-        raw=_dumps(_raw_list(message.raw)) if message.raw else None,
-        la=_dumps(message.label_ids) if message.label_ids else None,
+        rf=dumps(message.references) if message.references else None,
+        f=dumps([_file_list(f) for f in message.files]) if message.files else None,
+        pl=dumps([[p.folder_id, p.remote_id, p.flags] for p in message.places]) if message.places else None,
+        raw=dumps(_raw_list(message.raw)) if message.raw else None,
+        la=dumps(message.label_ids) if message.label_ids else None,
         pi=message.identity,
     )
     return row
@@ -77,7 +75,7 @@ def message_item(message: Message) -> Item:
 def message_of(row: Item) -> Message:
     """Return the message of a row."""
     text = _reader(row)
-    people = [tuple(Address(*pair) for pair in group) for group in json.loads(row["a"]["S"])]
+    people = [tuple(Address(*pair) for pair in group) for group in loads(row["a"]["S"])]
     flags = text("fl")
     return Message(
         id=row["id"]["S"],
@@ -91,12 +89,12 @@ def message_of(row: Item) -> Message:
         files=_listed(row, "f", lambda f: File(**dict(zip(_FILE, f, strict=True)))),
         message_id=text("mi") or None,
         in_reply_to=text("ir") or None,
-        references=tuple(json.loads(text("rf") or "[]")),
+        references=tuple(loads(text("rf") or "[]")),
         folder_id=text("fo") or None,
         unread="u" in flags,
         starred="s" in flags,
         places=_listed(row, "pl", lambda p: Place(p[0], RemoteId(p[1]), Flags(p[2]))),
-        raw=RawRef(*json.loads(text("raw"))) if "raw" in row else None,
+        raw=RawRef(*loads(text("raw"))) if "raw" in row else None,
         expires_at=expiry_of(row),
         rev=int(row["rev"]["N"]),
         label_ids=_listed(row, "la", str),
@@ -109,7 +107,7 @@ def file_items(message: Message) -> list[Item]:
     rows = []
     for file in message.files:
         pk, sk = file_key(message.account_id, file.id)
-        row = {"pk": {"S": pk}, "sk": {"S": sk}, "m": {"S": message.id}, "f": {"S": _dumps(_file_list(file))}}
+        row = {"pk": {"S": pk}, "sk": {"S": sk}, "m": {"S": message.id}, "f": {"S": dumps(_file_list(file))}}
         if file.disposition == "attachment" or file.filename:
             row |= _head("file", (pk, sk), message) | {"id": {"S": file.id}}
         rows.append(row)
@@ -118,7 +116,7 @@ def file_items(message: Message) -> list[Item]:
 
 def file_of(row: Item) -> tuple[File, str]:
     """Return a file and the id of its message."""
-    return File(**dict(zip(_FILE, json.loads(row["f"]["S"]), strict=True))), row["m"]["S"]
+    return File(**dict(zip(_FILE, loads(row["f"]["S"]), strict=True))), row["m"]["S"]
 
 
 def thread_item(thread: Thread) -> Item:
@@ -127,21 +125,21 @@ def thread_item(thread: Thread) -> Item:
     index = {id: place for place, id in enumerate(folders)}
     entries = [_entry_list(id, entry, index) for id, entry in thread.entries.items()]
     row = _head("thread", thread_key(thread.account_id, thread.id), thread)
-    row |= {"e": {"S": _dumps([folders, entries])}, "v": {"N": str(thread.version)}}
-    people = _dumps([[p.name, p.email] for p in thread.participants])
+    row |= {"e": {"S": dumps([folders, entries])}, "v": {"N": str(thread.version)}}
+    people = dumps([[p.name, p.email] for p in thread.participants])
     return row | _texts(su=thread.subject, sn=thread.snippet, p=people)
 
 
 def thread_of(row: Item) -> Thread:
     """Return the thread of a row."""
     text = _reader(row)
-    folders, entries = json.loads(row["e"]["S"])
+    folders, entries = loads(row["e"]["S"])
     return Thread(
         id=row["id"]["S"],
         account_id=row["acct"]["S"],
         subject=text("su"),
         snippet=text("sn"),
-        participants=tuple(Address(*pair) for pair in json.loads(row["p"]["S"])),
+        participants=tuple(Address(*pair) for pair in loads(row["p"]["S"])),
         entries=dict(_entry_of(entry, folders) for entry in entries),
         version=int(row["v"]["N"]),
         expires_at=expiry_of(row),
@@ -176,13 +174,13 @@ def anchor_item(account_id: str, anchor: Anchor) -> Item:
     """Return the row of an anchor."""
     pk, sk = anchor_key(account_id, anchor.key)
     candidates = [[c.thread_id, c.emails, c.reply] for c in anchor.candidates]
-    facts = _dumps([anchor.key, candidates, anchor.message_ids])
+    facts = dumps([anchor.key, candidates, anchor.message_ids])
     return {"pk": {"S": pk}, "sk": {"S": sk}, "k": {"S": facts}}
 
 
 def anchor_of(row: Item) -> Anchor:
     """Return the anchor of a row."""
-    key, candidates, message_ids = json.loads(row["k"]["S"])
+    key, candidates, message_ids = loads(row["k"]["S"])
     found = tuple(Candidate(thread, tuple(emails), reply) for thread, emails, reply in candidates)
     return Anchor(key=key, candidates=found, message_ids=tuple(message_ids))
 
@@ -223,7 +221,7 @@ def _reader(row: Item) -> Callable[[str], str]:
 
 
 def _listed(row: Item, name: str, make: Callable[[Any], T]) -> tuple[T, ...]:
-    return tuple(map(make, json.loads(row[name]["S"]))) if name in row else ()
+    return tuple(map(make, loads(row[name]["S"]))) if name in row else ()
 
 
 def _file_list(file: File) -> list[str | int | None]:

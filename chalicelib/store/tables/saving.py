@@ -146,26 +146,27 @@ class Saving:
             raise Stale(message.id) from cancelled
 
     def _message_row(self, message: Message, old_rev: int) -> Item:
-        fresh = replace(message, rev=self._rev(old_rev))
-        return rows.message_item(fresh) | _ttl(message.expires_at)
+        return rows.message_item(message) | self._rev(old_rev) | _ttl(message.expires_at)
 
     def _thread_row(self, thread: Thread, old: Thread | None) -> Item:
         version = max(thread.version, old.version + 1) if old else thread.version
-        fresh = replace(thread, version=version, rev=self._rev(old.rev if old else 0))
-        return rows.thread_item(fresh) | _ttl(thread.expires_at)
+        counted = {"v": {"N": str(version)}} | self._rev(old.rev if old else 0)
+        return rows.thread_item(thread) | counted | _ttl(thread.expires_at)
 
     def _new_files(self, old: Message | None, new: Message) -> list[Item]:
         if old and old.files == new.files and old.expires_at == new.expires_at:
             return []
-        items = rows.file_items(replace(new, rev=self._rev(old.rev if old else 0)))
-        return [item | _ttl(new.expires_at) for item in items]
+        later = self._rev(old.rev if old else 0)
+        return [
+            item | (later if "rev" in item else {}) | _ttl(new.expires_at) for item in rows.file_items(new)
+        ]
 
     def _old_files(self, old: Message, new: Message | None) -> list[Key]:
         kept = {file.id for file in new.files} if new else {file.id for file in old.files[:_MOST_FILES]}
         return [rows.file_key(self._account, file.id) for file in old.files if file.id not in kept]
 
-    def _rev(self, old: int) -> int:
-        return max(old + 1, int(self._now * 1000))
+    def _rev(self, old: int) -> Item:
+        return {"rev": {"N": str(max(old + 1, int(self._now * 1000)))}}
 
 
 def location_key(account_id: str, folder_id: str, remote_id: RemoteId) -> Key:

@@ -1,0 +1,18 @@
+"""JSON in the texts of rows: without blanks, read and written by orjson."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+loads = orjson.loads
+
+
+def dumps(value: Any) -> str:
+    """Return a value as JSON; also what orjson refuses, such as half a surrogate pair."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
