@@ -87,17 +87,17 @@ class Express:
         if rounds:
             asyncio.get_running_loop().call_soon(self._let_others_go, rounds - 1)
             return
-        self._serve(self._patient[0])
-        self._patient.popleft()
+        request = self._patient.popleft()
         if self._patient:
             self._let_others_go(_ROUNDS)
+        self._serve(request)
 
     def _serve(self, request: Request) -> None:
         try:
-            request.reply(http_answer(self._answer(request)))
+            answer = self._answer(request)
         except Exception:
-            log.exception("a request failed")
-            request.reply(http_answer((500, {}, b'{"__type":"InternalServerError"}')))
+            answer = _failed()
+        request.reply(http_answer(answer))
 
     def _answer(self, request: Request) -> Answer:
         if not request.target:
@@ -107,8 +107,12 @@ class Express:
         return _done(handle("POST", "/", {"x-amz-target": request.target.decode()}, request.body, {}))
 
     async def _read(self, request: Request) -> None:
-        self._enter(request)
-        request.reply(http_answer(await self._streams.read(request.body)))
+        try:
+            self._enter(request)
+            answer = await self._streams.read(request.body)
+        except Exception:
+            answer = _failed()
+        request.reply(http_answer(answer))
 
     def _enter(self, request: Request) -> None:
         """Name the account and the region of those who ask."""
@@ -182,10 +186,17 @@ def _signer(server: ModuleType, credential: bytes) -> tuple[str, str]:
     return server.extract_access_key_id(headers, {}), server.extract_region(headers, {})
 
 
+def _failed() -> Answer:
+    """Return the answer to a request over which the emulator has just failed."""
+    log.exception("a request failed")
+    return 500, {}, b'{"__type":"InternalServerError"}'
+
+
 def _done(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Return the result of one of the emulator's handlers, which are coroutines but never wait."""
     try:
         work.send(None)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        answer: Answer = end.value
+        return answer
     raise RuntimeError("The emulator's DynamoDB has begun to wait.")

@@ -151,6 +151,9 @@ def test_a_read_of_a_stream_does_not_stand_in_the_way() -> None:
         assert transport.bodies() == []
         await asyncio.sleep(0.01)
         assert transport.bodies() == [(200, '{"a": 1}')]
+        protocol.data_received(request("no JSON", target="DynamoDBStreams_20120810.GetRecords"))
+        await asyncio.sleep(0.01)
+        assert [status for status, _ in transport.bodies()] == [200, 500]
 
     scene(play)
 
