@@ -20,7 +20,7 @@ _ODD = -1
 
 Answer = Any
 
-_measured: dict[int, tuple[Any, int]] = {}
+measured: dict[int, tuple[Any, int]] = {}
 """Items of the write under way by identity, with their sizes: each is asked for four times."""
 
 
@@ -44,7 +44,7 @@ def _measuring(write: Callable[[Any], Answer], data: Any) -> Answer:
 
 def forget() -> None:
     """Forget the items of a write that is over."""
-    _measured.clear()
+    measured.clear()
 
 
 def _identifier() -> str:
@@ -54,7 +54,7 @@ def _identifier() -> str:
 
 def item_size(usual: Callable[[Any], int], item: Any) -> int:
     """Return the bytes of an item as DynamoDB counts them."""
-    known = _measured.get(id(item))
+    known = measured.get(id(item))
     size = known[1] if known else plain_item_size(item)
     return usual(item) if size == _ODD else size
 
@@ -68,12 +68,12 @@ def validate_item(
     **options: Any,
 ) -> Answer:
     """Return why an item is refused, or None."""
-    if id(item) in _measured:
+    if id(item) in measured:
         return None
     size = plain_item_size(item)
     fine = 0 <= size <= _ITEM_BYTES
     if fine and all(name not in item or _is_plain_key(item[name]) for name in (pk_name, sk_name) if name):
-        _measured[id(item)] = item, size
+        measured[id(item)] = item, size
         return None
     return usual(item, pk_name, sk_name, *more, **options)
 
@@ -155,7 +155,7 @@ def _are_strings(table: Mapping[str, Any], names: tuple[str, str]) -> bool:
     return all(types.get(name, "S") == "S" for name in names)
 
 
-_WRITES = ("_batch_write_item", "_put_item", "_transact_write_items")
+_WRITES = ("_batch_write_item", "_put_item", "_transact_write_items", "_update_item")
 QUICK: Mapping[str, Callable[..., Any]] = {
     "_item_size_bytes": item_size,
     "_validate_item": validate_item,

@@ -92,6 +92,27 @@ def outcome(function: Any, *arguments: Any) -> Any:
     return answer, given
 
 
+def nothing_is_remembered_after_a_write() -> None:
+    """What was measured belongs to one write: an item may be another one later."""
+    name = {"TableName": "table"}
+    keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    types = [{"AttributeName": "pk", "AttributeType": "S"}]
+    dynamodb._create_table(
+        {**name, "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": types, "KeySchema": keys}
+    )
+    one = {"pk": {"S": "a"}}
+    change = {"UpdateExpression": "SET x = :x", "ExpressionAttributeValues": {":x": {"S": "u"}}}
+    writes = {
+        "_put_item": {**name, "Item": one},
+        "_update_item": {**name, "Key": one, **change},
+        "_batch_write_item": {"RequestItems": {"table": [{"PutRequest": {"Item": one}}]}},
+        "_transact_write_items": {"TransactItems": [{"Put": {**name, "Item": one}}]},
+    }
+    for write, data in writes.items():
+        assert getattr(dynamodb, write)(data)[0] == 200, write
+        assert not emulator_values.measured, write
+
+
 def main(seed: int) -> None:
     """Compare many times."""
     rng = random.Random(seed)
@@ -118,6 +139,7 @@ def main(seed: int) -> None:
             theirs, ours = (outcome(getattr(some, name), *arguments) for some in (usual, dynamodb))
             assert theirs == ours, (name, arguments, theirs, ours)
         emulator_values.forget()
+    nothing_is_remembered_after_a_write()
     assert ROUNDS / 5 < plain < ROUNDS * 4 / 5, plain
 
 
