@@ -59,15 +59,23 @@ def rest(failures: int, share: float) -> int:
 def after_failure(
     before: Trouble | None, fault: Fault, reason: str, now: int, share: float, patience: int = 0
 ) -> Trouble:
-    """Return what is known after one more failed pass; `patience` is what the server asked for."""
-    failures = before.failures + 1 if before else 1
-    refused_at = before.refused_at if before else 0
+    """Return what is known after one more failed pass; `patience` is what the server asked for.
+
+    A pass that somebody asked for before the rest was over does not count: else a few seconds' worth of them
+    would end in a rest of half an hour.
+    """
+    failures, refused_at = (before.failures, before.refused_at) if before else (0, 0)
+    if before and now < before.retry_at:
+        retry_at = max(before.retry_at, now + patience)
+    else:
+        failures += 1
+        retry_at = now + max(rest(failures, share), patience)
     return Trouble(
         fault=fault,
         reason=reason[:REASON_CHARACTERS],
-        since=before.since if before and failures > 1 else now,
+        since=before.since if before and before.failures else now,
         failures=failures,
-        retry_at=now + max(rest(failures, share), patience),
+        retry_at=retry_at,
         refused_at=refused_at or (now if fault is Fault.LOGIN else 0),
         folders=before.folders if before else (),
     )

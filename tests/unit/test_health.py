@@ -101,6 +101,20 @@ def test_many_failures_in_a_short_time_are_no_error_yet(ward: Ward) -> None:
     assert ward.state() is SyncState.RUNNING
 
 
+def test_failures_before_a_rest_is_over_do_not_lengthen_it(ward: Ward) -> None:
+    for _ in range(6):  # a watcher or an edit asks, whatever the polls are told
+        ward.fail()
+        ward.now += 1
+    assert ward.polls.rows["a"].retry_at == START + 60
+    trouble = ward.account.trouble
+    assert trouble and (trouble.failures, trouble.since) == (1, START)
+    ward.now = START + 60
+    ward.fail(Throttled("slow down"))
+    assert ward.polls.rows["a"].retry_at == START + 180
+    ward.fail(Throttled("slow down", retry_after=900))
+    assert ward.polls.rows["a"].retry_at == START + 960, "unless the server asks for it"
+
+
 def test_a_server_that_asks_for_patience_gets_it(ward: Ward) -> None:
     ward.fail(Throttled("slow down", retry_after=900))
     assert ward.polls.rows["a"].retry_at == START + 900

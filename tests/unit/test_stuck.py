@@ -16,6 +16,7 @@ from chalicelib.domain.trouble import Fault
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll
+from chalicelib.sync.engine import Outcome
 from tests.unit.test_app import ACCOUNT, Here, asked
 
 JOB = {"account_id": "acc"}
@@ -59,7 +60,7 @@ def test_a_job_that_comes_again_without_a_result_is_a_death(here: Retrying) -> N
     here.failure = ProviderError("down")
     app.sync_account(delivered(JOB, times=2), None)
     trouble = account(here).trouble
-    assert trouble and trouble.failures == 2 and trouble.since > 0
+    assert trouble and trouble.failures == 1 and trouble.since > 0, "the death, and a failure at once"
     here.failure = None
     app.sync_account(delivered(JOB), None)
     assert here.synced == ["acc"], "a death must not keep the account from being tried again"
@@ -101,6 +102,15 @@ def test_the_tick_lets_an_account_rest_that_failed(here: Retrying) -> None:
     here.polls.cover(0)
     app.tick(TICK, None)
     assert asked(here, "sync") == [JOB]
+
+
+@pytest.mark.parametrize(("outcome", "rests"), [(Outcome.QUIET, False), (Outcome.BUSY, True)])
+def test_a_rest_ends_as_soon_as_a_sync_works(here: Retrying, outcome: Outcome, rests: bool) -> None:
+    here.failure = ProviderError("down")
+    app.sync_account(delivered(JOB), None)
+    here.failure, here.outcome = None, outcome
+    app.sync_account(delivered(JOB), None)
+    assert (here.polls.rows["acc"].retry_at > time.time()) is rests
 
 
 def test_an_edit_refused_once_is_tried_again_and_refused_twice_given_up(here: Retrying) -> None:
