@@ -16,6 +16,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.answer import Answer
 from chalicelib.errors import ProviderError
 from chalicelib.providers.http import Target, retry_after
+from chalicelib.providers.trust import web_context
 
 MAX_ANSWER = 64 * 1024
 CONNECT_SECONDS = 3.0
@@ -65,6 +66,7 @@ def _connection(target: Target, address: str, seconds: float) -> HTTPConnection:
         target.port,
         timeout=seconds,
         cert_reqs="CERT_REQUIRED",
+        ssl_context=web_context(),
         server_hostname=target.host,
         assert_hostname=target.host,
     )

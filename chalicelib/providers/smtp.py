@@ -14,6 +14,7 @@ import aiosmtplib
 from chalicelib.domain.account import MailSettings
 from chalicelib.errors import ProviderError, SendFailed
 from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
+from chalicelib.providers.trust import mail_context
 
 TIMEOUT = 45.0
 TLS_PORTS = frozenset({465})
@@ -109,17 +110,13 @@ class SmtpTransport:
             await _quit(client)
 
     def _client(self, sock: socket.socket) -> aiosmtplib.SMTP:
-        context = ssl.create_default_context()
-        if not self._tls_required:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
         return aiosmtplib.SMTP(
             hostname=self._server.host,
             sock=sock,
             timeout=TIMEOUT,
             use_tls=self._server.port in TLS_PORTS,
             start_tls=False,
-            tls_context=context,
+            tls_context=mail_context(self._tls_required),
             local_hostname="localhost",  # our own name is nobody's business
         )
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
-from chalicelib.providers.imap.session import Session, open_session, tls_context
+from chalicelib.providers.imap.session import Session, open_session
 from chalicelib.services import services
 
 T = TypeVar("T")
@@ -83,13 +81,7 @@ def _mailbox(account_id: str) -> Mailbox:
 
 def _log_in(account_id: str) -> Session:
     every = services()
-    return open_session(every.accounts.settings(account_id), reach=every.reach, tls=_shared_context)
-
-
-@lru_cache(maxsize=2)
-def _shared_context(required: bool) -> ssl.SSLContext:
-    """Return one context for all: each holds the certificates of every authority, half a megabyte."""
-    return tls_context(required)
+    return open_session(every.accounts.settings(account_id), reach=every.reach)
 
 
 def _hang_up(login: Future[Session]) -> None:

@@ -27,6 +27,7 @@ from chalicelib.providers.http import retry_after
 from chalicelib.providers.imap.session import open_session
 from chalicelib.providers.reach import MAIL_PORTS, Reach
 from chalicelib.providers.smtp import SmtpTransport
+from chalicelib.providers.trust import mail_context
 
 PUBLIC_V4, PUBLIC_V6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 
@@ -396,6 +397,9 @@ def test_tls_verifies_the_name_that_was_asked_for_at_the_pinned_address(
         client = http.Client(reach=Reach(local=True, resolve=answering("127.0.0.1")), timeout=5)
         assert client.get(f"https://desk.example:{server.server_port}/later/1").status == 200
         assert client.get(f"https://DESK.example.:{server.server_port}/later/1").status == 200
+        assert mail_context(True).check_hostname, (
+            "urllib3 has not touched what mail servers are verified with"
+        )
         with pytest.raises(ProviderError):
             client.get(f"https://other.example:{server.server_port}/later/1")
         server.shutdown()

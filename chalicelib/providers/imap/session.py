@@ -26,14 +26,12 @@ from chalicelib.providers.imap.compress import CAPABILITY
 from chalicelib.providers.imap.failures import failure, login_failure
 from chalicelib.providers.imap.wire import Reply, Wire, astring, tokens
 from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
+from chalicelib.providers.trust import mail_context
 
 TIMEOUT = 30.0
 TLS_PORTS = frozenset({993})
 _GREETING_LINES = 200
 _TOLD = re.compile(r"\[CAPABILITY ([^\]]+)\]", re.I)
-
-TlsContexts = Callable[[bool], ssl.SSLContext]
-"""Returns the TLS context for a server of which TLS is required, or is not."""
 
 Compress = Callable[[str], bool]
 """Tells whether to compress what goes to and comes from an address, if the server can."""
@@ -87,15 +85,6 @@ class Session:
             self.client.shutdown()
 
 
-def tls_context(required: bool) -> ssl.SSLContext:
-    """Return a context that verifies the server, unless TLS is not required at all."""
-    context = ssl.create_default_context()
-    if not required:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def never(address: str) -> bool:
     """Do not compress: for a connection that is handed over."""
     return False
@@ -105,7 +94,6 @@ def open_session(
     settings: MailSettings,
     *,
     reach: Reach = PUBLIC,
-    tls: TlsContexts = tls_context,
     compress: Compress = never,
 ) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed.
@@ -113,9 +101,9 @@ def open_session(
     One round trip after the greeting where TLS begins at once and the server says unasked what it can;
     STARTTLS adds two.
     """
-    client = _connect(settings, reach, tls)
+    client = _connect(settings, reach)
     try:
-        _secure(client, settings, tls)
+        _secure(client, settings)
         session = Session(client, Wire(client._imap), frozenset(client._imap.capabilities))
         session.capabilities = _capabilities(session.wire, _log_in(session, settings.imap))
         client._imap.state = "AUTH"  # the login went past imaplib, whose own commands ask for this
@@ -175,13 +163,13 @@ class _Client(IMAPClient):  # type: ignore[misc]  # the library has no types
         return _Connected(self._connection, self.host, self.port)
 
 
-def _connect(settings: MailSettings, reach: Reach, tls: TlsContexts) -> Any:
+def _connect(settings: MailSettings, reach: Reach) -> Any:
     server = settings.imap
     at_once = server.port in TLS_PORTS
     sock = reach.connect(server.host, server.port, MAIL_PORTS, TIMEOUT)
     try:
         if at_once:
-            sock = tls(settings.tls_required).wrap_socket(sock, server_hostname=server.host)
+            sock = mail_context(settings.tls_required).wrap_socket(sock, server_hostname=server.host)
         client = _Client(sock, server, at_once)
     except ssl.SSLError as error:
         sock.close()
@@ -196,12 +184,12 @@ def _connect(settings: MailSettings, reach: Reach, tls: TlsContexts) -> Any:
     return client
 
 
-def _secure(client: Any, settings: MailSettings, tls: TlsContexts) -> None:
+def _secure(client: Any, settings: MailSettings) -> None:
     if client.ssl:
         return
     try:
         if client.has_capability("STARTTLS"):
-            client.starttls(tls(settings.tls_required))
+            client.starttls(mail_context(settings.tls_required))
         elif settings.tls_required:
             raise ProviderError("The mail server offers no TLS.", step="tls")
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
