@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +12,12 @@ from chalicelib.providers.base import Provider
 from chalicelib.sync.hold import Hold
 from chalicelib.sync.pace import Pace
 from chalicelib.sync.shelf import Shelf
+
+TURNS = 2
+"""So many batches of a folder come one at a time, so that the newest mail of all folders is here first."""
+
+IN_A_ROW = 4
+"""Then as many come at once: to open a large folder costs a server more than to read a batch of it."""
 
 
 @dataclass
@@ -30,6 +36,7 @@ class Agenda:
     _done: set[str] = field(default_factory=set)
     _left: Sequence[str] = ()
     _entrance: str = ""
+    _batches: Counter[str] = field(default_factory=Counter)
 
     def begin(self) -> None:
         """Know nothing of any folder yet."""
@@ -83,9 +90,18 @@ class Agenda:
         elif not batch.more and (not collection.token or stood_still):
             self._done.add(folder_id)
 
-    def goes_on(self, folder_id: str, batch: ChangeBatch) -> bool:
-        """Tell whether the next batch of a folder may follow in this round."""
-        return batch.more and not batch.removed and folder_id not in self._done
+    def go_on(
+        self, waiting: deque[Collection], collection: Collection, folder_id: str, batch: ChangeBatch
+    ) -> None:
+        """Have the next batch of a folder follow in this round, at once or when the others had their turn."""
+        self._batches[folder_id] += 1
+        if not batch.more or batch.removed or folder_id in self._done:
+            return
+        later = self._batches[folder_id] - TURNS
+        if later > 0 and later % IN_A_ROW:
+            waiting.appendleft(collection)
+        else:
+            waiting.append(collection)
 
     def waits_for_history(self, collection: Collection, folder: Folder) -> bool:
         """Tell whether nothing is left but history, of which none is wanted now."""

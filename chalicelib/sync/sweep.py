@@ -129,8 +129,8 @@ class Sweep:
         try:
             while upcoming:
                 fetched, rounds = upcoming.result(), rounds + 1
-                if fetched and self._agenda.goes_on(fetched.folder.id, fetched.batch):
-                    waiting.append(fetched.collection)
+                if fetched:
+                    self._agenda.go_on(waiting, fetched.collection, fetched.folder.id, fetched.batch)
                 enough = self.over() or (pause.passed() and rounds > 1)
                 first = self._batches == 1  # somebody waits for it: nothing else runs beside it
                 with self._storing:  # from before the next fetch: it must not know less than it should

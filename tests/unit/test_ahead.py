@@ -33,6 +33,7 @@ class Mailbox:
     refused: str = ""
     fatal: frozenset[int] = frozenset()
     late: dict[int, bytes] = field(default_factory=dict)
+    unasked: bytes = b""
     commands: list[str] = field(default_factory=list)
     hung_up: bool = False
 
@@ -62,6 +63,8 @@ class Mailbox:
         self.hung_up |= b"BODY" in command and bool(self.fatal & self._named(command))
         if self.hung_up:
             return b""
+        if verb == b"NOOP":
+            return self.unasked + b"TAG OK done\r\n"
         if verb == b"EXAMINE":
             uidnext = max(self.mails, default=0) + 1
             facts = b"* %d EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT %d] x\r\n"
@@ -183,6 +186,49 @@ def test_a_hang_up_over_an_unknown_message_is_traced_by_asking_carefully() -> No
 def test_a_thin_range_is_followed_by_a_search() -> None:
     box = Mailbox({uid: mail(uid) for uid in (1, 2, 3, 900)})
     assert uids(box.step(messages=20)) == [900, 3, 2, 1]
+
+
+def opened(box: Mailbox) -> int:
+    return sum(command.startswith("EXAMINE") for command in box.commands)
+
+
+def test_a_mailbox_that_stands_is_not_opened_for_each_batch_of_its_history() -> None:
+    box = Mailbox({uid: mail(uid) for uid in range(1, 10)})
+    cursor = box.step(messages=3).cursor
+    batch = box.step(cursor, messages=3)
+    assert (uids(batch), opened(box)) == ([6, 5, 4], 0)
+    batch = box.step(batch.cursor, messages=3)
+    assert (uids(batch), opened(box), batch.more) == ([3, 2, 1], 0, False)
+
+
+@pytest.mark.parametrize("unasked", [b"* 10 EXISTS\r\n", b"* 3 EXPUNGE\r\n", b"* VANISHED 3\r\n"])
+def test_a_mailbox_that_moves_is_opened_again(unasked: bytes) -> None:
+    box = Mailbox({uid: mail(uid) for uid in range(1, 10)}, unasked=unasked)
+    cursor = box.step(messages=3).cursor
+    cursor = box.step(cursor, messages=3).cursor
+    box.late, box.modseq = {10: mail(10)}, 10
+    batch = box.step(cursor, messages=3)
+    assert (uids(batch), opened(box)) == ([10, 3, 2], 1)
+
+
+def test_a_mailbox_is_opened_again_after_a_listing_and_for_what_the_listing_told_of() -> None:
+    box = Mailbox({uid: mail(uid) for uid in range(1, 10)})
+    cursor = box.step(messages=3).cursor
+    box.session.leave()
+    cursor = box.step(cursor, messages=3).cursor
+    assert opened(box) == 1
+    box.mails |= {uid: mail(uid) for uid in range(10, 15)}
+    assert (uids(box.step(cursor, messages=3)), opened(box)) == ([10, 11, 12], 1)
+
+
+def test_a_mailbox_is_opened_for_a_cursor_that_is_not_the_last_one() -> None:
+    box = Mailbox({uid: mail(uid) for uid in range(1, 10)})
+    early = box.step(messages=3).cursor
+    box.mails[10], box.modseq = mail(10), 10
+    box.session.leave()
+    box.step(early, messages=3)
+    batch = box.step(early, messages=3)
+    assert (uids(batch), opened(box)) == ([10, 6, 5], 1)
 
 
 def test_one_message_at_a_time_comes_to_the_end_of_a_mailbox_whose_state_nobody_told() -> None:

@@ -340,3 +340,17 @@ def test_what_is_being_stored_counts_as_known() -> None:
     world.sync()
     world.check()
     assert len(server.given) == 900 and not server.unknown
+
+
+def test_first_all_folders_take_turns_and_later_each_has_a_few_batches_in_a_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep, "SIZES", (2,))
+    world = World()
+    for number in range(30):
+        for folder in ("INBOX", "Sent"):
+            world.server.deliver(folder, mail(folder, number))
+    world.sync()
+    steps = "".join(folder[0] for folder in world.server.steps)
+    assert steps.startswith("IDSTJ" + "IS" + "IIII" + "SSSS" + "IIII"), steps
+    assert sum(steps.count(letter) for letter in "IS") >= 30

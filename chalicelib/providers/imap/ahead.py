@@ -18,7 +18,6 @@ from chalicelib.providers.imap.cursor import Progress, beginning
 from chalicelib.providers.imap.fetching import (
     LARGER,
     MEASURE,
-    Opened,
     changes_question,
     keys_between,
     measured,
@@ -28,9 +27,10 @@ from chalicelib.providers.imap.fetching import (
     open_with,
     read_changes,
     rows,
+    stay_with,
 )
 from chalicelib.providers.imap.folders import state_in
-from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.session import Opened, Session
 from chalicelib.providers.imap.wire import Command, Line, Reply
 
 FIRST_WINDOW = 1_000
@@ -55,7 +55,7 @@ class _Ask(Enum):
 _BRINGING = frozenset({_Ask.NEW, _Ask.SLICE})
 _SEARCHING = frozenset({_Ask.WINDOW, _Ask.LARGE})
 _BELOW = frozenset({_Ask.SLICE, _Ask.WINDOW, _Ask.LARGE})  # history stays as it was when new mail comes
-
+_OF_HISTORY = _BELOW | {_Ask.EVERY}
 _Plan = dict[_Ask, range]  # of UIDs; one SEARCH at most, for its answer bears no name
 
 
@@ -88,7 +88,7 @@ def open_ahead(
     plan = _plan(start, told, budget)
     if before is None and _Ask.WINDOW in plan:  # all of it, to tell how much there is
         plan[_Ask.WINDOW] = range(1, plan[_Ask.WINDOW].stop)
-    opened, replies = _open(session, collection.id, plan, start)
+    opened, replies = _open(session, collection, plan, start)
     for reply in replies:
         if not reply.ok:
             raise_if_throttled(reply)
@@ -98,14 +98,31 @@ def open_ahead(
     return opened, _learnt(session, plan, [line for reply in replies for line in reply.lines])
 
 
-def _open(session: Session, name: str, plan: _Plan, start: Progress) -> tuple[Opened, list[Reply]]:
+def _open(
+    session: Session, collection: Collection, plan: _Plan, start: Progress
+) -> tuple[Opened, list[Reply]]:
     """Raises Interrupted without names if the server hangs up where contents were asked for."""
+    commands = list(_commands(session, plan, start))
     try:
-        return open_with(session, name, list(_commands(session, plan, start)))
+        if (here := _standing(session, collection, plan, start)) is not None:
+            return here, stay_with(session, commands)
+        return open_with(session, collection.id, commands)
     except ProviderError as error:
         if plan.keys() & _BRINGING and type(error) is ProviderError and session.is_lost():
             raise Interrupted(error.message) from error
         raise
+
+
+def _standing(session: Session, collection: Collection, plan: _Plan, start: Progress) -> Opened | None:
+    """Return the state of a mailbox that is open, if the last step ended with it and only history is wanted.
+
+    To open a large mailbox costs servers more than to read a batch of it.
+    """
+    ended_with = Opened(start.uidvalidity, start.uidnext, start.exists, start.modseq)
+    if session.standing != (collection.id, ended_with) or not plan.keys() <= _OF_HISTORY:
+        return None
+    told = state_in(collection.token)
+    return None if told and told.uidnext > start.uidnext else ended_with
 
 
 def _plan(start: Progress, told: Opened | None, budget: Budget) -> _Plan:

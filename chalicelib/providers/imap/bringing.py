@@ -10,8 +10,8 @@ from chalicelib.errors import Interrupted, ProviderError
 from chalicelib.providers.imap.ahead import Ahead
 from chalicelib.providers.imap.beginnings import AT_ONCE, BEGINNING, Beginnings, beginnings
 from chalicelib.providers.imap.bodies import bodies
-from chalicelib.providers.imap.fetching import Meta, Opened, metas, remote_id, split_id
-from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.fetching import Meta, metas, remote_id, split_id
+from chalicelib.providers.imap.session import Opened, Session
 
 DAY = 86_400
 """Servers compare dates without a zone."""

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 
 from chalicelib.domain.change import Cursor
 from chalicelib.errors import CursorExpired
-from chalicelib.providers.imap.fetching import Opened
 from chalicelib.providers.imap.folders import token
+from chalicelib.providers.imap.session import Opened
 
 _VERSION = 1
 _DAY = 86_400

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.change import Flags, RemoteId
-from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.session import Opened, Session
 from chalicelib.providers.imap.wire import Command, Line, Reply, astring, uid_sets
 
 LARGE = 64_000
@@ -20,6 +20,7 @@ LARGER = b"LARGER %d" % LARGE
 
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)")
 _EXISTS = re.compile(rb"\* (\d+) EXISTS", re.I)
+_MOVED = re.compile(rb"\* (\d+ (EXISTS|EXPUNGE)|VANISHED)\b", re.I)
 _FETCH = re.compile(rb"\* \d+ FETCH ", re.I)
 _VANISHED = re.compile(rb"\* VANISHED \(EARLIER\) ([\d,:]+)", re.I)
 _UID = re.compile(rb"\bUID (\d+)", re.I)
@@ -33,16 +34,6 @@ _NAMES = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MONTHS = {name.lower(): n for n, name in enumerate(_NAMES, 1)}
 _DAY = 86_400
 _LETTERS = {b"\\DRAFT": "d", b"\\SEEN": "s", b"\\FLAGGED": "f", b"\\ANSWERED": "a"}
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A mailbox as EXAMINE or SELECT described it; `modseq` is 0 if changes are not counted."""
-
-    uidvalidity: int
-    uidnext: int
-    exists: int
-    modseq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +78,7 @@ def open_with(
     verb = b"SELECT" if write else b"EXAMINE"
     # The parameter counts for servers that cannot ENABLE: HIGHESTMODSEQ stays away without either.
     extra = [b"(CONDSTORE)"] if counted and not session.can("ENABLE") else []
-    session.selected = True
+    session.selected, session.standing = True, None
     first, *replies = session.wire.run_all([(verb, astring(name), *extra), *behind])
     codes: dict[bytes, int] = {}
     exists = 0
@@ -98,7 +89,21 @@ def open_with(
     if b"UIDNEXT" not in codes:
         codes[b"UIDNEXT"] = max(rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
     modseq = codes.get(b"HIGHESTMODSEQ", 0) if counted else 0
-    return Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq), replies
+    opened = Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
+    session.standing = None if write else (name, opened)
+    return opened, replies
+
+
+def stay_with(session: Session, commands: Sequence[Command]) -> list[Reply]:
+    """Send commands to the mailbox that is open, all in one round trip; return the replies.
+
+    The server is asked as well whether the mailbox has moved, and may answer that with the others. If it has,
+    how is for the next opening to say: it is not `standing` any more.
+    """
+    replies = session.wire.run_all([(b"NOOP",), *commands])
+    if any(_MOVED.match(line.text) for reply in replies for line in reply.lines):
+        session.standing = None
+    return replies
 
 
 def uids_between(

@@ -6,9 +6,8 @@ import re
 from typing import Any
 
 from chalicelib.domain.change import Collection
-from chalicelib.providers.imap.fetching import Opened
 from chalicelib.providers.imap.roles import Listed, display_name, roles
-from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.session import Opened, Session
 from chalicelib.providers.imap.wire import Line, Reply, astring, tokens
 
 _NUMBER = re.compile(rb"\d{1,20}")

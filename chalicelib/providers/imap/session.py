@@ -37,14 +37,29 @@ Compress = Callable[[str], bool]
 """Tells whether to compress what goes to and comes from an address, if the server can."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A mailbox as EXAMINE or SELECT described it; `modseq` is 0 if changes are not counted."""
+
+    uidvalidity: int
+    uidnext: int
+    exists: int
+    modseq: int
+
+
 @dataclass(slots=True)
 class Session:
-    """A connection that is logged in, and what its server can do."""
+    """A connection that is logged in, and what its server can do.
+
+    `selected` tells whether a mailbox is open, `standing` which one was opened for reading, until the server
+    says that it has moved.
+    """
 
     client: Any
     wire: Wire
     capabilities: frozenset[str]
     selected: bool = False
+    standing: tuple[str, Opened] | None = None
 
     def can(self, capability: str) -> bool:
         """Tell whether the server offers an extension."""
@@ -56,7 +71,7 @@ class Session:
             self.wire.put_before((b"UNSELECT",))
         elif self.selected:
             self.wire.run(b"NOOP")  # a server may answer it after what is asked later
-        self.selected = False
+        self.selected, self.standing = False, None
 
     def is_lost(self) -> bool:
         """Tell whether the connection has ended."""
