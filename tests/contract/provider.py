@@ -27,7 +27,10 @@ LONG = "all of it " * 10_000
 
 @dataclass
 class Copy:
-    """What a faithful reader of `changes` holds of one folder, and in which order it came."""
+    """What a faithful reader of `changes` holds of one folder, and in which order it came.
+
+    The folder is listed before each batch, unless it was `listed`.
+    """
 
     provider: Provider
     folder: str = "INBOX"
@@ -36,10 +39,12 @@ class Copy:
     flags: dict[RemoteId, Flags] = field(default_factory=dict)
     order: list[RemoteId] = field(default_factory=list)
     raw: dict[RemoteId, bytes] = field(default_factory=dict)
+    listed: Collection | None = None
 
     def step(self) -> ChangeBatch:
         """Take one batch."""
-        batch = self.provider.changes(self.collection(), self.cursor, lambda: dict(self.flags), self.budget)
+        listed = self.listed or self.collection()
+        batch = self.provider.changes(listed, self.cursor, lambda: dict(self.flags), self.budget)
         self.cursor = batch.cursor
         self.order += [message.id for message in batch.arrived]
         self.raw |= {message.id: message.raw for message in batch.arrived}
@@ -237,6 +242,26 @@ class ProviderContract:
         other.expunge("INBOX", ids[2])
         copy.catch_up()
         assert set(copy.flags) == {ids[0], ids[1], ids[3], ids[4]}
+
+    def test_what_changes_while_batches_follow_one_listing_is_reported_in_the_end(
+        self, provider: Provider, other: OtherProgram
+    ) -> None:
+        ids = [other.deliver("INBOX", mail(n)) for n in range(12)]
+        copy = Copy(provider, budget=Budget(messages=3))
+        copy.listed = copy.collection()
+        copy.step()
+        copy.step()
+        for gone in (ids[10], ids[4]):
+            other.expunge("INBOX", gone)
+        other.flag("INBOX", ids[9], "fs")
+        new = other.deliver("INBOX", mail(20))
+        copy.step()
+        copy.step()
+        other.expunge("INBOX", ids[11])
+        copy.listed = None
+        copy.catch_up()
+        assert copy.flags.keys() == {*ids, new} - {ids[11], ids[10], ids[4]}
+        assert copy.flags[ids[9]] == "fs"
 
     def test_a_quiet_folder_is_known_from_the_listing(self, provider: Provider, other: OtherProgram) -> None:
         id = other.deliver("INBOX", mail(1))
