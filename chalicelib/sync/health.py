@@ -51,6 +51,11 @@ class Health:
         """Record a pass that has left no trace; True if the account rests until it is connected anew."""
         return self._record(account_id, Fault.STUCK, STUCK, 0)
 
+    def recovered(self, account: Account) -> None:
+        """Have an account polled again whose server works before its rest is over."""
+        if account.trouble and account.trouble.retry_at > self.now():
+            self.polls.rest(account.id, 0)
+
     def _record(self, account_id: str, fault: Fault, reason: str, patience: int) -> bool:
         now, share = int(self.now()), self.share()
 

@@ -55,7 +55,7 @@ def _work(account: Account, body: Mapping[str, Any]) -> None:
     deadline = services().working_time()
     outcome = services().sync(account, deadline).value
     if outcome not in ("busy", "deferred"):
-        _end_rest(account)
+        services().health.recovered(account)
     if body.get("repair"):
         _repair(account, outcome, deadline, body.get("settled"))
     if outcome in ("more", "deferred"):
@@ -78,12 +78,6 @@ def _is_unaccounted(body: Mapping[str, Any]) -> bool:
 def _retry(account: Account, id: str) -> None:
     if not services().retry_quarantined(account, id):
         raise InTheWay(account.id)
-
-
-def _end_rest(account: Account) -> None:
-    """Have an account polled again whose server works before the rest after a failure is over."""
-    if account.trouble and account.trouble.retry_at > time.time():
-        services().polls.rest(account.id, 0)
 
 
 def _repair(account: Account, outcome: str, deadline: Deadline, settled: int | None) -> None:
