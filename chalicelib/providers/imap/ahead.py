@@ -55,7 +55,7 @@ class _Ask(Enum):
 _BRINGING = frozenset({_Ask.NEW, _Ask.SLICE})
 _SEARCHING = frozenset({_Ask.WINDOW, _Ask.LARGE})
 _BELOW = frozenset({_Ask.SLICE, _Ask.WINDOW, _Ask.LARGE})  # history stays as it was when new mail comes
-_OF_HISTORY = _BELOW | {_Ask.EVERY}
+
 _Plan = dict[_Ask, range]  # of UIDs; one SEARCH at most, for its answer bears no name
 
 
@@ -104,7 +104,7 @@ def _open(
     """Raises Interrupted without names if the server hangs up where contents were asked for."""
     commands = list(_commands(session, plan, start))
     try:
-        if (here := _standing(session, collection, plan, start)) is not None:
+        if (here := _standing(session, collection, start)) is not None:
             return here, stay_with(session, commands)
         return open_with(session, collection.id, commands)
     except ProviderError as error:
@@ -113,16 +113,15 @@ def _open(
         raise
 
 
-def _standing(session: Session, collection: Collection, plan: _Plan, start: Progress) -> Opened | None:
-    """Return the state of a mailbox that is open, if the last step ended with it and only history is wanted.
+def _standing(session: Session, collection: Collection, start: Progress) -> Opened | None:
+    """Return the state of a mailbox that is open, if the last step ended with it and nothing is new.
 
     To open a large mailbox costs servers more than to read a batch of it.
     """
     ended_with = Opened(start.uidvalidity, start.uidnext, start.exists, start.modseq)
-    if session.standing != (collection.id, ended_with) or not plan.keys() <= _OF_HISTORY:
-        return None
     told = state_in(collection.token)
-    return None if told and told.uidnext > start.uidnext else ended_with
+    news = told and (told.uidnext > start.uidnext or told.modseq > start.modseq)
+    return ended_with if session.standing == (collection.id, ended_with) and not news else None
 
 
 def _plan(start: Progress, told: Opened | None, budget: Budget) -> _Plan:

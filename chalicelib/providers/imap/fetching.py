@@ -90,7 +90,7 @@ def open_with(
         codes[b"UIDNEXT"] = max(rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
     modseq = codes.get(b"HIGHESTMODSEQ", 0) if counted else 0
     opened = Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
-    session.standing = None if write else (name, opened)
+    session.standing = name, opened
     return opened, replies
 
 

@@ -51,7 +51,7 @@ class Opened:
 class Session:
     """A connection that is logged in, and what its server can do.
 
-    `selected` tells whether a mailbox is open, `standing` which one was opened for reading, until the server
+    `selected` tells whether a mailbox is open, `standing` which one and how it was then, until the server
     says that it has moved.
     """
 
