@@ -7,6 +7,7 @@ from typing import Any
 
 from chalice.app import Response
 
+from chalicelib import bounds
 from chalicelib.api import access, changes, filters
 from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
@@ -19,7 +20,6 @@ from chalicelib.sync import edits
 
 messages = Routes(__name__)
 RAW = "message/rfc822"
-_MAX_IDS = 100
 
 
 @messages.route("/messages", methods=["GET"])
@@ -83,7 +83,7 @@ def _one(account: Account, id: str) -> Message:
 def _several(account: Account, ids: list[str]) -> list[Message]:
     """Return those that exist, in the order asked for."""
     wanted = list(dict.fromkeys(object_id(id.strip()) for id in ids if id.strip()))
-    if len(wanted) > _MAX_IDS:
-        raise InvalidRequest(f"At most {_MAX_IDS} messages can be asked for at once")
+    if len(wanted) > bounds.IDS_IN_A_LIST:
+        raise InvalidRequest(f"At most {bounds.IDS_IN_A_LIST} messages can be asked for at once")
     found = services().mail.messages(account.id, wanted)
     return [found[id] for id in wanted if id in found]

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from chalicelib import bounds
 from chalicelib.domain.message import Address
 from chalicelib.formats import headers, html, tree
 from chalicelib.formats.addresses import addresses
@@ -13,7 +14,6 @@ from chalicelib.formats.charset import decode, encodable
 from chalicelib.formats.transfer import decoded, decoded_size
 from chalicelib.formats.tree import Node
 
-MAX_SUBJECT = 255
 MAX_FILENAME = 255
 MAX_MESSAGE_ID = 998
 MAX_REFERENCES = 100
@@ -68,7 +68,7 @@ def parse(raw: bytes) -> ParsedMail:
     answered = _message_ids(head.get("in-reply-to"))[:1]
     references = dict.fromkeys([*_message_ids(" ".join(head.get_all("references"))), *answered])
     return ParsedMail(
-        subject=headers.text(head.get("subject"))[:MAX_SUBJECT],
+        subject=headers.text(head.get("subject"))[: bounds.SUBJECT_CHARACTERS],
         sender=tuple(dict.fromkeys(addresses(head.get_all("from")))),
         to=addresses(head.get_all("to")),
         cc=addresses(head.get_all("cc")),

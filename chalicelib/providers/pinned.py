@@ -12,13 +12,13 @@ from http.client import HTTPException
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from chalicelib import bounds
 from chalicelib.clock import Deadline
 from chalicelib.domain.answer import Answer
 from chalicelib.errors import ProviderError
 from chalicelib.providers.http import Target, retry_after
 from chalicelib.providers.trust import web_context
 
-MAX_ANSWER = 64 * 1024
 CONNECT_SECONDS = 3.0
 
 _FAILURES = (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError)
@@ -91,7 +91,9 @@ def _exchange(
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:
     """Read what we care for."""
     body = b""
-    while len(body) < MAX_ANSWER and (chunk := response.read1(MAX_ANSWER - len(body))):
+    while len(body) < bounds.WEBHOOK_RESPONSE_BYTES and (
+        chunk := response.read1(bounds.WEBHOOK_RESPONSE_BYTES - len(body))
+    ):
         body += chunk
     return body
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
+from chalicelib import bounds
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Flags
 from chalicelib.domain.folder import Folder
@@ -19,7 +20,6 @@ from chalicelib.sending.letter import Letter
 from chalicelib.store.ports import Mail
 
 log = logging.getLogger(__name__)
-MAX_BYTES = 25_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,8 @@ def send(desk: Desk, account: Account, letter: Letter, id: str, now: int) -> Mes
     parent = _parent(desk.mail, account, letter)
     stamp = Stamp(f"<{id}@{account.email_address.rpartition('@')[2]}>", now)
     raw = compose(account, letter, parent, stamp)
-    if len(raw) > MAX_BYTES:
-        raise TooLarge(f"The mail has {len(raw)} bytes; {MAX_BYTES} are allowed. Nothing was sent.")
+    if len(raw) > bounds.SENT_BYTES:
+        raise TooLarge(f"The mail has {len(raw)} bytes; {bounds.SENT_BYTES} are allowed. Nothing was sent.")
     refused = desk.transport().send(account.email_address, letter.recipients, raw)
     desk.remember(raw, now)
     message = desk.record(raw, _sent(desk, account), now)

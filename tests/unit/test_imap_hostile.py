@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from chalicelib import bounds
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap import inflow, session, wire
@@ -77,13 +78,13 @@ def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflow, "LONGEST_ANSWER", 100_000)
+    monkeypatch.setattr(bounds, "ANSWER_BYTES", 100_000)
     with pytest.raises(ProviderError, match="does not end"):
         answered(b"* 1 EXISTS\r\n" * 100_000).run(b"NOOP")
 
 
 def test_many_long_answers_one_after_the_other_are_fine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflow, "LONGEST_ANSWER", 200_000)
+    monkeypatch.setattr(bounds, "ANSWER_BYTES", 200_000)
     replies = b"".join(b"* 1 EXISTS\r\n" * 6_000 + b"P%d OK done\r\n" % n for n in range(1, 30))
     assert len(answered(replies).run_all([(b"NOOP",)] * 29)) == 29
 
@@ -98,7 +99,7 @@ def test_an_answer_that_drips_is_given_up_in_time() -> None:
 
 
 def test_a_bomb_is_inflated_only_as_far_as_somebody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflow, "LONGEST_ANSWER", 1_000_000)
+    monkeypatch.setattr(bounds, "ANSWER_BYTES", 1_000_000)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = packer.compress(b"* 1 EXISTS\r\n" * 20_000_000) + packer.flush()
     wired = answered(b"P1 OK done\r\nP2 OK go\r\n" + bomb)

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.providers.imap.compress import Inflater
 
 PATIENCE = 300.0
 """Seconds until an answer must be complete, however busily its server sends."""
-LONGEST_ANSWER = 256_000_000
-"""Octets of one answer, after they were inflated."""
 
 _PIECE = 65_536
 
@@ -33,7 +32,7 @@ class Inflow(io.RawIOBase):
     def expect_answer(self) -> None:
         """Begin to count anew."""
         self._until = self._now() + PATIENCE
-        self._left = LONGEST_ANSWER
+        self._left = bounds.ANSWER_BYTES
 
     def inflate(self, ahead: bytes) -> None:
         """From here on the server compresses; `ahead` of it was received already."""
