@@ -5,7 +5,7 @@ BIN = .venv/bin
 
 .PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test watch-test fairness-test
 .PHONY: fault-test mutator-test rtt-test demo bench
-.PHONY: fix clean environment servers
+.PHONY: fix clean environment servers readers
 
 run: ## the whole system on this machine
 	@$(BOOT)
@@ -22,7 +22,12 @@ servers: ## Dovecot for the tests, where we may install it
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dovecot-imapd >/dev/null; \
 	  else echo "Dovecot is not installed (package dovecot-imapd): tests against a real server are skipped."; fi
 
-test: environment servers ## what CI runs
+readers: ## a mail parser of Node for the tests, where npm is installed
+	@[ -d .local/readers/node_modules/postal-mime ] || ! command -v npm >/dev/null || \
+	  npm install --silent --no-audit --no-fund --prefix .local/readers postal-mime@4.0.0 || \
+	  echo "npm cannot install postal-mime: what it would read is not tested, unless CI=true."
+
+test: environment servers readers ## what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -31,6 +31,36 @@ IDS_IN_A_LIST = 100
 SENT_BYTES = 25_000_000
 """The finished mail as it goes to the SMTP server."""
 
+SENT_BODY_BYTES = 5_000_000
+"""The HTML of a mail to be sent."""
+
+SENT_SUBJECT_BYTES = 1_000
+"""The subject of a mail to be sent, in UTF-8."""
+
+SENT_NAME_BYTES = 1_000
+"""The display name of each of its participants, in UTF-8."""
+
+SENT_ADDRESS_CHARACTERS = 254
+"""An address of its participants, with the domain in ASCII (RFC 5321, section 4.5.3.1)."""
+
+SENT_RECIPIENTS = 500
+"""Participants of `to`, `cc` and `bcc` together."""
+
+SENT_CUSTOM_HEADERS = 50
+"""Custom headers of a mail to be sent."""
+
+SENT_HEADER_VALUE_BYTES = 5_000
+"""The value of each of them, in UTF-8."""
+
+SENT_WORD_CHARACTERS = 900
+"""Characters of such a value without a blank: a line has 998 at most and ends at blanks only."""
+
+SENT_HEADER_BYTES = 200_000
+"""The header of a mail to be sent, as it is written: long lists of long names."""
+
+SENT_REFERENCES_BYTES = 8_000
+"""The Message-IDs of a conversation that a reply names behind the first."""
+
 # --- Webhooks -------------------------------------------------------------------------------------------
 
 WEBHOOK_RESPONSE_BYTES = 65_536

@@ -1,38 +1,23 @@
-"""The MIME of a mail to be sent: text and HTML, our own Message-ID, no Bcc header."""
+"""The MIME of a mail to be sent: text and HTML in 7-bit lines, which every server takes."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from email.headerregistry import Address as HeaderAddress
-from email.message import EmailMessage
-from email.policy import EmailPolicy
 from email.utils import formatdate
-from html.parser import HTMLParser
+from itertools import accumulate
 
+from chalicelib import bounds
 from chalicelib.domain.account import Account
-from chalicelib.domain.message import Address, Message
-from chalicelib.sending.letter import Letter
+from chalicelib.domain.message import Message
+from chalicelib.errors import TooLarge
+from chalicelib.formats.plain import text_of
+from chalicelib.sending import header
+from chalicelib.sending.letter import Letter, own
 
-_ID_HEADERS = ("message-id", "in-reply-to", "references")
-_BLOCKS = {"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "table", "hr"}
-_HIDDEN = {"head", "script", "style", "title", "template"}
-_MAX_REFERENCES = 50
-
-
-class _Policy(EmailPolicy):
-    """SMTP's policy, except that message ids are never turned into encoded words."""
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        """Fold long lists of ids between ids only: the library encodes an id beyond 78 characters."""
-        if name.lower() in _ID_HEADERS:
-            ids = "\r\n ".join(value.split())
-            return f"{name}: {ids}\r\n".encode("ascii", "ignore")
-        return super().fold_binary(name, value)
-
-
-_POLICY = _Policy(linesep="\r\n", utf8=False)
+_SEVEN_BIT = re.compile(r"(?:[\t -~]{0,998}\n)*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,57 +28,57 @@ class Stamp:
     at: int
 
 
-def compose(account: Account, letter: Letter, parent: Message | None, stamp: Stamp) -> bytes:
-    """Return the mail as it goes over the wire; `parent` is the message replied to."""
-    mail = EmailMessage(policy=_POLICY)
-    sender = letter.sender or Address(account.name, account.email_address)
-    mail["From"] = _addresses([sender])
-    for name, people in (("To", letter.to), ("Cc", letter.cc), ("Reply-To", letter.reply_to)):
-        if people:
-            mail[name] = _addresses(people)
-    mail["Subject"] = _subject(letter, parent)
-    mail["Date"] = formatdate(stamp.at, usegmt=True)
-    mail["Message-ID"] = stamp.message_id
-    if parent and parent.message_id:
-        mail["In-Reply-To"] = parent.message_id
-        mail["References"] = " ".join(_references(parent, parent.message_id))
-    for name, value in letter.headers:
-        mail[name] = value
-    mail.set_content(text_of(letter.body))
-    mail.add_alternative(letter.body, subtype="html")
-    return mail.as_bytes()
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A mail in its two forms: what goes over the wire, and the sender's own copy, which alone names Bcc."""
+
+    wire: bytes
+    copy: bytes
 
 
-def text_of(html: str) -> str:
-    """Return HTML as plain text with a line for each block."""
-    reader = _TextReader()
-    reader.feed(html)
-    reader.close()
-    lines = [" ".join(line.split()) for line in "".join(reader.pieces).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+def compose(account: Account, letter: Letter, parent: Message | None, stamp: Stamp) -> Composed:
+    """Return the mail; `parent` is the message replied to. Raises InvalidRequest or TooLarge."""
+    people, rest = _people(account, letter), _rest(letter, parent, stamp)
+    boundary = f"=_{stamp.message_id.strip('<>').partition('@')[0]}"
+    body = _alternatives(letter.body.replace("\0", ""), boundary)
+    rest += [
+        header.verbatim("MIME-Version", "1.0"),
+        header.verbatim("Content-Type", f'multipart/alternative; boundary="{boundary}"'),
+    ]
+    blind = [header.mailboxes("Bcc", letter.bcc)] if letter.bcc else []
+    wire, copy = header.block([*people, *rest]), header.block([*people, *blind, *rest])
+    if len(copy) > bounds.SENT_HEADER_BYTES:
+        raise TooLarge(
+            f"The header has {len(copy)} bytes; {bounds.SENT_HEADER_BYTES} are allowed. Nothing was sent."
+        )
+    return Composed(wire + body, copy + body)
 
 
-class _TextReader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._hidden = 0
+def _people(account: Account, letter: Letter) -> list[header.Header]:
+    """Return who writes to whom; who sends for another address says so (RFC 5322 §3.6.2)."""
+    mine = own(account)
+    sender = letter.sender or mine
+    is_mine = sender.email.lower() == mine.email.lower()
+    lists = (
+        ("From", (sender,)),
+        ("Sender", () if is_mine else (mine,)),
+        ("To", letter.to),
+        ("Cc", letter.cc),
+        ("Reply-To", letter.reply_to),
+    )
+    return [header.mailboxes(name, people) for name, people in lists if people]
 
-    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
-        if tag in _HIDDEN:
-            self._hidden += 1
-        elif tag in _BLOCKS:
-            self.pieces.append("\n")
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _HIDDEN:
-            self._hidden = max(0, self._hidden - 1)
-        elif tag in _BLOCKS:
-            self.pieces.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.pieces.append(data.replace("\n", " "))
+def _rest(letter: Letter, parent: Message | None, stamp: Stamp) -> list[header.Header]:
+    found = [
+        header.text("Subject", _subject(letter, parent)),
+        header.verbatim("Date", formatdate(stamp.at, usegmt=True)),
+        header.ids("Message-ID", [stamp.message_id]),
+    ]
+    if parent and parent.message_id and header.is_id(parent.message_id):
+        found.append(header.ids("In-Reply-To", [parent.message_id]))
+        found.append(header.ids("References", _references(parent, parent.message_id)))
+    return found + [header.verbatim(name, value) for name, value in letter.headers]
 
 
 def _subject(letter: Letter, parent: Message | None) -> str:
@@ -102,15 +87,36 @@ def _subject(letter: Letter, parent: Message | None) -> str:
     return " ".join(parent.subject.split()) if parent else ""
 
 
-def _references(parent: Message, own: str) -> list[str]:
-    ids = list(dict.fromkeys([*parent.references, own]))
-    # The first and the latest ids are those that thread a mail (RFC 5537 §3.4.4).
-    return ids if len(ids) <= _MAX_REFERENCES else [ids[0], *ids[-_MAX_REFERENCES + 1 :]]
+def _references(parent: Message, own_id: str) -> list[str]:
+    """Return the first and the latest ids, which are those that thread a mail (RFC 5537 §3.4.4)."""
+    first, *others = (id for id in dict.fromkeys([*parent.references, own_id]) if header.is_id(id))
+    lengths = accumulate(len(id) + 1 for id in reversed(others))
+    fitting = sum(1 for length in lengths if length <= bounds.SENT_REFERENCES_BYTES)
+    return [first, *others[len(others) - fitting :]]
 
 
-def _addresses(people: Iterable[Address]) -> list[HeaderAddress]:
-    found = []
-    for person in people:
-        local, _, domain = person.email.rpartition("@")
-        found.append(HeaderAddress(display_name=person.name, username=local, domain=domain))
-    return found
+def _alternatives(html: str, boundary: str) -> bytes:
+    parts = [_part("plain", text_of(html)), _part("html", html)]
+    return b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), part) for part in parts) + (
+        f"--{boundary}--\r\n".encode()
+    )
+
+
+def _part(subtype: str, text: str) -> bytes:
+    """Return a text part, encoded unless its lines are short and plain."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text if text.endswith("\n") else f"{text}\n"
+    if _SEVEN_BIT.fullmatch(text):
+        encoding, data = "7bit", text.encode()
+    else:
+        encoding, data = _encoded(text.encode())
+    head = f'Content-Type: text/{subtype}; charset="utf-8"\nContent-Transfer-Encoding: {encoding}\n\n'
+    return (head.encode() + data).replace(b"\n", b"\r\n")
+
+
+def _encoded(data: bytes) -> tuple[str, bytes]:
+    """Return the shorter encoding: quoted-printable triples what base64 lengthens by a third."""
+    foreign = len(data) - len(data.translate(None, bytes(range(128, 256))))
+    if foreign * 6 > len(data):
+        return "base64", base64.encodebytes(data)
+    return "quoted-printable", binascii.b2a_qp(data)

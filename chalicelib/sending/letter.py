@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib import bounds
+from chalicelib.domain.account import Account
 from chalicelib.domain.message import Address
-from chalicelib.errors import InvalidRequest, SendFailed
+from chalicelib.errors import InvalidRequest, SendFailed, TooLarge
+from chalicelib.sending import names
 from chalicelib.wire import body as read
 from chalicelib.wire.participant import load_all
-
-_ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+")
-_HEADER = re.compile(r"[!-9;-~]{1,76}")
-_STRUCTURAL = {
-    "bcc", "cc", "date", "dkim-signature", "from", "in-reply-to", "message-id", "mime-version",
-    "received", "references", "reply-to", "return-path", "sender", "subject", "to",
-}  # fmt: skip
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,20 +42,25 @@ def load(body: Mapping[str, Any]) -> Letter:
     _refuse_unsupported(body)
     sender, reply_to = _at_most_one(body, "from"), _at_most_one(body, "reply_to")
     letter = Letter(
-        subject=_line(read.text(body, "subject"), "subject"),
+        subject=_line(read.text(body, "subject"), "subject", bounds.SENT_SUBJECT_BYTES),
         sender=sender[0] if sender else None,
         to=_people(body, "to"),
         cc=_people(body, "cc"),
         bcc=_people(body, "bcc"),
         reply_to=reply_to,
-        body=read.text(body, "body") or "",
+        body=_content(body),
         headers=_headers(body.get("custom_headers")),
         reply_to_message_id=read.text(body, "reply_to_message_id") or None,
         thread_id=read.text(body, "thread_id") or None,
     )
-    if not letter.recipients:
-        raise InvalidRequest("No recipients specified")
+    _refuse_crowd(letter)
     return letter
+
+
+def own(account: Account) -> Address:
+    """Return the account as an author, its name fit for a header. Raises InvalidRequest or SendFailed."""
+    name = names.one_line(account.name, bounds.SENT_NAME_BYTES)
+    return Address(name, names.deliverable(account.email_address, "address of the account"))
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
@@ -76,6 +75,20 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
         raise SendFailed(501, "Tracking is not supported. Nothing was sent.")
 
 
+def _refuse_crowd(letter: Letter) -> None:
+    if not letter.recipients:
+        raise InvalidRequest("No recipients specified")
+    if len(letter.to) + len(letter.cc) + len(letter.bcc) > bounds.SENT_RECIPIENTS:
+        raise InvalidRequest(f"A mail may have {bounds.SENT_RECIPIENTS} recipients")
+
+
+def _content(body: Mapping[str, Any]) -> str:
+    content = read.text(body, "body") or ""
+    if len(content) > bounds.SENT_BODY_BYTES or len(content.encode()) > bounds.SENT_BODY_BYTES:
+        raise TooLarge(f"body may have {bounds.SENT_BODY_BYTES} bytes. Nothing was sent.")
+    return content
+
+
 def _at_most_one(body: Mapping[str, Any], key: str) -> tuple[Address, ...]:
     people = _people(body, key)
     if len(people) > 1:
@@ -84,20 +97,18 @@ def _at_most_one(body: Mapping[str, Any], key: str) -> tuple[Address, ...]:
 
 
 def _people(body: Mapping[str, Any], key: str) -> tuple[Address, ...]:
-    return tuple(_deliverable(person) for person in load_all(body, key))
+    found = load_all(body, key)
+    if len(found) > bounds.SENT_RECIPIENTS:
+        raise InvalidRequest(f"{key} may hold {bounds.SENT_RECIPIENTS} participants")
+    return tuple(_person(person, key) for person in found)
 
 
-def _deliverable(person: Address) -> Address:
-    local, _, domain = person.email.rpartition("@")
-    if not _ADDRESS.fullmatch(person.email) or _CONTROL.search(person.name):
-        raise InvalidRequest(f"Invalid recipient address {person.email[:255]}")
-    if not local.isascii():
-        raise SendFailed(402, f"The address {person.email[:255]} holds non-ASCII characters before its @.")
-    try:
-        host = domain.encode("idna").decode()
-    except UnicodeError as error:
-        raise InvalidRequest(f"Invalid recipient address {person.email[:255]}") from error
-    return Address(person.name.encode("utf-8", "replace").decode(), f"{local}@{host}")
+def _person(person: Address, key: str) -> Address:
+    name = person.name.encode("utf-8", "replace").decode()
+    return Address(
+        _line(name, f"The name of a participant of {key}", bounds.SENT_NAME_BYTES) or "",
+        names.deliverable(person.email, "recipient address"),
+    )
 
 
 def _headers(value: Any) -> tuple[tuple[str, str], ...]:
@@ -108,21 +119,37 @@ def _headers(value: Any) -> tuple[tuple[str, str], ...]:
         value = [{"name": name, "value": text} for name, text in value.items()]
     if not isinstance(value, list):
         raise InvalidRequest("custom_headers must be an array of objects with name and value")
-    return tuple(_header(item) for item in value)
+    if len(value) > bounds.SENT_CUSTOM_HEADERS:
+        raise InvalidRequest(f"A mail may have {bounds.SENT_CUSTOM_HEADERS} custom_headers")
+    headers = tuple(_header(item) for item in value)
+    once = [name.lower() for name, _ in headers if not names.may_repeat(name)]
+    if len(once) > len(set(once)):
+        raise InvalidRequest("custom_headers may name only X-…, Comments and Keywords more than once")
+    return headers
 
 
 def _header(item: Any) -> tuple[str, str]:
     if not isinstance(item, dict):
         raise InvalidRequest("custom_headers must hold objects with name and value")
-    name, text = read.required(item, "name"), read.required(item, "value")
-    if not _HEADER.fullmatch(name):
+    name, value = read.required(item, "name"), read.required(item, "value")
+    if not names.is_header_name(name):
         raise InvalidRequest(f"{name[:100]} is not a header name")
-    if name.lower() in _STRUCTURAL or name.lower().startswith(("content-", "resent-")):
+    if names.is_reserved(name):
         raise InvalidRequest(f"custom_headers may not set {name}")
-    return name, _line(text, name) or ""
+    line = _line(value, name, bounds.SENT_HEADER_VALUE_BYTES) or ""
+    if not line:
+        raise InvalidRequest(f"{name} has no value")
+    if max(map(len, line.split(" "))) > bounds.SENT_WORD_CHARACTERS:
+        raise InvalidRequest(f"{name} holds a word that fits into no line")
+    return name, line
 
 
-def _line(text: str | None, key: str) -> str | None:
-    if text is not None and _CONTROL.search(text.replace("\t", " ")):
+def _line(text: str | None, key: str, longest: int) -> str | None:
+    """Check what goes into one header. Raises InvalidRequest."""
+    if text is None:
+        return None
+    if names.breaks_lines(text):
         raise InvalidRequest(f"{key[:100]} must be a single line without control characters")
-    return text
+    if len(text) > longest or len(text.encode()) > longest:
+        raise InvalidRequest(f"{key[:100]} may have {longest} bytes")
+    return text.replace("\t", " ").strip()

@@ -16,7 +16,7 @@ from chalicelib.errors import InvalidRequest, ProviderError, SendFailed, TooLarg
 from chalicelib.formats.mime import parse
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending.compose import Stamp, compose
-from chalicelib.sending.letter import Letter
+from chalicelib.sending.letter import Letter, own
 from chalicelib.store.ports import Mail
 
 log = logging.getLogger(__name__)
@@ -43,15 +43,17 @@ def send(desk: Desk, account: Account, letter: Letter, id: str, now: int) -> Mes
     `id` makes the Message-ID. A partial refusal raises too, after the message was stored as sent.
     """
     parent = _parent(desk.mail, account, letter)
-    stamp = Stamp(f"<{id}@{account.email_address.rpartition('@')[2]}>", now)
-    raw = compose(account, letter, parent, stamp)
-    if len(raw) > bounds.SENT_BYTES:
-        raise TooLarge(f"The mail has {len(raw)} bytes; {bounds.SENT_BYTES} are allowed. Nothing was sent.")
-    refused = desk.transport().send(account.email_address, letter.recipients, raw)
-    desk.remember(raw, now)
-    message = desk.record(raw, _sent(desk, account), now)
+    stamp = Stamp(f"<{id}@{own(account).email.rpartition('@')[2]}>", now)
+    mail = compose(account, letter, parent, stamp)
+    if len(mail.copy) > bounds.SENT_BYTES:
+        raise TooLarge(
+            f"The mail has {len(mail.copy)} bytes; {bounds.SENT_BYTES} are allowed. Nothing was sent."
+        )
+    refused = desk.transport().send(own(account).email, letter.recipients, mail.wire)
+    desk.remember(mail.copy, now)
+    message = desk.record(mail.copy, _sent(desk, account), now)
     try:
-        _file(desk, account, raw)
+        _file(desk, account, mail.copy)
     except ProviderError as error:  # the mail is out; `finish` tries again
         log.warning("a sent mail could not be filed: %s", type(error).__name__)
     if refused:

@@ -12,6 +12,7 @@ from chalicelib.domain.account import Account, Application, SyncState
 from chalicelib.domain.change import RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import ProviderError
+from chalicelib.formats.mime import parse
 from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
 from chalicelib.sync.sent import record_sent
@@ -274,6 +275,41 @@ def test_a_mail_is_sent_filed_once_and_shown(call: Call, here: MemoryServices) -
     here.server.files_itself = True
     call("POST", "/send", wanted)
     assert len(here.server.filed) == 1
+
+
+def test_blind_recipients_are_shown_and_filed_and_found_and_not_on_the_wire(
+    call: Call, here: MemoryServices
+) -> None:
+    blind = [{"email": "b@x.example", "name": "Größe, B."}]
+    asked = {"to": [{"email": "tide@harbour.example"}], "bcc": blind, "body": "x"}
+    message = call("POST", "/send", asked)[1]
+    assert message["bcc"] == blind and message["cc"] == []
+    [(_, _, wire)], [(_, filed, _)] = here.server.mailed, here.server.filed
+    assert b"b@x.example" not in wire
+    assert [(one.name, one.email) for one in parse(filed).bcc] == [("Größe, B.", "b@x.example")]
+    assert [m["id"] for m in call("GET", "/messages?bcc=b@x.example")[1]] == [message["id"]]
+    assert call("GET", f"/messages/{message['id']}")[1]["bcc"] == blind
+    assert call("GET", "/threads?bcc=b@x.example&view=ids")[1] == [message["thread_id"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("subject", "a\u2028b"), ("subject", "a\x85b"), ("subject", "s" * 1_000_000),
+        ("to", [{"email": "a@b.example", "name": "名" * 40_000}]),
+        ("to", [{"email": "a@b.example"}] * 20_000), ("custom_headers", {"X-A": "v" * 100_000}),
+        ("custom_headers", [{"name": "Orig-Date", "value": "x"}] * 2),
+        ("custom_headers", [{"name": "X-A", "value": "a\u2029b"}]),
+        ("custom_headers", {"ARC-Seal": "x"}), ("from", [{"email": "x\0b@y.org"}]), ("body", "b" * 5_000_001),
+    ],
+)  # fmt: skip
+def test_what_no_header_holds_is_the_clients_error_and_nothing_is_sent(
+    call: Call, here: MemoryServices, field: str, value: Any
+) -> None:
+    asked = {"to": [{"email": "tide@harbour.example"}], field: value}
+    status, error = call("POST", "/send", asked)
+    assert (status, error["type"]) == (413 if field == "body" else 400, "invalid_request_error")
+    assert not here.server.mailed and not here.server.filed
 
 
 def test_a_partly_refused_mail_is_a_402_with_failures(call: Call, here: MemoryServices) -> None:
