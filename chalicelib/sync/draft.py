@@ -74,7 +74,8 @@ class Draft:
         held = self._recognise(arrival)
         message = _completed(held, arrival) if held else arrival.message
         if self.shelf.account.labelled and message.places and not remote.id:
-            return message.id  # a mail of ours that the provider has shown us already
+            self.wanted[message.id] = message  # a mail of ours that the provider has shown us already
+            return message.id
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
         message = replace(message, places=_sorted((*self._kept(message, remote), place)), raw=raw)
@@ -303,5 +304,7 @@ def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:
 
 
 def _completed(held: Message, arrival: Arrival) -> Message:
-    """Return the message we hold, completed if only its beginning was here."""
+    """Return the message we hold, completed if only its beginning was here, or if only we know of its Bcc."""
+    if not arrival.remote.id and arrival.message.bcc:
+        held = replace(held, bcc=arrival.message.bcc)
     return held if held.raw or arrival.raw is None else completed(held, arrival.mail, arrival.raw)

@@ -324,6 +324,22 @@ def test_a_sent_mail_that_gmail_shows_before_we_have_stored_it_is_one_message(wo
     world.check()
 
 
+@pytest.mark.parametrize("shown_first", [True, False])
+def test_gmails_copy_does_not_make_us_forget_the_blind_recipients(world: World, shown_first: bool) -> None:
+    raw = mail("brand new", 7)
+    copy = raw.replace(b"\r\nSubject:", b"\r\nBcc: b@x.example\r\nSubject:")
+    world.sync()
+    sent = {f.role: f for f in world.mail.all_folders.values()}["sent"]
+    if not shown_first:
+        record_sent(world.mail, world.blobs, ACCOUNT, copy, sent, at=50)
+    world.store.deliver(b"X-Google-Smtp-Source: x\r\n" + raw, ("\\Sent",), {"\\Seen"}, at=51)
+    world.sync()
+    if shown_first:
+        record_sent(world.mail, world.blobs, ACCOUNT, copy, sent, at=50)
+    world.check()
+    assert [person.email for person in world.only().bcc] == ["b@x.example"]
+
+
 def test_an_answer_of_ours_joins_the_thread_of_what_it_answers(world: World) -> None:
     first = world.store.deliver(mail("one", 1), at=1, thread=5)
     world.store.deliver(mail("another", 2), at=2, thread=6)

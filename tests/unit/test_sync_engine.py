@@ -23,6 +23,8 @@ from chalicelib.domain.change import (
 )
 from chalicelib.domain.delta import Event
 from chalicelib.domain.message import Message
+from chalicelib.sending.compose import Stamp, compose
+from chalicelib.sending.letter import load
 from chalicelib.store.values import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
@@ -201,6 +203,23 @@ def test_the_copy_of_a_sent_mail_is_the_message_sent(world: World) -> None:
     world.sync()
     world.check()
     assert [m.id for m in world.mail.all_messages.values() if m.subject == "Re: one"] == [sent.id]
+
+
+@pytest.mark.parametrize("files_itself", [True, False])
+def test_a_mail_with_blind_recipients_is_one_message_whoever_files_it(
+    world: World, files_itself: bool
+) -> None:
+    letter = load({"to": [{"email": "a@x.example"}], "bcc": [{"email": "b@x.example", "name": "B, b"}]})
+    sent = compose(ACCOUNT, letter, None, Stamp("<id@kestrel.example>", 100))
+    world.server.deliver("Sent", mail("two", 2), at=2)
+    world.sync()
+    folders = {folder.collection: folder for folder in world.mail.all_folders.values()}
+    mine = record_sent(world.mail, world.blobs, ACCOUNT, sent.copy, folders["Sent"], at=100)
+    world.server.deliver("Sent", sent.wire if files_itself else sent.copy, at=101)
+    world.sync()
+    world.check()
+    found = [m for m in world.mail.all_messages.values() if m.message_id == "<id@kestrel.example>"]
+    assert [m.id for m in found] == [mine.id] and found[0].bcc == mine.bcc == letter.bcc
 
 
 def test_a_server_that_counts_nothing_is_asked_once_and_nothing_is_written(world: World) -> None:
