@@ -89,7 +89,10 @@ class SmtpTransport:
         asyncio.run(self._connected(nothing))
 
     def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> dict[str, tuple[int, str]]:
-        """Submit; return the refused recipients with their SMTP replies. Raises SendFailed if all were."""
+        """Submit 7-bit lines; return the refused recipients with their SMTP replies.
+
+        Raises SendFailed if all were refused.
+        """
 
         async def submit(client: aiosmtplib.SMTP) -> dict[str, tuple[int, str]]:
             refused, _ = await client.sendmail(sender, list(recipients), raw)
@@ -98,6 +101,22 @@ class SmtpTransport:
         return asyncio.run(self._connected(submit))
 
     async def _connected(self, work: Callable[[aiosmtplib.SMTP], Awaitable[T]]) -> T:
+        try:
+            return await self._session(work)
+        except SendFailed as error:
+            raise self._placed(error) from error
+
+    def _placed(self, error: SendFailed) -> SendFailed:
+        """Say of a server that fails which one it is, and at which step."""
+        if error.status != 503:
+            return error
+        place = f"{self._server.host}:{self._server.port}"
+        step = error.details.get("step", "send")
+        message = f"{place}, step {step}: {error.message.removeprefix(f'{place}: ')}"
+        details = {**error.details, "step": step, "host": self._server.host, "port": self._server.port}
+        return SendFailed(503, message, **details)
+
+    async def _session(self, work: Callable[[aiosmtplib.SMTP], Awaitable[T]]) -> T:
         client = self._client(self._socket())
         try:
             await self._open(client)

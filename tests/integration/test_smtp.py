@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,12 @@ from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import SendFailed
 from chalicelib.providers.reach import Reach
 from chalicelib.providers.smtp import SmtpTransport, classify
+from chalicelib.sending.compose import compose
+from chalicelib.sending.letter import load
 from infra.local import ports
+from tests.unit.test_compose import ACCOUNT, STAMP
 
-RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and \xff\r\n"
+RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and more\r\n"
 
 HERE = Reach(local=True)
 
@@ -142,6 +148,16 @@ def test_a_refused_content_maps_to_its_status(
         assert error.details["server_error"] == f"{reply[:3]} : {reply[4:]}"
 
 
+@pytest.mark.parametrize(("script", "step"), [({"data": None}, "send"), ({"data": "421 4.4.5 busy"}, "send")])
+def test_a_server_that_fails_is_named_with_its_step(
+    start: Callable[..., Site], script: dict[str, Any], step: str
+) -> None:
+    site = start(**script)
+    error, port = failure(site, "a@x.example"), site.settings.smtp.port
+    assert error.status == 503 and error.message.startswith(f"localhost:{port}, step {step}: ")
+    assert (error.details["host"], error.details["port"], error.details["step"]) == ("localhost", port, step)
+
+
 def test_a_wrong_password_is_a_403_at_the_login_step(start: Callable[..., Site]) -> None:
     site = start(password=b"other")
     with pytest.raises(SendFailed) as caught:
@@ -184,7 +200,61 @@ def test_a_server_out_of_reach_names_the_step(host: str, step: str) -> None:
     with pytest.raises(SendFailed) as caught:
         SmtpTransport(MailSettings(imap=server, smtp=server), HERE).verify()
     assert (caught.value.status, caught.value.details["step"]) == (503, step)
+    assert caught.value.message.count(f"{host}:{server.port}") == 1
 
 
 def test_an_unlisted_reply_is_422_if_final_and_503_if_not() -> None:
     assert (classify(571, "no")[0], classify(471, "no")[0]) == (422, 503)
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sink = Sink(listener)
+        yield sink
+        sink.join(10)
+
+
+class Sink(threading.Thread):
+    """A server without any extension that keeps every byte of the mail."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(daemon=True)
+        self.listener, self.data, self.commands = listener, b"", list[bytes]()
+        self.start()
+
+    def run(self) -> None:
+        """Speak SMTP once (RFC 5321)."""
+        with self.listener.accept()[0] as peer, peer.makefile("rwb") as stream:
+            self._say(stream, b"220 sink")
+            for line in stream:
+                self.commands.append(line.rstrip())
+                self._say(stream, b"354 go on" if line.startswith(b"DATA") else b"250 sink")
+                if line.startswith(b"DATA"):
+                    while (line := stream.readline()) != b".\r\n":
+                        self.data += line
+                    self._say(stream, b"250 kept")
+
+    def _say(self, stream: Any, line: bytes) -> None:
+        stream.write(line + b"\r\n")
+        stream.flush()
+
+
+def test_a_server_without_extensions_gets_seven_bit_lines_it_can_take(sink: Sink) -> None:
+    fields = {
+        "to": [{"email": "tide@harbour.example", "name": "Tide, für Größe"}],
+        "subject": "Grüße 🙂",
+        "body": f"<p>a\0b</p>\r.\n.. {'ö' * 2000}\n{'x' * 2000}\n.\r\nFrom me",
+        "custom_headers": {"X-A": "ü" * 600},
+    }
+    mail = compose(ACCOUNT, load(fields), None, STAMP)
+    server = Server(host="127.0.0.1", port=sink.listener.getsockname()[1], username="", password="")
+    settings = MailSettings(imap=server, smtp=server, tls_required=False)
+    SmtpTransport(settings, HERE).send("me@x.example", ["tide@harbour.example"], mail.wire)
+    sink.join(10)
+    assert sink.data.replace(b"\r\n..", b"\r\n.") == mail.wire
+    lines = sink.data.split(b"\r\n")
+    assert max(map(len, lines)) <= 998 and not any(set(line) & {0, 10, 13} for line in lines)
+    assert sink.data.isascii() and not any(b"BODY=" in command for command in sink.commands)
+    text, html = message_from_bytes(mail.wire, policy=policy.default).iter_parts()
+    assert html.get_content().startswith("<p>ab</p>\n.\n.. ööö") and "ab" in text.get_content()
