@@ -104,12 +104,12 @@ class SmtpTransport:
         try:
             return await self._session(work)
         except SendFailed as error:
+            if error.status != 503:
+                raise
             raise self._placed(error) from error
 
     def _placed(self, error: SendFailed) -> SendFailed:
         """Say of a server that fails which one it is, and at which step."""
-        if error.status != 503:
-            return error
         place = f"{self._server.host}:{self._server.port}"
         step = error.details.get("step", "send")
         message = f"{place}, step {step}: {error.message.removeprefix(f'{place}: ')}"

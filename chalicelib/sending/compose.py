@@ -12,7 +12,6 @@ from itertools import accumulate
 from chalicelib import bounds
 from chalicelib.domain.account import Account
 from chalicelib.domain.message import Message
-from chalicelib.errors import TooLarge
 from chalicelib.formats.plain import text_of
 from chalicelib.sending import header
 from chalicelib.sending.letter import Letter, own
@@ -47,10 +46,6 @@ def compose(account: Account, letter: Letter, parent: Message | None, stamp: Sta
     ]
     blind = [header.mailboxes("Bcc", letter.bcc)] if letter.bcc else []
     wire, copy = header.block([*people, *rest]), header.block([*people, *blind, *rest])
-    if len(copy) > bounds.SENT_HEADER_BYTES:
-        raise TooLarge(
-            f"The header has {len(copy)} bytes; {bounds.SENT_HEADER_BYTES} are allowed. Nothing was sent."
-        )
     return Composed(wire + body, copy + body)
 
 
@@ -103,7 +98,7 @@ def _alternatives(html: str, boundary: str) -> bytes:
 
 
 def _part(subtype: str, text: str) -> bytes:
-    """Return a text part, encoded unless its lines are short and plain."""
+    """Return a text part, encoded unless its lines are plain and not too long."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = text if text.endswith("\n") else f"{text}\n"
     if _SEVEN_BIT.fullmatch(text):

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from chalicelib import bounds
 from chalicelib.domain.message import Address
-from chalicelib.errors import InvalidRequest
+from chalicelib.errors import InvalidRequest, TooLarge
 from chalicelib.formats import headers
 from chalicelib.formats.addresses import addresses
 
@@ -31,6 +32,8 @@ _QUOTABLE = re.compile(r"[^\"\\<>]+")
 _SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _WORD_AND_BLANKS = re.compile(r"[^ ]+ *| +")
 _HEADER_LINE = re.compile(r"([!-9;-~]+):( [\t -~]*[!-~])?")
+_ID = re.compile(r"<[!-;=?-~]+>")
+_LONGEST_ID = LONGEST - len("In-Reply-To: ")
 _CONTINUATION = re.compile(r"[\t ][\t -~]*[!-~]")
 
 
@@ -73,8 +76,7 @@ def ids(name: str, values: Iterable[str]) -> Header:
 
 def is_id(value: str) -> bool:
     """Tell whether a Message-ID can be written: others name no message that a reader would find by them."""
-    longest = LONGEST - len("In-Reply-To: ")
-    return len(value) <= longest and " " not in value and is_plain(value)
+    return _ID.fullmatch(value) is not None and len(value) <= _LONGEST_ID and is_plain(value)
 
 
 def is_plain(value: str) -> bool:
@@ -87,9 +89,13 @@ def is_plain(value: str) -> bool:
 def block(parts: Sequence[Header]) -> bytes:
     """Return the headers and the blank line, read back to see that they say what was meant.
 
-    Raises InvalidRequest.
+    Raises InvalidRequest or TooLarge.
     """
     written = "".join(part.lines for part in parts)
+    if len(written) > bounds.SENT_HEADER_BYTES:
+        raise TooLarge(
+            f"The header has {len(written)} bytes; {bounds.SENT_HEADER_BYTES} are allowed. Nothing was sent."
+        )
     found = _unfolded(written)
     if [name for name, _ in found] != [part.name for part in parts]:
         raise InvalidRequest("The header cannot be written. Nothing was sent.")
@@ -181,16 +187,16 @@ def _pieces(value: str, sizes: dict[str, int], room: int) -> Iterator[str]:
 
 def _unfolded(written: str) -> list[tuple[str, str]]:
     """Read header lines strictly (RFC 5322 §2.2.3); what is none of these lines is not read at all."""
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, list[str]]] = []
     for line in written.split("\r\n")[:-1]:
         begin = _HEADER_LINE.fullmatch(line)
         if len(line) > LONGEST or not (begin or (found and _CONTINUATION.fullmatch(line))):
             return []
         if begin:
-            found.append((begin[1], begin[2] or ""))
+            found.append((begin[1], [begin[2] or ""]))
         else:
-            found[-1] = (found[-1][0], found[-1][1] + line)
-    return found
+            found[-1][1].append(line)
+    return [(name, "".join(lines)) for name, lines in found]
 
 
 def _says(value: str, content: str | Sequence[Address]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 
 from chalicelib import bounds
 from chalicelib.errors import InvalidRequest, SendFailed
@@ -11,6 +12,10 @@ _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _IN_NO_ADDRESS = re.compile(r"[\x00-\x20\x7f@<>()\[\]\\,;:\"]")
 _BREAK = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_DOT = re.compile("[.\u3002\uff0e\uff61]")
+_KEPT_LETTER = re.compile("[\u00df\u1e9e\u03c2]")
+"""Letters that IDNA2008 keeps; Python's codec makes others of them, which is another's domain."""
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,75}")
 _REPEATABLE = re.compile(r"x-.*|comments|keywords", re.IGNORECASE)
 
@@ -48,16 +53,26 @@ def deliverable(email: str, what: str) -> str:
     if not local.isascii():
         raise SendFailed(402, f"The address {email[:255]} holds non-ASCII characters before its @.")
     try:
-        host = domain if domain.isascii() else domain.encode("idna").decode()
+        host = domain if domain.isascii() else ".".join(map(_ascii, _DOT.split(domain)))
     except UnicodeError as error:
         raise wrong from error
     address = f"{local}@{host}"
-    fits = len(email) <= bounds.SENT_ADDRESS_CHARACTERS and len(address) <= bounds.SENT_ADDRESS_CHARACTERS
-    if not (
-        fits and _LOCAL.fullmatch(local) and "=?" not in local and all(map(_LABEL.fullmatch, host.split(".")))
-    ):
+    fits = max(len(email), len(address)) <= bounds.SENT_ADDRESS_CHARACTERS
+    if not fits or not _LOCAL.fullmatch(local) or "=?" in local or not _is_host(host):
         raise wrong
     return address
+
+
+def _ascii(label: str) -> str:
+    """Return a label of an international domain name as it is looked up. Raises UnicodeError."""
+    if _KEPT_LETTER.search(label):
+        label = normalize("NFC", label.lower())
+        return f"xn--{label.encode('punycode').decode()}"
+    return label.encode("idna").decode()
+
+
+def _is_host(name: str) -> bool:
+    return all(map(_LABEL.fullmatch, name.split(".")))
 
 
 def is_header_name(name: str) -> bool:

@@ -85,6 +85,9 @@ def test_an_address_that_could_say_more_than_an_address_is_refused(email: str) -
     [
         ("o'brien+tag=x@sub.x.example", "o'brien+tag=x@sub.x.example"),
         ("a@例え.example", "a@xn--r8jz45g.example"),
+        ("a@Bücher。example", "a@xn--bcher-kva.example"),
+        ("a@faß.example", "a@xn--fa-hia.example"),
+        ("a@STRAẞE.example", "a@xn--strae-oqa.example"),
         (f"{'l' * 64}@{'d' * 63}.example", f"{'l' * 64}@{'d' * 63}.example"),
         ("root@localhost", "root@localhost"),
         (".dots..of.carriers.@docomo.example", ".dots..of.carriers.@docomo.example"),
