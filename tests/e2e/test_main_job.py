@@ -169,18 +169,29 @@ def test_a_moved_message_keeps_its_id(nylas: APIClient, imap_server: Dovecot) ->
     assert nylas.messages.get(message["id"]).folder.name == "trash"
 
 
-def test_a_sent_mail_arrives_and_is_listed_once(nylas: APIClient, smtp_server: Submission) -> None:
+def test_a_sent_mail_arrives_and_is_listed_once(
+    nylas: APIClient, imap_server: Dovecot, smtp_server: Submission
+) -> None:
     draft = nylas.drafts.create()
     draft.subject, draft.body = "Sent through Postern", "<p>hello</p>"
-    draft.to = [{"name": "Jonas", "email": "jonas@werft.example"}]
+    draft.to = [{"name": "Weiß, Jonas", "email": "jonas@werft.example"}]
+    draft.bcc = [{"name": "Größe, Tide", "email": "tide@harbour.example"}]
     sent = draft.send()
-    assert b"Sent through Postern" in eventually(lambda: smtp_server.accepted)[-1]
+    wire = eventually(lambda: smtp_server.accepted)[-1]
+    assert b"Sent through Postern" in wire and b"tide@harbour.example" not in wire
+    assert sent["bcc"] == draft.bcc and sent["to"] == draft.to
 
     def copies() -> list[Any]:
         return list(nylas.messages.where(subject="Sent through Postern").all())
 
     eventually(lambda: [copy["id"] for copy in copies()] == [sent["id"]])
     eventually(lambda: copies()[0].folder.name == "sent")
+    assert [copy["id"] for copy in nylas.messages.where(bcc="tide@harbour.example").all()] == [sent["id"]]
+    with login(imap_server, USER) as client:
+        client.select_folder("Sent", readonly=True)
+        [row] = client.fetch(client.search(["SUBJECT", "Sent through Postern"]), ["BODY.PEEK[]"]).values()
+    filed = row[b"BODY[]"].split(b"\r\n")
+    assert [line for line in filed if b"tide@harbour.example" not in line] == wire.split(b"\r\n")
 
 
 def test_a_wrong_password_names_the_login_step(
