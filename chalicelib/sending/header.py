@@ -131,6 +131,7 @@ def _words(value: str, longest: int) -> list[str]:
 
 
 def _is_odd(word: str, longest: int) -> bool:
+    """Tell whether a word must be encoded, also because it would make an encoded word with a later one."""
     return not word or len(word) > longest or "=?" in word or "?=" in word or not is_plain(word)
 
 
@@ -141,9 +142,11 @@ def _mailbox(person: Address) -> list[str]:
 def _phrase(name: str) -> list[str]:
     """Return a display name as atoms, as a quoted string or as encoded words, whatever is enough."""
     words = name.split(" ")
-    if is_plain(name) and all(len(word) < LINE and _ATOM.fullmatch(word) for word in words):
+    if any(_is_odd(word, _QUOTED) for word in words):
+        return _encoded_words(name)
+    if all(map(_ATOM.fullmatch, words)):
         return words
-    if is_plain(name) and "" not in words and len(name) <= _QUOTED and _QUOTABLE.fullmatch(name):
+    if len(name) <= _QUOTED and _QUOTABLE.fullmatch(name):
         return [f'"{name}"']
     return _encoded_words(name)
 

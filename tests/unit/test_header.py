@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations, islice, product
 
 import pytest
@@ -69,10 +70,19 @@ def test_a_line_has_78_characters_at_most(subject: str) -> None:
     ],
 )
 def test_a_name_is_never_a_mailbox(name: str) -> None:
-    people = [Address(name, "ann@a.example"), Address("Bob", "bob@b.example")]
+    people = [Address(name, "ann@a.example"), Address("Bób", "bob@b.example")]
     line = written(header.mailboxes("Cc", people))
     assert python_people(line) == [(person.name, person.email) for person in people]
     assert [person.email for person in addresses([line])] == ["ann@a.example", "bob@b.example"]
+
+
+@pytest.mark.parametrize("name", ["=?", "?=", "=?x", "x?= =?y", "=?utf-8?q?", "a =?, b", "?=ü", "=?=?=?"])
+def test_nothing_beside_an_encoded_word_makes_another_one_with_it(name: str) -> None:
+    """Some readers look for the beginning of one, then for the end of one, however far that is."""
+    people = [Address(name, "ann@a.example"), Address("Bób", "bob@b.example"), Address(name, "c@c.example")]
+    for one in (header.mailboxes("Cc", people), header.text("Subject", f"ü {name} ü")):
+        rest = re.sub(r"=\?utf-8\?[bq]\?[^? ]*\?=", "", written(one))
+        assert "=?" not in rest and "?=" not in rest
 
 
 @pytest.mark.parametrize(

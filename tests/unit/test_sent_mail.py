@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.sending.compose import compose
-from chalicelib.sending.letter import load
+from chalicelib.sending.letter import load, own
 from tests.fakes import mail_readers
 from tests.fakes.mail_readers import Reader, Reading, bare
 from tests.unit.test_compose import ACCOUNT, STAMP
@@ -97,19 +97,14 @@ def read(request: pytest.FixtureRequest) -> Iterator[Reader]:
 def test_the_sent_mail_says_what_was_asked_for(
     read: Reader, fields: dict[str, Any], account_name: str
 ) -> None:
-    letter = load(fields)
-    raw = compose(replace(ACCOUNT, name=account_name), letter, None, STAMP).wire
+    letter, account = load(fields), replace(ACCOUNT, name=account_name)
+    raw = compose(account, letter, None, STAMP).wire
     found = read(raw)
-    expected = {
-        "to": letter.to,
-        "cc": letter.cc,
-        "reply-to": letter.reply_to,
-        "from": letter.sender and (letter.sender,),
-    }
-    for name, participants in expected.items():
-        if participants:
-            wanted = [(bare(person.name), person.email) for person in participants]
-            assert nameless(found.people[name]) == nameless(wanted)
+    sender = (letter.sender or own(account),)
+    lists = {"from": sender, "to": letter.to, "cc": letter.cc, "reply-to": letter.reply_to}
+    for name, participants in lists.items():
+        wanted = [(bare(person.name), person.email) for person in participants]
+        assert nameless(found.people[name]) == nameless(wanted)
     assert bare(found.subject) == bare(letter.subject or "")
     assert {name: found.custom(name) for name, _ in letter.headers} == {n: bare(v) for n, v in letter.headers}
     assert ours_alone(found, letter.headers)
@@ -123,18 +118,7 @@ def nameless(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def ours_alone(found: Reading, custom: tuple[tuple[str, str], ...]) -> bool:
-    ours = {
-        "from",
-        "sender",
-        "to",
-        "cc",
-        "reply-to",
-        "subject",
-        "date",
-        "message-id",
-        "mime-version",
-        "content-type",
-    }
+    ours = set("from sender to cc reply-to subject date message-id mime-version content-type".split())
     return {name.lower() for name, _ in found.headers} <= ours | {name.lower() for name, _ in custom}
 
 
