@@ -41,8 +41,9 @@ def load(body: Mapping[str, Any]) -> Letter:
     """Read and check the body of POST /send. Raises InvalidRequest or SendFailed."""
     _refuse_unsupported(body)
     sender, reply_to = _at_most_one(body, "from"), _at_most_one(body, "reply_to")
+    subject = read.text(body, "subject")
     letter = Letter(
-        subject=_line(read.text(body, "subject"), "subject", bounds.SENT_SUBJECT_BYTES),
+        subject=None if subject is None else _line(subject, "subject", bounds.SENT_SUBJECT_BYTES),
         sender=sender[0] if sender else None,
         to=_people(body, "to"),
         cc=_people(body, "cc"),
@@ -79,13 +80,13 @@ def _refuse_crowd(letter: Letter) -> None:
     if not letter.recipients:
         raise InvalidRequest("No recipients specified")
     if len(letter.to) + len(letter.cc) + len(letter.bcc) > bounds.SENT_RECIPIENTS:
-        raise InvalidRequest(f"A mail may have {bounds.SENT_RECIPIENTS} recipients")
+        raise InvalidRequest(f"A mail may have at most {bounds.SENT_RECIPIENTS} recipients")
 
 
 def _content(body: Mapping[str, Any]) -> str:
     content = read.text(body, "body") or ""
     if len(content) > bounds.SENT_BODY_BYTES or len(content.encode()) > bounds.SENT_BODY_BYTES:
-        raise TooLarge(f"body may have {bounds.SENT_BODY_BYTES} bytes. Nothing was sent.")
+        raise TooLarge(f"body may have at most {bounds.SENT_BODY_BYTES} bytes. Nothing was sent.")
     return content
 
 
@@ -99,16 +100,14 @@ def _at_most_one(body: Mapping[str, Any], key: str) -> tuple[Address, ...]:
 def _people(body: Mapping[str, Any], key: str) -> tuple[Address, ...]:
     found = load_all(body, key)
     if len(found) > bounds.SENT_RECIPIENTS:
-        raise InvalidRequest(f"{key} may hold {bounds.SENT_RECIPIENTS} participants")
+        raise InvalidRequest(f"{key} may hold at most {bounds.SENT_RECIPIENTS} participants")
     return tuple(_person(person, key) for person in found)
 
 
 def _person(person: Address, key: str) -> Address:
     name = person.name.encode("utf-8", "replace").decode()
-    return Address(
-        _line(name, f"The name of a participant of {key}", bounds.SENT_NAME_BYTES) or "",
-        names.deliverable(person.email, "recipient address"),
-    )
+    name = _line(name, f"The name of a participant of {key}", bounds.SENT_NAME_BYTES)
+    return Address(name, names.deliverable(person.email, "recipient address"))
 
 
 def _headers(value: Any) -> tuple[tuple[str, str], ...]:
@@ -120,7 +119,7 @@ def _headers(value: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, list):
         raise InvalidRequest("custom_headers must be an array of objects with name and value")
     if len(value) > bounds.SENT_CUSTOM_HEADERS:
-        raise InvalidRequest(f"A mail may have {bounds.SENT_CUSTOM_HEADERS} custom_headers")
+        raise InvalidRequest(f"A mail may have at most {bounds.SENT_CUSTOM_HEADERS} custom_headers")
     headers = tuple(_header(item) for item in value)
     once = [name.lower() for name, _ in headers if not names.may_repeat(name)]
     if len(once) > len(set(once)):
@@ -136,7 +135,7 @@ def _header(item: Any) -> tuple[str, str]:
         raise InvalidRequest(f"{name[:100]} is not a header name")
     if names.is_reserved(name):
         raise InvalidRequest(f"custom_headers may not set {name}")
-    line = _line(value, name, bounds.SENT_HEADER_VALUE_BYTES) or ""
+    line = _line(value, name, bounds.SENT_HEADER_VALUE_BYTES)
     if not line:
         raise InvalidRequest(f"{name} has no value")
     if max(map(len, line.split(" "))) > bounds.SENT_WORD_CHARACTERS:
@@ -144,12 +143,10 @@ def _header(item: Any) -> tuple[str, str]:
     return name, line
 
 
-def _line(text: str | None, key: str, longest: int) -> str | None:
-    """Check what goes into one header. Raises InvalidRequest."""
-    if text is None:
-        return None
+def _line(text: str, key: str, longest: int) -> str:
+    """Return a text that may go into one header, without the blanks around it. Raises InvalidRequest."""
     if names.breaks_lines(text):
         raise InvalidRequest(f"{key[:100]} must be a single line without control characters")
     if len(text) > longest or len(text.encode()) > longest:
-        raise InvalidRequest(f"{key[:100]} may have {longest} bytes")
+        raise InvalidRequest(f"{key[:100]} may have at most {longest} bytes")
     return text.replace("\t", " ").strip()
