@@ -14,6 +14,12 @@ SUBJECT_CHARACTERS = 255
 
 # --- Threads: what one message may do to the conversations around it ------------------------------------
 
+MESSAGE_ID_CHARACTERS = 998
+"""A longer text in angle brackets is no Message-ID (RFC 5322 §2.1.1: the longest line)."""
+
+REFERENCES = 100
+"""Of more references the first and the latest are kept."""
+
 # --- Mail servers: what a server may answer, and how long it may take -----------------------------------
 
 ANSWER_BYTES = 256_000_000

@@ -11,15 +11,13 @@ from chalicelib.domain.message import Address
 from chalicelib.formats import headers, html, tree
 from chalicelib.formats.addresses import addresses
 from chalicelib.formats.charset import decode, encodable
+from chalicelib.formats.message_ids import naming
 from chalicelib.formats.transfer import decoded, decoded_size
 from chalicelib.formats.tree import Node
 
 MAX_FILENAME = 255
-MAX_MESSAGE_ID = 998
-MAX_REFERENCES = 100
-_BRACKETED = re.compile(r"<[^<>]+>")
-_BLANKS = re.compile(r"\s+")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+_PEOPLE = ("to", "cc", "bcc", "reply_to")
 _BODY_TYPES = ("text/html", "text/plain")
 
 
@@ -65,18 +63,17 @@ def parse(raw: bytes) -> ParsedMail:
     parts = tuple(_part(raw, node) for node in leaves)
     body, snippet = _body(raw, [n for n, part in zip(leaves, parts, strict=True) if not part.listed])
     head = nodes[0].headers
-    answered = _message_ids(head.get("in-reply-to"))[:1]
-    references = dict.fromkeys([*_message_ids(" ".join(head.get_all("references"))), *answered])
+    people = {name: addresses(head.get_all(name.replace("_", "-"))) for name in _PEOPLE}
+    sender = tuple(dict.fromkeys(addresses(head.get_all("from"))))
+    emails = {person.email.lower() for group in (sender, *people.values()) for person in group}
+    named = naming(head, emails)
     return ParsedMail(
         subject=headers.text(head.get("subject"))[: bounds.SUBJECT_CHARACTERS],
-        sender=tuple(dict.fromkeys(addresses(head.get_all("from")))),
-        to=addresses(head.get_all("to")),
-        cc=addresses(head.get_all("cc")),
-        bcc=addresses(head.get_all("bcc")),
-        reply_to=addresses(head.get_all("reply-to")),
-        message_id=next(iter(_message_ids(head.get("message-id"))), None),
-        in_reply_to=answered[0] if answered else None,
-        references=_shortened(list(references)),
+        sender=sender,
+        **people,
+        message_id=named.message_id,
+        in_reply_to=named.in_reply_to,
+        references=named.references,
         body_html=body,
         snippet=snippet,
         parts=parts,
@@ -107,7 +104,9 @@ def _encoding(node: Node) -> str:
 def _part(raw: bytes, node: Node) -> ParsedPart:
     disposition, values = headers.parameters(node.headers.get("content-disposition"))
     filename = _filename(node, values)
-    content_id = headers.text(node.headers.get("content-id")).strip("<> \t")[:MAX_MESSAGE_ID] or None
+    content_id = (
+        headers.text(node.headers.get("content-id")).strip("<> \t")[: bounds.MESSAGE_ID_CHARACTERS] or None
+    )
     listed = _is_file(node, disposition, filename)
     if disposition not in ("attachment", "inline"):
         disposition = "inline" if content_id else "attachment"
@@ -169,22 +168,3 @@ def _text(raw: bytes, node: Node) -> str:
         meta = _META_CHARSET.search(data, 0, 2048)
         charset = meta[1].decode("ascii", "replace") if meta and not data.isascii() else ""
     return decode(data, charset).replace("\r\n", "\n")
-
-
-def _message_ids(value: str) -> list[str]:
-    """Return the ids of a header, each in angle brackets and without blanks."""
-    found = [id for id in _BRACKETED.findall(value) if id[1:-1].strip()] or [
-        f"<{word}>" for word in value.split() if "@" in word
-    ]
-    if not found and value.strip(" <>"):
-        found = [f"<{value.split()[0].strip('<>')}>"]
-    return [_limited(_BLANKS.sub("", encodable(id))) for id in found]
-
-
-def _limited(id: str) -> str:
-    return id if len(id) <= MAX_MESSAGE_ID else id[: MAX_MESSAGE_ID - 1] + ">"
-
-
-def _shortened(ids: list[str]) -> tuple[str, ...]:
-    """Keep the first, which names the thread, and the latest."""
-    return tuple(ids if len(ids) <= MAX_REFERENCES else ids[:1] + ids[1 - MAX_REFERENCES :])

@@ -158,11 +158,6 @@ def test_references_end_with_what_is_answered() -> None:
     assert parsed.references == ("<1@x>", "<2@x>", "<0@x>")
 
 
-def test_a_long_message_id_is_cut() -> None:
-    id = parse(mail(f"Message-ID: <{'a' * 2000}@x>", "", "")).message_id
-    assert id is not None and len(id) == 998 and id.endswith(">")
-
-
 @pytest.mark.parametrize(
     "parameter",
     [

@@ -9,6 +9,8 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chalicelib.formats import headers
+from chalicelib.formats.message_ids import own_id
 from chalicelib.providers.imap.failures import failure, throttled
 from chalicelib.providers.imap.fetching import (
     LARGE,
@@ -32,7 +34,6 @@ AT_ONCE = 400
 FIRST = b"BODY.PEEK[]<0.%d>" % BEGINNING
 _ITEMS = MEASURE[:-1] + b" " + FIRST + b")"
 _HEAD = re.compile(rb".*?\n\r?\n", re.S)
-_MESSAGE_ID = re.compile(rb"^message-id:\s*<", re.I | re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def body(line: Line) -> bytes | None:
 def tells(beginning: bytes) -> bool:
     """Whether a beginning has all the headers and a Message-ID among them."""
     head = _HEAD.match(beginning)
-    return bool(head and _MESSAGE_ID.search(head[0]))
+    return head is not None and own_id(headers.read(head[0], 0, head.end())[0]) is not None
 
 
 def raise_if_throttled(reply: Reply) -> None:
