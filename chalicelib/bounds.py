@@ -20,6 +20,27 @@ MESSAGE_ID_CHARACTERS = 998
 REFERENCES = 100
 """Of more references the first and the latest are kept."""
 
+THREAD_MESSAGES = 500
+"""What does not fit into a thread begins a new one."""
+
+THREAD_PARTICIPANTS = 100
+"""The people a thread names."""
+
+MESSAGE_ID_BEARERS = 50
+"""Messages that are remembered to bear one Message-ID."""
+
+MESSAGE_ID_THREADS = 16
+"""Threads that are remembered around one Message-ID: one that is named under many subjects begins many."""
+
+SUBJECT_DAYS = 14
+"""So much later a reply without references still joins mail of its subject."""
+
+SUBJECT_MAILS = 20
+"""Mails without references that are remembered for one subject and a fortnight."""
+
+SUBJECT_PEOPLE = 30
+"""People of a mail without references who are compared with those of others."""
+
 # --- Mail servers: what a server may answer, and how long it may take -----------------------------------
 
 ANSWER_BYTES = 256_000_000

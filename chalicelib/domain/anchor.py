@@ -7,19 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A thread one might join; `emails` and `reply` matter for subjects only."""
+    """A thread one might join.
+
+    With `subject` (a hash) only mail of that subject may. At a subject each candidate is a mail: `message_id`
+    is our id of it, `emails` are hashes of the people it names.
+    """
 
     thread_id: str
     emails: tuple[str, ...] = ()
     reply: bool = False
+    subject: str = ""
+    date: int = 0
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """`key` is m:<hash of a Message-ID>, s:<hash of a normalised subject> or p:<hash of a provider's thread>.
+    """`key` is m:<hash of a Message-ID>, s:<hash of subject and fortnight>, p:<hash of a provider's thread>.
 
-    A Message-ID anchor has one candidate, and `message_ids` are the messages that bear that
-    Message-ID (none while only a reference to it was seen).
+    At a Message-ID the first candidate is the thread around it, the last one where it goes on since that is
+    full; `message_ids` are the messages that bear it (none while only a reference to it was seen).
     """
 
     key: str

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from chalicelib import bounds
 from chalicelib.domain.message import Address, Message
-
-MAX_MESSAGES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,4 +132,6 @@ def _merged(known: tuple[Address, ...], messages: Iterable[Message]) -> tuple[Ad
     for person in [*known, *(p for m in messages for p in m.participants)]:
         people.setdefault((person.email.lower(), person.name), person)
     named = {email for email, name in people if name}
-    return tuple(p for (email, name), p in people.items() if name or email not in named)[:100]
+    return tuple(p for (email, name), p in people.items() if name or email not in named)[
+        : bounds.THREAD_PARTICIPANTS
+    ]

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
-from chalicelib.domain.conversation import conversation_id, conversation_key, converse
+from chalicelib.domain.conversation import conversation_key, relative_keys
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message, Place
-from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
-from chalicelib.domain.threader import Assignment, anchor_keys, assign
+from chalicelib.domain.thread import Thread
+from chalicelib.domain.threader import anchor_keys
 from chalicelib.domain.window import PAST, latest
 from chalicelib.store.ports import Mail
 from chalicelib.store.values import Location, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids
 from chalicelib.sync.reading import completed
+from chalicelib.sync.threads import derive_threads, thread_messages
 
 if TYPE_CHECKING:
     from chalicelib.sync.shelf import Arrival, Shelf
@@ -44,28 +45,32 @@ class Draft:
     new_locations: dict[RemoteId, Location] = field(default_factory=dict)
     moved_locations: dict[RemoteId, Location | None] = field(default_factory=dict)
     conversations: dict[str, str] = field(default_factory=dict)
+    parted: set[str] = field(default_factory=set)
     other_locations: dict[tuple[str, RemoteId], Location] = field(default_factory=dict)
 
     @property
-    def _mail(self) -> Mail:
+    def mail(self) -> Mail:
+        """Where the account's mail is kept."""
         return self.shelf.mail
 
     @property
-    def _account_id(self) -> str:
+    def account_id(self) -> str:
+        """The account's id."""
         return self.shelf.account.id
 
     def load(self, arrivals: Sequence[Arrival], others: Mapping[RemoteId, Flags]) -> None:
         """Read everything the batch may touch, strongly consistent."""
         remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
-        self.locations = self._mail.locations(self._account_id, self.folder.id, remote_ids)
-        keys = {key for arrival in arrivals for key in anchor_keys(arrival.message)}
+        self.locations = self.mail.locations(self.account_id, self.folder.id, remote_ids)
+        keys_of = relative_keys if self.shelf.account.labelled else anchor_keys
+        keys = {key for arrival in arrivals for key in keys_of(arrival.message)}
         keys |= {conversation_key(arrival.remote.thread) for arrival in arrivals if arrival.remote.thread}
-        self.anchors = self._mail.anchors(self._account_id, keys)
+        self.anchors = self.mail.anchors(self.account_id, keys)
         ids = {arrival.message.id for arrival in arrivals}
         ids |= {location.message_id for location in self.locations.values()}
         for arrival in arrivals:
             ids.update(namesake_ids(arrival.mail, self.anchors))
-        self.stored = self._mail.messages(self._account_id, ids)
+        self.stored = self.mail.messages(self.account_id, ids)
         self.wanted = dict(self.stored)
 
     def place(self, arrival: Arrival) -> str:
@@ -155,32 +160,12 @@ class Draft:
         self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
 
     def thread(self, ids: Iterable[str]) -> None:
-        """Give these messages their threads, merging threads that turn out to be one."""
-        waiting = [message for id in dict.fromkeys(ids) if (message := self.wanted[id]) is not None]
-        if self.shelf.account.labelled:
-            self._converse(waiting)
-            return
-        while waiting:
-            assignment = assign(self._account_id, waiting, self.anchors)
-            for message in waiting:
-                self.wanted[message.id] = replace(message, thread_id=assignment.thread_of[message.id])
-            for anchor in assignment.anchors:
-                self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
-            waiting = self._moved_over(assignment)
-
-    def _converse(self, messages: Sequence[Message]) -> None:
-        """Give these messages the threads of their provider."""
-        ids = {conversation_id(self._account_id, name) for name in self.conversations.values()}
-        self._load_threads(ids | {message.thread_id for message in messages if message.thread_id})
-        placed = converse(self._account_id, messages, self.conversations, self.anchors, self.threads)
-        for id, thread_id in placed.thread_of.items():
-            self.wanted[id] = replace(self.wanted[id] or self.stored[id], thread_id=thread_id)
-        for anchor in placed.anchors:
-            self.anchors[anchor.key] = self.new_anchors[anchor.key] = anchor
+        """Give these messages their threads."""
+        thread_messages(self, ids)
 
     def changes(self) -> MailChanges:
         """Return what has to be written."""
-        self._rethread()
+        derive_threads(self)
         folder_id = self.folder.id
         bodies = {id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None}
         return MailChanges(
@@ -234,69 +219,10 @@ class Draft:
         """Let a message's places in other folders be known for as long as it lives now."""
         for place in message.places:
             if place.folder_id != self.folder.id and place.remote_id:
-                found = self._mail.locations(self._account_id, place.folder_id, [place.remote_id])
+                found = self.mail.locations(self.account_id, place.folder_id, [place.remote_id])
                 for id, location in found.items():
                     longer = replace(location, expires_at=message.expires_at)
                     self.other_locations[place.folder_id, id] = longer
-
-    def _moved_over(self, assignment: Assignment) -> list[Message]:
-        """Return the messages of swallowed threads under their survivor; their anchors must follow."""
-        swallowed = self._mail.threads(self._account_id, assignment.merged.keys() - self.threads.keys())
-        self.threads.update(swallowed)
-        self.wanted_threads.update(dict.fromkeys(swallowed))
-        ids = {id for thread in swallowed.values() for id in thread.entries} - self.wanted.keys()
-        found = self._mail.messages(self._account_id, ids)
-        self.stored.update(found)
-        self.wanted.update(found)
-        moved = [
-            replace(message, thread_id=assignment.merged[message.thread_id])
-            for message in self.wanted.values()
-            if message is not None and message.thread_id in assignment.merged
-        ]
-        keys = {key for message in moved for key in anchor_keys(message)} - self.anchors.keys()
-        self.anchors.update(self._mail.anchors(self._account_id, keys))
-        return moved
-
-    def _rethread(self) -> None:
-        """Derive the touched threads from their messages."""
-        sent = self.shelf.role("sent")
-        joining: dict[str, list[Message]] = {}
-        for message in self.wanted.values():
-            if message is not None:
-                joining.setdefault(message.thread_id, []).append(message)
-        touched = joining.keys() | {
-            self.stored[id].thread_id for id in self.wanted.keys() & self.stored.keys()
-        }
-        self._load_threads(touched)
-        for thread_id in touched:
-            thread = self.threads.get(thread_id) or empty_thread(thread_id, self._account_id)
-            self.wanted_threads[thread_id] = _revised(
-                thread, joining.get(thread_id, []), self._left(thread), sent.id if sent else None
-            )
-
-    def _left(self, thread: Thread) -> list[str]:
-        """Return which of the messages that a thread names are not in it any more, since a crash perhaps."""
-        held = {id: self.wanted[id] for id in thread.entries if id in self.wanted}
-        return [id for id, message in held.items() if message is None or message.thread_id != thread.id]
-
-    def _load_threads(self, ids: Iterable[str]) -> None:
-        missing = set(ids) - self.threads.keys()
-        self.threads.update(self._mail.threads(self._account_id, missing))
-
-
-def _revised(
-    thread: Thread, joining: list[Message], leaving: list[str], sent_folder: str | None
-) -> Thread | None:
-    revised: Thread | None = with_messages(thread, joining, sent_folder) if joining else thread
-    if revised and leaving:
-        revised = without_messages(revised, leaving)
-    if revised is None or not revised.entries:
-        return None
-    is_new = not thread.entries
-    if not is_new and revised != thread:
-        revised = replace(revised, version=thread.version + 1)
-    held = PAST if is_new else thread.expires_at
-    return replace(revised, expires_at=latest(held, *(message.expires_at for message in joining)))
 
 
 def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
+import pytest
+
+from chalicelib import bounds
 from chalicelib.domain.anchor import Anchor
-from chalicelib.domain.conversation import conversation_id, converse
+from chalicelib.domain.conversation import conversation_id, converse, following_id
 from chalicelib.domain.message import Message
+from chalicelib.domain.thread import Thread, empty_thread, with_messages
 from tests.unit.test_label_rows import MESSAGE
 
 
@@ -42,3 +47,40 @@ def test_mail_of_ours_goes_to_the_nearest_that_it_refers_to_and_joins_nothing() 
 def test_mail_of_ours_that_refers_to_nothing_begins_a_thread_of_its_own() -> None:
     threads, _ = placed([message(1), message(2)], {})
     assert len(set(threads.values())) == 2
+
+
+def thread_with(id: str, *numbers: int) -> Thread:
+    return with_messages(empty_thread(id, "a"), [message(number) for number in numbers], None)
+
+
+def test_a_conversation_that_is_full_goes_on_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "THREAD_MESSAGES", 3)
+    anchors: dict[str, Anchor] = {}
+    threads: dict[str, Thread] = {}
+    for number in range(8):
+        found = converse("a", [message(number)], {f"m{number}": "5"}, anchors, threads)
+        anchors |= {anchor.key: anchor for anchor in found.anchors}
+        thread_id = found.thread_of[f"m{number}"]
+        held = [*threads[thread_id].entries] if thread_id in threads else []
+        threads[thread_id] = thread_with(thread_id, *(int(id[1:]) for id in held), number)
+    first = conversation_id("a", "5")
+    second = following_id("a", first)
+    assert list(threads) == [first, second, following_id("a", second)]
+    assert [len(thread.entries) for thread in threads.values()] == [3, 3, 2]
+    again = [message(number, thread_id=id) for number, id in ((1, first), (4, second))]
+    found = converse("a", again, {"m1": "5", "m4": "5"}, anchors, threads)
+    assert found.thread_of == {"m1": first, "m4": second}
+
+
+def test_a_whole_batch_of_one_conversation_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "THREAD_MESSAGES", 3)
+    found, _ = placed([message(number) for number in range(7)], {f"m{number}": "5" for number in range(7)})
+    assert sorted(Counter(found.values()).values()) == [1, 3, 3]
+
+
+def test_mail_of_ours_goes_into_no_full_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "THREAD_MESSAGES", 2)
+    _, anchors = placed([message(1)], {"m1": "5"})
+    full = thread_with(conversation_id("a", "5"), 1, 2)
+    found = converse("a", [message(3, "<1@x>")], {}, anchors, {full.id: full})
+    assert found.thread_of["m3"] != full.id

@@ -14,12 +14,12 @@ def parsed(*lines: str) -> ParsedMail:
 @pytest.mark.parametrize(
     "value",
     [
-        "null", "<null>", "0", "<0>", "None", "undefined", "<undefined@x>", "NaN", "<>", "<@>", "<@x>", "<id@>",
+        "null", "<null>", "0", "<0>", "None", "undefined", "<undefined@x>", "NaN", "<>", "<@>", "<@x>",
         'Your message of "Mon, 17 Jan 2005 10:00:00 +0100"', "your mail of Monday", "Re: the plan",
-        "bob@x.example", "<bob@x.example>", "Bob <bob@x.example>", "Carl <carl@elsewhere.example>",
-        "carl@elsewhere.example", "carl1985@elsewhere.example", '"Carl <carl@elsewhere.example>"',
+        "bob@x.example", "<bob@x.example>", "Bob <bob@x.example>", "Carl <carl@elsewhere.example>", "<id@>",
+        "carl@elsewhere.example", "carl1985@elsewhere.example", '"Carl <carl@elsewhere.example>"', "a" * 50,
         "Message from Carl <carl@elsewhere.example>", "Nachricht von Carl <carl@elsewhere.example>",
-        "(Carl <carl@elsewhere.example>)", "<two words>", "<" + "1" * 2000 + "@x>", "20050117", "<12345>", "a" * 50,
+        "(Carl <carl@elsewhere.example>)", "<two words>", "<" + "1" * 2000 + "@x>", "20050117", "<12345>",
         "Mon, 17 Jan 2005", "message 20060117140128.GA17@x.example",
     ],
 )  # fmt: skip

@@ -1,15 +1,18 @@
 """Which messages become one thread."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.anchor import Anchor
+from chalicelib.domain.anchor import Anchor, Candidate
 from chalicelib.domain.message import Address, Message
-from chalicelib.domain.threader import Assignment, anchor_keys, assign, normalised_subject
+from chalicelib.domain.parting import parting, redirected
+from chalicelib.domain.subjects import normalised_subject
+from chalicelib.domain.thread import Thread, empty_thread, with_messages
+from chalicelib.domain.threader import Assignment, anchor_keys, assign, near
 
 ANN, BOB, CLEO, DAN = (f"{name}@x.example" for name in ("ann", "bob", "cleo", "dan"))
 
@@ -39,15 +42,40 @@ class Account:
         self.anchors: dict[str, Anchor] = {}
 
     def add(self, *batch: Message) -> Assignment:
+        self.messages |= {m.id: m for m in batch if m.id not in self.messages}
+        first: Assignment | None = None
+        turned: dict[str, tuple[str, str]] = {}
+        while batch:
+            result = self._assign(batch)
+            first = first or result
+            turned |= result.turned
+            batch = tuple(replace(m, thread_id=result.merged[m.thread_id]) for m in self.of(result.merged))
+            if not batch:
+                batch, turned = self._gone(turned), {}
+        assert first
+        return first
+
+    def _assign(self, batch: Sequence[Message]) -> Assignment:
         known = {key: self.anchors[key] for m in batch for key in anchor_keys(m) if key in self.anchors}
-        result = assign(self.id, batch, known)
+        threads = {id: self.stored(id) for id in near(self.id, batch, known) if self.of([id])}
+        result = assign(self.id, batch, known, threads)
         for m in batch:
             self.messages[m.id] = replace(m, thread_id=result.thread_of[m.id])
         self.anchors |= {anchor.key: anchor for anchor in result.anchors}
-        moved = [replace(m, thread_id=result.merged[m.thread_id]) for m in self.of(result.merged)]
-        if moved:
-            self.add(*moved)
         return result
+
+    def _gone(self, turned: Mapping[str, tuple[str, str]]) -> tuple[Message, ...]:
+        gone: list[Message] = []
+        for left, joined in dict.fromkeys(turned.values()):
+            mine = self.of([left])
+            ids = parting(mine, {id for id in turned if turned[id] == (left, joined)} & {m.id for m in mine})
+            going = [replace(m, thread_id=joined) for m in mine if m.id in ids]
+            self.anchors |= redirected(self.anchors, going, left, joined)
+            gone += going
+        return tuple(gone)
+
+    def stored(self, id: str) -> Thread:
+        return with_messages(empty_thread(id, self.id), self.of([id]), None)
 
     def of(self, thread_ids: Iterable[str]) -> list[Message]:
         return [m for m in self.messages.values() if m.thread_id in set(thread_ids)]
@@ -95,27 +123,47 @@ def test_siblings_of_an_unseen_parent_are_one_thread() -> None:
     assert account.thread("b") == account.thread("c")
 
 
-def test_a_message_that_links_threads_leaves_the_smallest() -> None:
+@pytest.mark.parametrize("subject", ["", "other", "s3"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_message_that_names_many_threads_joins_what_it_answers(subject: str, first: bool) -> None:
+    threads = [message(f"a{n}", f"<{n}>", subject=f"s{n}") for n in range(8)]
+    naming = message("z", "<z>", [f"<{n}>" for n in range(8)], subject, date=9)
     account = Account()
-    account.add(message("a", "<1>"), message("b", "<2>"), message("c", "<3>"))
-    threads = sorted(account.thread(id) for id in "abc")
-    result = account.add(message("d", "<4>", ["<1>", "<2>", "<3>"]))
-    assert result.merged == {threads[1]: threads[0], threads[2]: threads[0]}
-    assert account.partition() == {frozenset("abcd")}
+    account.add(*([naming] if first else []), *threads)
+    account.add(naming)
+    assert len(account.partition()) == 8
+    assert account.thread("z") == account.thread("a7")
+
+
+def test_a_message_that_links_what_it_answers_with_its_answer_leaves_the_smaller() -> None:
+    account = Account()
+    account.add(message("a", "<1>"), message("c", "<3>", ["<2>"]))
+    dead, living = sorted([account.thread("a"), account.thread("c")], reverse=True)
+    result = account.add(message("b", "<2>", ["<1>"]))
+    assert result.merged == {dead: living}
+    assert account.partition() == {frozenset("abc")}
+
+
+def test_siblings_of_one_subject_with_an_unseen_beginning_are_one_thread() -> None:
+    account = Account()
+    account.add(message("b", "<4>", ["<1>", "<2>"], "Re: s", date=1))
+    account.add(message("c", "<5>", ["<1>", "<3>"], "s"))
+    account.add(message("d", "<6>", ["<1>", "<7>"], "Re: other"))
+    assert account.partition() == {frozenset("bc"), frozenset("d")}
 
 
 def test_anchors_of_a_merged_thread_lead_to_the_survivor() -> None:
     account = Account()
-    account.add(message("a", "<1>"), message("b", "<2>", ["<0>"]))
-    account.add(message("c", "<3>", ["<1>", "<2>"]))
-    account.add(message("d", "<4>", ["<0>"]))
-    assert account.partition() == {frozenset("abcd")}
+    account.add(message("a", "<1>"), message("b", "<2>", ["<0>"]), message("c", "<3>", ["<2>"]))
+    account.add(message("z", "<0>", ["<1>"]))
+    account.add(message("d", "<4>", ["<3>"]))
+    assert account.partition() == {frozenset("abczd")}
 
 
 def test_the_first_of_very_many_references_still_counts() -> None:
     account = Account()
-    account.add(message("a", "<0>"))
-    account.add(message("b", "<b>", [f"<{n}>" for n in range(200)]))
+    account.add(message("a", "<0>", subject="s"))
+    account.add(message("b", "<b>", [f"<{n}>" for n in range(200)], "s"))
     assert account.thread("a") == account.thread("b")
     assert len(anchor_keys(message("b", "<b>", [f"<{n}>" for n in range(200)]))) <= 52
 
@@ -171,6 +219,59 @@ def test_copies_of_one_message_id_are_one_thread_and_both_are_known() -> None:
     assert account.anchors[anchor_keys(message("a", "<1>"))[0]].message_ids == ("a", "b")
 
 
+def sizes(account: Account) -> list[int]:
+    return sorted((len(thread) for thread in account.partition()), reverse=True)
+
+
+@pytest.mark.parametrize("size", [1, 7, 400, 1300])
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("constant", [True, False])
+def test_a_thread_ends_and_the_conversation_goes_on_in_another(
+    constant: bool, newest_first: bool, size: int
+) -> None:
+    count = 1300 if size > 1 else 520
+    mails = [
+        message(f"m{n}", f"<{n}>", ["<0>" if constant else f"<{n - 1}>"], date=n) for n in range(1, count)
+    ]
+    account = Account()
+    ordered = mails[::-1] if newest_first else mails
+    for start in range(0, len(ordered), size):
+        account.add(*ordered[start : start + size])
+    found = sizes(account)
+    assert (found[0] <= 500, sum(found)) == (True, count - 1)
+    assert len(found) <= count // 500 + 2
+
+
+def test_who_answers_old_mail_of_a_full_thread_joins_where_it_goes_on() -> None:
+    account = Account()
+    account.add(*[message(f"m{n}", f"<{n}>", ["<0>"], "s", date=n) for n in range(1, 511)])
+    account.add(message("late", "<late>", ["<0>", "<7>"], "Re: s", date=999))
+    assert account.thread("late") == account.thread("m510") != account.thread("m7")
+    account.add(message("next", "<next>", ["<0>", "<7>"], "Re: s", date=1000))
+    assert account.thread("next") == account.thread("m510")
+    assert account.add(*[account.messages[f"m{n}"] for n in (7, 510)]).anchors == []
+
+
+def test_two_threads_that_are_one_too_large_stay_two() -> None:
+    account = Account()
+    account.add(*[message(f"a{n}", f"<a{n}>", ["<a>"], date=n) for n in range(300)])
+    account.add(*[message(f"b{n}", f"<b{n}>", ["<b>"], date=n) for n in range(300)])
+    assert not account.add(message("b", "<b>", ["<a7>"], date=999)).merged
+    assert sizes(account) == [301, 300]
+
+
+def test_a_thread_larger_than_any_may_be_keeps_its_messages_and_takes_no_more() -> None:
+    account = Account()
+    mails = [message(f"m{n}", f"<{n}>", ["<0>"], date=n) for n in range(700)]
+    old = [replace(mail, thread_id="old") for mail in mails]
+    account.messages = {mail.id: mail for mail in old}
+    for key in {key for mail in mails for key in anchor_keys(mail)}:
+        account.anchors[key] = Anchor(key=key, candidates=(Candidate("old"),))
+    account.add(*old[3:9], message("new", "<new>", ["<0>"], date=800))
+    account.add(message("newer", "<newer>", ["<new>"], date=801))
+    assert sizes(account) == [700, 2]
+
+
 NUMBERS = st.integers(0, 9)
 LINKED = st.lists(st.tuples(NUMBERS | st.none(), st.lists(NUMBERS, max_size=3)), min_size=1, max_size=9).map(
     lambda rows: [
@@ -204,6 +305,51 @@ def test_linked_mails_thread_alike_in_any_order_and_any_batches(
     assert whole.partition() == parts.partition()
 
 
+PEOPLE = st.sampled_from(
+    [[ANN, BOB], [BOB, ANN], [ANN, ANN], [ANN, CLEO], [CLEO, ANN, BOB], [ANN], [CLEO, DAN]]
+)
+ANYTHING = st.lists(
+    st.tuples(
+        NUMBERS | st.none(), st.lists(NUMBERS, max_size=2), st.sampled_from(["s", "Re: s", "Fwd: s", "Re: t", ""]),
+        PEOPLE, st.integers(0, 80).map(lambda half_days: half_days * 43_200),
+    ), min_size=1, max_size=14,
+).map(
+    lambda rows: [
+        message(
+            f"m{n}", None if own is None else f"<{own}>", [f"<{r}>" for r in references], subject, people, date
+        )
+        for n, (own, references, subject, people, date) in enumerate(rows)
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANYTHING.flatmap(lambda m: st.tuples(st.just(m), st.permutations(m), st.integers(1, 9))))
+def test_any_mails_thread_alike_in_any_order_and_any_batches(
+    drawn: tuple[list[Message], list[Message], int],
+) -> None:
+    whole, parts = Account(), Account()
+    whole.add(*drawn[0])
+    for start in range(0, len(drawn[1]), drawn[2]):
+        parts.add(*drawn[1][start : start + drawn[2]])
+    assert whole.partition() == parts.partition()
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANYTHING.flatmap(lambda m: st.tuples(st.just(m), st.permutations(m), st.integers(1, 9))))
+def test_full_threads_part_conversations_and_never_mix_them(
+    drawn: tuple[list[Message], list[Message], int],
+) -> None:
+    whole, parts = Account(), Account()
+    whole.add(*drawn[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chalicelib.bounds.THREAD_MESSAGES", 3)
+        for start in range(0, len(drawn[1]), drawn[2]):
+            parts.add(*drawn[1][start : start + drawn[2]])
+    assert all(len(thread) <= 3 for thread in parts.partition())
+    assert all(any(thread <= other for other in whole.partition()) for thread in parts.partition())
+
+
 @settings(max_examples=200, deadline=None)
 @given(MIXED, st.integers(1, 40), st.booleans())
 def test_assigning_again_changes_nothing(mails: list[Message], size: int, with_threads: bool) -> None:
@@ -212,10 +358,10 @@ def test_assigning_again_changes_nothing(mails: list[Message], size: int, with_t
         account.add(*mails[start : start + size])
     before = dict(account.messages)
     stored = [m if with_threads else replace(m, thread_id="") for m in account.messages.values()]
-    result = assign("acc", stored, account.anchors)
+    result = assign("acc", stored, account.anchors, {})
     assert {id: m.thread_id for id, m in before.items()} == result.thread_of
     assert not result.merged
-    again = assign("acc", stored, account.anchors | {a.key: a for a in result.anchors})
+    again = assign("acc", stored, account.anchors | {a.key: a for a in result.anchors}, {})
     assert not again.anchors
     if size >= len(mails):
         assert not result.anchors
@@ -226,6 +372,6 @@ def test_assigning_again_changes_nothing(mails: list[Message], size: int, with_t
 def test_lost_anchors_are_repaired_from_stored_messages(mails: list[Message]) -> None:
     account = Account()
     account.add(*mails)
-    result = assign("acc", list(account.messages.values()), {})
+    result = assign("acc", list(account.messages.values()), {}, {})
     assert result.thread_of == {id: m.thread_id for id, m in account.messages.items()}
     assert {a.key: a for a in result.anchors} == account.anchors

@@ -173,7 +173,7 @@ def folder_of(row: Item) -> Folder:
 def anchor_item(account_id: str, anchor: Anchor) -> Item:
     """Return the row of an anchor."""
     pk, sk = anchor_key(account_id, anchor.key)
-    candidates = [[c.thread_id, c.emails, c.reply] for c in anchor.candidates]
+    candidates = [_candidate_list(c) for c in anchor.candidates]
     facts = dumps([anchor.key, candidates, anchor.message_ids])
     return {"pk": {"S": pk}, "sk": {"S": sk}, "k": {"S": facts}}
 
@@ -181,7 +181,7 @@ def anchor_item(account_id: str, anchor: Anchor) -> Item:
 def anchor_of(row: Item) -> Anchor:
     """Return the anchor of a row."""
     key, candidates, message_ids = loads(row["k"]["S"])
-    found = tuple(Candidate(thread, tuple(emails), reply) for thread, emails, reply in candidates)
+    found = tuple(Candidate(thread, tuple(emails), *rest) for thread, emails, *rest in candidates)
     return Anchor(key=key, candidates=found, message_ids=tuple(message_ids))
 
 
@@ -195,6 +195,8 @@ def live(rows: Iterable[Item], now: float) -> list[Item]:
     return [row for row in rows if "ttl" not in row or int(row["ttl"]["N"]) > now]
 
 
+_CANDIDATE = ("thread_id", "emails", "reply", "subject", "date", "message_id")
+_ALWAYS = 3
 _FILE = ("id", "filename", "content_type", "size", "disposition", "content_id", "part")
 
 
@@ -230,6 +232,13 @@ def _file_list(file: File) -> list[str | int | None]:
 
 def _raw_list(raw: RawRef) -> list[str | int]:
     return [raw.key, raw.offset, raw.length, raw.stored_at]
+
+
+def _candidate_list(candidate: Candidate) -> list[Any]:
+    packed: list[Any] = [getattr(candidate, name) for name in _CANDIDATE]
+    while len(packed) > _ALWAYS and not packed[-1]:
+        packed.pop()
+    return packed
 
 
 def _entry_list(id: str, entry: Entry, index: Mapping[str, int]) -> list[Any]:
