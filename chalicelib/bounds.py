@@ -26,6 +26,9 @@ THREAD_MESSAGES = 500
 THREAD_PARTICIPANTS = 100
 """The people a thread names."""
 
+PARTICIPANT_CHARACTERS = 320
+"""The name and the address of one of them (RFC 3696 erratum 1690: an address has at most 254)."""
+
 MESSAGE_ID_BEARERS = 50
 """Messages that are remembered to bear one Message-ID."""
 

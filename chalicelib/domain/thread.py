@@ -25,7 +25,8 @@ class Entry:
 class Thread:
     """Messages that belong together; `version` rises by one with each change.
 
-    `expires_at` is the Unix second in which it leaves the store by itself, 0 for never.
+    `expires_at` is the Unix second in which it leaves the store by itself, 0 for never; `parts` are the
+    store's own names of the rows beside it, empty for one that is lost.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Thread:
     version: int = 0
     expires_at: int = 0
     rev: int = 0
+    parts: tuple[str, ...] = ()
 
     @property
     def message_ids(self) -> list[str]:
@@ -130,8 +132,10 @@ def _merged(known: tuple[Address, ...], messages: Iterable[Message]) -> tuple[Ad
     """Union by address, capped; an empty name gives way to a full one, two names stay two people."""
     people: dict[tuple[str, str], Address] = {}
     for person in [*known, *(p for m in messages for p in m.participants)]:
-        people.setdefault((person.email.lower(), person.name), person)
-    named = {email for email, name in people if name}
-    return tuple(p for (email, name), p in people.items() if name or email not in named)[
+        if len(person.email) <= bounds.PARTICIPANT_CHARACTERS:
+            named = Address(person.name[: bounds.PARTICIPANT_CHARACTERS], person.email)
+            people.setdefault((named.email.lower(), named.name), named)
+    full = {email for email, name in people if name}
+    return tuple(p for (email, name), p in people.items() if name or email not in full)[
         : bounds.THREAD_PARTICIPANTS
     ]

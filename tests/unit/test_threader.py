@@ -308,17 +308,16 @@ def test_linked_mails_thread_alike_in_any_order_and_any_batches(
 PEOPLE = st.sampled_from(
     [[ANN, BOB], [BOB, ANN], [ANN, ANN], [ANN, CLEO], [CLEO, ANN, BOB], [ANN], [CLEO, DAN]]
 )
+HALF_DAYS = st.integers(0, 80).map(lambda number: number * 43_200)
 ANYTHING = st.lists(
     st.tuples(
-        NUMBERS | st.none(), st.lists(NUMBERS, max_size=2), st.sampled_from(["s", "Re: s", "Fwd: s", "Re: t", ""]),
-        PEOPLE, st.integers(0, 80).map(lambda half_days: half_days * 43_200),
+        NUMBERS | st.none(), st.lists(NUMBERS, max_size=2),
+        st.sampled_from(["s", "Re: s", "Fwd: s", "Re: t", ""]), PEOPLE, HALF_DAYS,
     ), min_size=1, max_size=14,
 ).map(
     lambda rows: [
-        message(
-            f"m{n}", None if own is None else f"<{own}>", [f"<{r}>" for r in references], subject, people, date
-        )
-        for n, (own, references, subject, people, date) in enumerate(rows)
+        message(f"m{n}", own if own is None else f"<{own}>", [f"<{r}>" for r in named], subject, people, date)
+        for n, (own, named, subject, people, date) in enumerate(rows)
     ]
 )  # fmt: skip
 

@@ -17,12 +17,13 @@ from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.thread import Thread
 from chalicelib.store.dynamo import AFTER_ALL, Item, Key, Table, parallel
-from chalicelib.store.tables import rows, threads_index
+from chalicelib.store.tables import rows, thread_rows, threads_index
 from chalicelib.store.tables.body import BodyTable
 from chalicelib.store.tables.saving import Saving, location_key, location_partitions
 from chalicelib.store.values import Location, MailChanges, Revised
 
 T = TypeVar("T")
+_READINGS = 4
 
 
 class MailTable:
@@ -51,8 +52,10 @@ class MailTable:
 
     def threads(self, account_id: str, ids: Iterable[str]) -> dict[str, Thread]:
         """Return those that exist, strongly consistent."""
-        found = self._read(account_id, ids, rows.thread_key, rows.thread_of)
-        return {thread.id: thread for thread in found}
+        found = self._read(account_id, ids, rows.thread_key, lambda row: row)
+        short = (thread_rows.thread_of(row, {}) for row in found if not thread_rows.in_parts(row))
+        long = parallel(self._whole_thread, filter(thread_rows.in_parts, found))
+        return {thread.id: thread for thread in [*short, *long] if thread}
 
     def anchors(self, account_id: str, keys: Iterable[str]) -> dict[str, Anchor]:
         """Return those that exist, strongly consistent."""
@@ -115,6 +118,19 @@ class MailTable:
             return None
         row = self._table.get(*rows.file_key(account_id, file_id))
         return rows.file_of(row) if row and self._live([row]) else None
+
+    def _whole_thread(self, row: Item) -> Thread | None:
+        """Return the thread of a row with its parts; reads again if they change just now."""
+        found: dict[str, Item] = {}
+        for _ in range(_READINGS):
+            found = {one["sk"]["S"]: one for page in self._table.pages(row["pk"]["S"]) for one in page}
+            own = self._live([found[row["sk"]["S"]]] if row["sk"]["S"] in found else [])
+            if not own:
+                return None
+            [row] = own
+            if thread_rows.is_whole(row, found):
+                break
+        return thread_rows.thread_of(row, found)
 
     def _indexed(self, account_id: str, page: Sequence[Item]) -> Iterator[Thread]:
         """Threads of index rows; a row that its thread has moved away from is passed over."""

@@ -6,7 +6,7 @@ to API clients: a change of nothing else is no delta.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from chalicelib import ids
@@ -14,7 +14,7 @@ from chalicelib.domain.anchor import Anchor, Candidate
 from chalicelib.domain.change import Flags, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Address, File, Message, Place, RawRef
-from chalicelib.domain.thread import Entry, Thread
+from chalicelib.domain.thread import Thread
 from chalicelib.store.dynamo import Item, Key
 from chalicelib.store.json_text import dumps, loads
 
@@ -51,10 +51,10 @@ def anchor_key(account_id: str, key: str) -> Key:
 
 def message_item(message: Message) -> Item:
     """Return the row of a message; what is empty is left out."""
-    row = _head("message", message_key(message.account_id, message.id), message)
+    row = head("message", message_key(message.account_id, message.id), message)
     people = [[[p.name, p.email] for p in getattr(message, name)] for name in _ADDRESSES]
     row |= {"d": {"N": str(message.date)}, "z": {"N": str(message.size)}, "a": {"S": dumps(people)}}
-    row |= _texts(
+    row |= texts(
         t=message.thread_id,
         su=message.subject,
         sn=message.snippet,
@@ -74,7 +74,7 @@ def message_item(message: Message) -> Item:
 
 def message_of(row: Item) -> Message:
     """Return the message of a row."""
-    text = _reader(row)
+    text = reader(row)
     people = [tuple(Address(*pair) for pair in group) for group in loads(row["a"]["S"])]
     flags = text("fl")
     return Message(
@@ -109,7 +109,7 @@ def file_items(message: Message) -> list[Item]:
         pk, sk = file_key(message.account_id, file.id)
         row = {"pk": {"S": pk}, "sk": {"S": sk}, "m": {"S": message.id}, "f": {"S": dumps(_file_list(file))}}
         if file.disposition == "attachment" or file.filename:
-            row |= _head("file", (pk, sk), message) | {"id": {"S": file.id}}
+            row |= head("file", (pk, sk), message) | {"id": {"S": file.id}}
         rows.append(row)
     return rows
 
@@ -119,44 +119,16 @@ def file_of(row: Item) -> tuple[File, str]:
     return File(**dict(zip(_FILE, loads(row["f"]["S"]), strict=True))), row["m"]["S"]
 
 
-def thread_item(thread: Thread) -> Item:
-    """Return the row of a thread: folder ids stand once, dates only where the message id differs."""
-    folders = sorted({id for entry in thread.entries.values() for id in entry.folder_ids})
-    index = {id: place for place, id in enumerate(folders)}
-    entries = [_entry_list(id, entry, index) for id, entry in thread.entries.items()]
-    row = _head("thread", thread_key(thread.account_id, thread.id), thread)
-    row |= {"e": {"S": dumps([folders, entries])}, "v": {"N": str(thread.version)}}
-    people = dumps([[p.name, p.email] for p in thread.participants])
-    return row | _texts(su=thread.subject, sn=thread.snippet, p=people)
-
-
-def thread_of(row: Item) -> Thread:
-    """Return the thread of a row."""
-    text = _reader(row)
-    folders, entries = loads(row["e"]["S"])
-    return Thread(
-        id=row["id"]["S"],
-        account_id=row["acct"]["S"],
-        subject=text("su"),
-        snippet=text("sn"),
-        participants=tuple(Address(*pair) for pair in loads(row["p"]["S"])),
-        entries=dict(_entry_of(entry, folders) for entry in entries),
-        version=int(row["v"]["N"]),
-        expires_at=expiry_of(row),
-        rev=int(row["rev"]["N"]),
-    )
-
-
 def folder_item(folder: Folder) -> Item:
     """Return the row of a folder."""
-    row = _head(folder.kind, folder_key(folder.account_id, folder.id), folder)
+    row = head(folder.kind, folder_key(folder.account_id, folder.id), folder)
     row |= {"c": {"N": str(folder.created_at)}}
-    return row | _texts(n=folder.collection, dn=folder.display_name, ro=folder.role, mk=folder.mark)
+    return row | texts(n=folder.collection, dn=folder.display_name, ro=folder.role, mk=folder.mark)
 
 
 def folder_of(row: Item) -> Folder:
     """Return the folder of a row."""
-    text = _reader(row)
+    text = reader(row)
     return Folder(
         id=row["id"]["S"],
         account_id=row["acct"]["S"],
@@ -200,7 +172,8 @@ _ALWAYS = 3
 _FILE = ("id", "filename", "content_type", "size", "disposition", "content_id", "part")
 
 
-def _head(kind: str, key: Key, object: Message | Thread | Folder) -> Item:
+def head(kind: str, key: Key, object: Message | Thread | Folder) -> Item:
+    """Return what the rows of all public objects have in common."""
     return {
         "pk": {"S": key[0]},
         "sk": {"S": key[1]},
@@ -211,11 +184,14 @@ def _head(kind: str, key: Key, object: Message | Thread | Folder) -> Item:
     }
 
 
-def _texts(**values: str | None) -> Item:
+def texts(**values: str | None) -> Item:
+    """Return attributes; what is empty is left out."""
     return {name: {"S": value} for name, value in values.items() if value}
 
 
-def _reader(row: Item) -> Callable[[str], str]:
+def reader(row: Item) -> Callable[[str], str]:
+    """Return what looks up the text of an attribute, empty if there is none."""
+
     def text(name: str) -> str:
         return str(row[name]["S"]) if name in row else ""
 
@@ -239,22 +215,3 @@ def _candidate_list(candidate: Candidate) -> list[Any]:
     while len(packed) > _ALWAYS and not packed[-1]:
         packed.pop()
     return packed
-
-
-def _entry_list(id: str, entry: Entry, index: Mapping[str, int]) -> list[Any]:
-    bits = entry.unread | entry.starred << 1 | entry.attachments << 2 | entry.sent << 3
-    places = [index[folder] for folder in entry.folder_ids]
-    late = entry.date - ids.date_of(id)
-    return [id, bits, places, late] if late else [id, bits, places]
-
-
-def _entry_of(packed: list[Any], folders: list[str]) -> tuple[str, Entry]:
-    id, bits, places, *late = packed
-    return id, Entry(
-        date=ids.date_of(id) + (late[0] if late else 0),
-        unread=bool(bits & 1),
-        starred=bool(bits & 2),
-        attachments=bool(bits & 4),
-        sent=bool(bits & 8),
-        folder_ids=tuple(folders[place] for place in places),
-    )

@@ -14,6 +14,7 @@ from chalicelib.domain.thread import Thread
 from chalicelib.store.dynamo import Cancelled, Item, Key, Table, key, parallel, transact_patiently
 from chalicelib.store.tables import rows
 from chalicelib.store.tables.body import BodyTable, body_key
+from chalicelib.store.tables.thread_rows import ThreadRows, part_keys, thread_rows
 from chalicelib.store.tables.threads_index import Months, index_key, index_row
 from chalicelib.store.values import Location, MailChanges, Revised, Stale
 
@@ -34,11 +35,13 @@ class Saving:
         self._months = months
         self._now = now
         self._account = account_id
+        self._thread_rows: dict[str, ThreadRows] = {}
 
     def run(self, changes: MailChanges) -> None:
         """Write everything; raises Stale."""
         messages = [c for c in changes.messages if _differs(c)]
         threads = [c for c in changes.threads if _differs(c)]
+        self._thread_rows = {c.new.id: self._rows_of(c.new, c.old) for c in threads if c.new}
         self._prepare(messages, threads, changes)
         self._write_messages(messages, changes.shared)
         self._write_threads(threads, changes.shared)
@@ -62,7 +65,8 @@ class Saving:
             {ids.month_of(t.last_at) for t in _moved_to(threads)},
         )
         ttl = {id: _ttl(changes.bodies_expire.get(id, 0)) for id in changes.bodies}
-        ready = files + index + self._location_rows(changes.new_locations)
+        parts = [part for one in self._thread_rows.values() for part in one.parts]
+        ready = files + index + parts + self._location_rows(changes.new_locations)
         _at_once(
             [
                 partial(self._table.write_many, ready),
@@ -83,8 +87,8 @@ class Saving:
             if c.old and c.new is None
         ]
         rest = [(c.old, c.new) for c in changes if c.new]
-        changed = [(self._thread_row(new, old), old.rev) for old, new in rest if old is not None and new]
-        created = [self._thread_row(new, None) for old, new in rest if old is None and new]
+        changed = [(self._thread_rows[new.id].own, old.rev) for old, new in rest if old is not None and new]
+        created = [self._thread_rows[new.id].own for old, new in rest if old is None and new]
         self._write(created, changed, gone, shared=shared)
 
     def _write(
@@ -110,6 +114,8 @@ class Saving:
     ) -> None:
         """Remove what the new state has left behind, and write the anchors."""
         left = [index_key(t) for t in _moved_from(threads)]
+        left += [part for one in self._thread_rows.values() for part in one.left]
+        left += [part for c in threads if c.old and c.new is None for part in part_keys(c.old)]
         left += [file for c in messages if c.old for file in self._old_files(c.old, c.new)]
         left += [rows.anchor_key(self._account, a.key) for a in changes.anchors if not a.candidates]
         ttl = _ttl(changes.anchors_expire)
@@ -148,10 +154,12 @@ class Saving:
     def _message_row(self, message: Message, old_rev: int) -> Item:
         return rows.message_item(message) | self._rev(old_rev) | _ttl(message.expires_at)
 
-    def _thread_row(self, thread: Thread, old: Thread | None) -> Item:
+    def _rows_of(self, thread: Thread, old: Thread | None) -> ThreadRows:
         version = max(thread.version, old.version + 1) if old else thread.version
-        counted = {"v": {"N": str(version)}} | self._rev(old.rev if old else 0)
-        return rows.thread_item(thread) | counted | _ttl(thread.expires_at)
+        later = self._rev(old.rev if old else 0)
+        found = thread_rows(thread, old, int(later["rev"]["N"]))
+        counted = {"v": {"N": str(version)}} | later | _ttl(thread.expires_at)
+        return replace(found, own=found.own | counted)
 
     def _new_files(self, old: Message | None, new: Message) -> list[Item]:
         if old and old.files == new.files and old.expires_at == new.expires_at:
