@@ -29,6 +29,9 @@ THREAD_PARTICIPANTS = 100
 PARTICIPANT_CHARACTERS = 320
 """The name and the address of one of them (RFC 3696 erratum 1690: an address has at most 254)."""
 
+LISTED_THREAD_MESSAGES = 100
+"""The latest messages that an expanded thread shows in a list and in a delta; alone it shows all."""
+
 MESSAGE_ID_BEARERS = 50
 """Messages that are remembered to bear one Message-ID."""
 

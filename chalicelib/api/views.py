@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from chalicelib import bounds
 from chalicelib.api.query import Query
 from chalicelib.domain.account import Account
 from chalicelib.domain.folder import Folder
@@ -55,13 +56,17 @@ class Shown:
         return self.messages(services().contents.wholes(self.account, messages))
 
     def thread(self, thread: Thread) -> dict[str, Any]:
-        """Return one thread."""
-        return self.threads([thread])[0]
+        """Return one thread; an expanded one with all its messages."""
+        return self._threads([thread], bounds.THREAD_MESSAGES)[0]
 
     def threads(self, threads: Sequence[Thread]) -> list[dict[str, Any]]:
-        """Return threads; expanded ones get all their messages in one read."""
+        """Return threads of a list; expanded ones with their latest messages."""
+        return self._threads(threads, bounds.LISTED_THREAD_MESSAGES)
+
+    def _threads(self, threads: Sequence[Thread], most: int) -> list[dict[str, Any]]:
+        """Return threads; expanded ones get their messages in one read."""
         if not self.expanded:
             return [thread_wire.dump(thread, self.folders) for thread in threads]
-        ids = [id for thread in threads for id in thread.entries]
+        ids = [id for thread in threads for id in thread.message_ids[-most:]]
         found = services().mail.messages(self.account.id, ids)
         return [thread_wire.dump_expanded(thread, self.folders, found) for thread in threads]

@@ -66,10 +66,10 @@ class Mail(Protocol):
     def save(self, account_id: str, changes: MailChanges) -> None:
         """Write a batch so that a crash anywhere can be repaired by repeating it.
 
-        Order: new locations, messages with their files and bodies, threads, deletions of messages,
-        anchors, changed locations. A changed
-        object is written only if its stored `rev` is still that of `old` (else Stale is raised);
-        its new rev is max(old + 1, now in milliseconds).
+        Order: new locations, messages with their files and bodies, threads (those that lose messages
+        last), deletions of messages, anchors, changed locations. A changed object is written only if its
+        stored `rev` is still that of `old` (else Stale is raised); its new rev is max(old + 1, now in
+        milliseconds).
         """
 
     def newest_messages(

@@ -30,6 +30,12 @@ class Revised(Generic[T]):
     new: T | None
 
 
+def loses(change: Revised[Thread]) -> bool:
+    """Tell whether a thread loses messages: others must have them first, or a crash leaves them to none."""
+    kept = change.new.entries.keys() if change.new else frozenset[str]()
+    return change.old is not None and not change.old.entries.keys() <= kept
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to write an account's mail; `epoch` fences off whoever held it before.

@@ -18,7 +18,7 @@ from chalicelib.domain.progress import Tally
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.thread import Thread
 from chalicelib.domain.trouble import Trouble
-from chalicelib.store.values import Lease, LeaseLost, Location, MailChanges, Revised, Stale
+from chalicelib.store.values import Lease, LeaseLost, Location, MailChanges, Revised, Stale, loses
 
 
 class Crash(BaseException):
@@ -98,7 +98,7 @@ class MemoryMail:
                 self.all_locations[key] = found
         for message in (change for change in changes.messages if change.new):
             self._put("message", self.all_messages, message)
-        for thread in changes.threads:
+        for thread in sorted(changes.threads, key=loses):
             self._put("thread", self.all_threads, thread)
         for message in (change for change in changes.messages if not change.new):
             self._put("message", self.all_messages, message)

@@ -228,6 +228,24 @@ def test_an_account_out_of_reach_is_read_but_not_written(
     assert call("POST", "/send", {"to": [{"email": "a@b.example"}]})[0] == 403
 
 
+def test_a_list_of_full_threads_stays_small(here: MemoryServices, call: Call) -> None:
+    inbox = here.mail.all_folders["inbox"]
+    for number in range(4, 600):
+        answer = f"References: <1@harbour.example>\r\nX-Number: {number}\r\n"
+        record_sent(here.mail, here.blobs, ACCOUNT, mail(number, answer), inbox, FIRST + number)
+    listed = call("GET", "/threads?view=expanded")[1]
+    full = max(listed, key=lambda thread: len(thread["messages"]))
+    assert [message["id"] for message in full["messages"]] == full_ids(call, full["id"])[-100:]
+    assert len(full_ids(call, full["id"])) == 500
+    assert len(call("GET", f"/threads/{full['id']}?view=expanded")[1]["messages"]) == 500
+    assert sum(len(thread["message_ids"]) for thread in call("GET", "/threads?limit=500")[1]) == 599
+
+
+def full_ids(call: Call, id: str) -> list[str]:
+    found: list[str] = call("GET", f"/threads/{id}")[1]["message_ids"]
+    return found
+
+
 def test_threads_are_listed_expanded_and_changed(call: Call) -> None:
     [thread, *_] = call("GET", "/threads")[1]
     assert thread["object"] == "thread" and thread["draft_ids"] == [] and isinstance(thread["version"], int)

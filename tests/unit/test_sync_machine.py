@@ -17,6 +17,7 @@ from tests.unit.test_sync_engine import LARGE, World, mail
 FOLDERS = st.sampled_from(["INBOX", "Sent", "Trash", "Old"])
 FLAGS = st.sampled_from(["", "s", "f", "fs"])
 PICK = st.integers(0, 30)
+DAYS = st.integers(0, 40)
 EXAMPLES = int(os.environ.get("POSTERN_SYNC_EXAMPLES", "150"))
 
 
@@ -37,6 +38,20 @@ class SyncMachine(RuleBasedStateMachine):
             reference = f"<{self.number - 1}@harbour.example>" if reply else ""
             raw = mail(f"m{self.number % 7}", self.number, reference)
             self.server.deliver(folder, raw, flags, at=self.number)
+
+    @rule(
+        folder=FOLDERS,
+        prefix=st.sampled_from(["", "Re: "]),
+        to=st.sampled_from([None, -9, -2, 1, 2, 5]),
+        days=DAYS,
+    )
+    def converse(self, folder: str, prefix: str, to: int | None, days: int) -> None:
+        """Deliver mail that answers older or later mail, or some by its subject alone, on any day."""
+        if folder in self.server.boxes:
+            self.number += 1
+            reference = f"<{self.number + to}@harbour.example>" if to else ""
+            raw = mail(f"{prefix}m{self.number % 3}", self.number, reference)
+            self.server.deliver(folder, raw, at=self.number + days * 86_400)
 
     @rule(folder=FOLDERS, pick=PICK, flags=FLAGS)
     def flag(self, folder: str, pick: int, flags: str) -> None:

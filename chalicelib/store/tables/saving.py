@@ -16,7 +16,7 @@ from chalicelib.store.tables import rows
 from chalicelib.store.tables.body import BodyTable, body_key
 from chalicelib.store.tables.thread_rows import ThreadRows, part_keys, thread_rows
 from chalicelib.store.tables.threads_index import Months, index_key, index_row
-from chalicelib.store.values import Location, MailChanges, Revised, Stale
+from chalicelib.store.values import Location, MailChanges, Revised, Stale, loses
 
 _BUCKETS = 16
 _ABSENT = "attribute_not_exists(pk) OR #ttl <= :now"
@@ -44,7 +44,8 @@ class Saving:
         self._thread_rows = {c.new.id: self._rows_of(c.new, c.old) for c in threads if c.new}
         self._prepare(messages, threads, changes)
         self._write_messages(messages, changes.shared)
-        self._write_threads(threads, changes.shared)
+        self._write_threads([c for c in threads if not loses(c)], changes.shared)
+        self._write_threads([c for c in threads if loses(c)], changes.shared)
         _at_once([partial(self._delete_message, c.old) for c in messages if c.old and c.new is None])
         self._finish(messages, threads, changes)
         gone = [self._place(*place) for place, location in changes.locations.items() if location is None]
