@@ -44,7 +44,7 @@ SUBJECT_DAYS = 14
 SUBJECT_MAILS = 20
 """Mails without references that are remembered for one subject and a fortnight."""
 
-SUBJECT_PEOPLE = 30
+SUBJECT_PEOPLE = 10
 """People of a mail without references who are compared with those of others."""
 
 # --- Mail servers: what a server may answer, and how long it may take -----------------------------------

@@ -111,7 +111,7 @@ def _people(message: Message) -> tuple[str, ...]:
     """Everyone it is from and to, the sender first; nobody if either is missing."""
     sender, others = _emails(message.sender), _emails(message.to + message.cc)
     people = list(dict.fromkeys([*sender, *others]))[: bounds.SUBJECT_PEOPLE]
-    return tuple(_hash(email, 6) for email in people) if sender and others else ()
+    return tuple(_hash(email, 4) for email in people) if sender and others else ()
 
 
 def _emails(people: Iterable[Address]) -> list[str]:
