@@ -35,8 +35,11 @@ LISTED_THREAD_MESSAGES = 100
 MESSAGE_ID_BEARERS = 50
 """Messages that are remembered to bear one Message-ID."""
 
-MESSAGE_ID_THREADS = 16
-"""Threads that are remembered around one Message-ID: one that is named under many subjects begins many."""
+MESSAGE_ID_SIGNS = 24
+"""Signs, with up to two threads each, by which one Message-ID is remembered as a conversation's beginning."""
+
+SIGN_PEOPLE = 5
+"""Recipients of a mail that count as signs of its conversation."""
 
 SUBJECT_DAYS = 14
 """So much later a reply without references still joins mail of its subject."""

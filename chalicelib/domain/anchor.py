@@ -9,14 +9,14 @@ from dataclasses import dataclass
 class Candidate:
     """A thread one might join.
 
-    With `subject` (a hash) only mail of that subject may. At a subject each candidate is a mail: `message_id`
-    is our id of it, `emails` are hashes of the people it names.
+    With `sign` (a hash of a subject or of a person) only mail that bears it may. At a subject each candidate
+    is a mail: `message_id` is our id of it, `emails` are hashes of the people it names.
     """
 
     thread_id: str
     emails: tuple[str, ...] = ()
     reply: bool = False
-    subject: str = ""
+    sign: str = ""
     date: int = 0
     message_id: str = ""
 

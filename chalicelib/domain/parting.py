@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.groups import Groups
 from chalicelib.domain.message import Message
@@ -18,12 +19,12 @@ from chalicelib.domain.subjects import Bare, answers, candidate_of, subject_hash
 from chalicelib.domain.threader import links
 
 
-def parting(messages: Collection[Message], turned: Collection[str]) -> set[str]:
+def parting(account: Account, messages: Collection[Message], turned: Collection[str]) -> set[str]:
     """Return the ids of a thread's messages that hang on those that have turned (by id), and those."""
     groups = Groups(sys.maxsize)
     for message in messages:
-        for key, subject in links(message):
-            groups.join(message.id, f"{key}/{subject}")
+        for key, sign in links(account, message):
+            groups.join(message.id, f"{key}/{sign}")
     for one, answered in _answers(messages):
         if one not in turned:
             groups.join(one, answered)
@@ -42,15 +43,15 @@ def _answers(messages: Iterable[Message]) -> Iterator[tuple[str, str]]:
 
 
 def redirected(
-    anchors: Mapping[str, Anchor], messages: Iterable[Message], left: str, joined: str
+    account: Account, anchors: Mapping[str, Anchor], messages: Iterable[Message], left: str, joined: str
 ) -> dict[str, Anchor]:
     """Return the Message-ID anchors of parting messages as they lead to the thread they go to."""
     found = dict(anchors)
     for message in messages:
-        for key, subject in links(message):
+        for key, sign in links(account, message):
             if anchor := found.get(key):
                 renamed = (
-                    replace(c, thread_id=joined) if (c.thread_id, c.subject) == (left, subject) else c
+                    replace(c, thread_id=joined) if (c.thread_id, c.sign) == (left, sign) else c
                     for c in anchor.candidates
                 )
                 found[key] = replace(anchor, candidates=tuple(dict.fromkeys(renamed)))

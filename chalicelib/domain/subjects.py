@@ -19,7 +19,9 @@ from chalicelib.domain.message import Address, Message
 _SPAN = bounds.SUBJECT_DAYS * 86_400
 _MARK = r"\s*(?:%s)\s?(?:[\[(]\d{1,3}[\])])?\s?[:\uff1a]"
 _ANSWER = re.compile(_MARK % "re|aw|sv", re.IGNORECASE)
-_PREFIX = re.compile(_MARK % "re|aw|sv|fwd?|wg|undeliverable|undelivered", re.IGNORECASE)
+_PREFIXES = _MARK % "re|aw|sv|fwd?|wg|undeliverable|undelivered"
+_PREFIX = re.compile(_PREFIXES, re.IGNORECASE)
+_TAG = re.compile(rf"\s*(\[[^\[\]]{{1,60}}\])(?={_PREFIXES})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,29 @@ class Bare:
 
 
 def normalised_subject(subject: str) -> str:
-    """Return the subject without reply and forward prefixes, in one case, with single blanks."""
-    position = 0
-    while match := _PREFIX.match(subject, position):
+    """Return the subject without reply and forward prefixes, in one case, with single blanks.
+
+    A mailing list's name before such a prefix stays, in front.
+    """
+    position, tags = 0, dict[str, None]()
+    while match := _PREFIX.match(subject, position) or _TAG.match(subject, position):
+        tags |= dict.fromkeys(filter(None, match.groups()))
         position = match.end()
-    return " ".join(subject[position:].split()).casefold()
+    rest = subject[position:].lstrip()
+    named = [tag for tag in tags if not rest.startswith(tag)]
+    return " ".join([*named, *rest.split()]).casefold()
 
 
 def subject_hash(message: Message) -> str:
     """Return what stands for the normalised subject."""
     return _hash(normalised_subject(message.subject), 8)
+
+
+def signs(message: Message, owner: str) -> list[str]:
+    """Return what mail of one conversation has in common: its subject, and whom it goes to beside us."""
+    others = [email for email in _emails(message.to + message.cc) if email != owner.lower()]
+    subject = [subject_hash(message)] if normalised_subject(message.subject) else []
+    return subject + [_hash(email, 8) for email in dict.fromkeys(others)][: bounds.SIGN_PEOPLE]
 
 
 def subject_key(message: Message) -> str | None:

@@ -1,8 +1,9 @@
 """Which thread a message belongs to: by what it answers (after Jamie Zawinski), then by subject.
 
-A message joins what it answers, what answers it, and mail of its own subject that names the same first
-ancestor. It names many ancestors, but those it could have made up: they join nothing. No thread grows beyond
-`bounds.THREAD_MESSAGES`; what does not fit begins a new one, in which the conversation goes on.
+A message joins what it answers, what answers it, and mail that names the same first ancestor and bears the
+same sign: the subject, or a recipient beside the account's owner. The other ancestors it names it could have
+made up: they join nothing. No thread grows beyond `bounds.THREAD_MESSAGES`; what does not fit begins a new
+one, in which the conversation goes on.
 
 `assign` decides for a batch from what is stored. Where it merges threads, the messages of each
 merged thread are to be assigned once more with the surviving thread as their `thread_id`: that
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chalicelib import bounds, ids
+from chalicelib.domain.account import Account
 from chalicelib.domain.anchor import Anchor, Candidate
 from chalicelib.domain.groups import Groups
 from chalicelib.domain.message import Message
@@ -24,7 +26,7 @@ from chalicelib.domain.subjects import (
     answers,
     candidate_of,
     listing,
-    normalised_subject,
+    signs,
     subject_hash,
     subject_key,
     subject_keys,
@@ -32,7 +34,7 @@ from chalicelib.domain.subjects import (
 from chalicelib.domain.thread import Thread
 
 Link = tuple[str, str]
-"""The key of a Message-ID, and the hash of a subject if only mail of that subject is meant."""
+"""The key of a Message-ID, and the sign if only mail that bears it is meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,12 @@ def message_key(message_id: str) -> str:
 
 def anchor_keys(message: Message) -> list[str]:
     """Return the keys of all anchors that bear on a message, its own Message-ID first."""
-    return list(dict.fromkeys([*(key for key, _ in links(message)), *subject_keys(message)]))
+    ids = [*_own(message), *_answered(message), *_ancestors(message)[:1]]
+    return list(dict.fromkeys([*map(message_key, ids), *subject_keys(message)]))
 
 
 def assign(
-    account_id: str,
+    account: Account,
     messages: Sequence[Message],
     anchors: Mapping[str, Anchor],
     threads: Mapping[str, Thread],
@@ -70,7 +73,7 @@ def assign(
 
     `threads` are those that `near` names.
     """
-    work = _Work(account_id, messages, anchors, threads)
+    work = _Work(account, messages, anchors, threads)
     work.join()
     final = work.thread_ids()
     changed = [*work.message_anchors(final), *work.subject_anchors(final)]
@@ -82,11 +85,16 @@ def assign(
     )
 
 
-def near(account_id: str, messages: Sequence[Message], anchors: Mapping[str, Anchor]) -> set[str]:
+def near(account: Account, messages: Sequence[Message], anchors: Mapping[str, Anchor]) -> set[str]:
     """Return the ids of the threads that these messages may join."""
-    work = _Work(account_id, messages, anchors, {})
+    work = _Work(account, messages, anchors, {})
     work.join()
-    onward = (anchors[key].candidates for m in messages for key, _ in links(m) if key in anchors)
+    onward = (
+        anchors[key].candidates
+        for m in messages
+        for key in anchor_keys(m)
+        if key in anchors and key[0] == "m"
+    )
     return work.stored | {candidate.thread_id for candidates in onward for candidate in candidates}
 
 
@@ -97,15 +105,25 @@ def with_bearer(anchor: Anchor, message_id: str) -> Anchor:
     return replace(anchor, message_ids=(*anchor.message_ids, message_id))
 
 
-def links(message: Message) -> list[Link]:
+def links(account: Account, message: Message) -> list[Link]:
     """Return what joins a message: its own name, what it answers, and where its conversation began."""
-    own = [message.message_id] if message.message_id else []
-    ancestors = [*message.references, *([message.in_reply_to] if message.in_reply_to else [])]
-    answered = [message.in_reply_to or ancestors[-1]] if ancestors else []
-    links = [(message_key(id), "") for id in [*own, *answered]]
-    if normalised_subject(message.subject):
-        links += [(message_key(id), subject_hash(message)) for id in [*own, *ancestors[:1]]]
-    return list(dict.fromkeys(links))
+    own = _own(message)
+    signed = [message_key(id) for id in [*own, *_ancestors(message)[:1]]]
+    found = [(message_key(id), "") for id in [*own, *_answered(message)]]
+    found += [(key, sign) for sign in signs(message, account.email_address) for key in signed]
+    return list(dict.fromkeys(found))
+
+
+def _own(message: Message) -> list[str]:
+    return [message.message_id] if message.message_id else []
+
+
+def _answered(message: Message) -> list[str]:
+    return [message.in_reply_to] if message.in_reply_to else list(message.references[-1:])
+
+
+def _ancestors(message: Message) -> list[str]:
+    return [*message.references, *_answered(message)]
 
 
 class _Work:
@@ -113,12 +131,12 @@ class _Work:
 
     def __init__(
         self,
-        account_id: str,
+        account: Account,
         messages: Sequence[Message],
         anchors: Mapping[str, Anchor],
         threads: Mapping[str, Thread],
     ) -> None:
-        self.account_id = account_id
+        self.account = account
         self.messages = sorted(messages, key=lambda message: (message.date, message.id))
         self.anchors = anchors
         self.threads = threads
@@ -134,7 +152,7 @@ class _Work:
             if message.thread_id:
                 self.groups.add(self._thread(message.thread_id), [message.id])
                 self.groups.join(message.id, self._thread(message.thread_id))
-            for link in links(message):
+            for link in links(self.account, message):
                 self._join_link(message.id, link)
         for mails in self._bare().values():
             for one, answered, before in answers(mails):
@@ -153,7 +171,7 @@ class _Work:
 
     def _candidates(self, link: Link) -> Iterator[Candidate]:
         anchor = self.anchors.get(link[0])
-        return (c for c in anchor.candidates if c.subject == link[1]) if anchor else iter(())
+        return (c for c in anchor.candidates if c.sign == link[1]) if anchor else iter(())
 
     def _thread(self, thread_id: str) -> str:
         node = "t:" + thread_id
@@ -198,22 +216,22 @@ class _Work:
 
     def _made(self, message: Message) -> str:
         """Return an id for a thread that begins; its first message may have begun one that is full."""
-        id = ids.derived_id(self.account_id, "thread", message.id)
+        id = ids.derived_id(self.account.id, "thread", message.id)
         while id in self.stored:
-            id = ids.derived_id(self.account_id, "thread", id)
+            id = ids.derived_id(self.account.id, "thread", id)
         return id
 
     def message_anchors(self, final: Mapping[str, str]) -> Iterable[Anchor]:
         """Return the Message-ID anchors of the batch as they are to be."""
         result: dict[str, Anchor] = {}
-        for (key, subject), ways in self.ways.items():
+        for (key, sign), ways in self.ways.items():
             known = result.get(key) or self.anchors.get(key) or Anchor(key=key, candidates=())
             named = [final[self.groups.find(way)] for way in ways]
-            mine = [Candidate(id, subject=subject) for id in dict.fromkeys([named[0], named[-1]])]
-            others = [candidate for candidate in known.candidates if candidate.subject != subject]
-            if len(others) < max(bounds.MESSAGE_ID_THREADS, len(known.candidates)):
-                by_subject = sorted([*mine, *others], key=lambda candidate: candidate.subject)
-                result[key] = replace(known, candidates=tuple(by_subject))
+            mine = [Candidate(id, sign=sign) for id in dict.fromkeys([named[0], named[-1]])]
+            others = [candidate for candidate in known.candidates if candidate.sign != sign]
+            if len(others) < max(bounds.MESSAGE_ID_SIGNS, len(known.candidates)):
+                by_sign = sorted([*mine, *others], key=lambda candidate: candidate.sign)
+                result[key] = replace(known, candidates=tuple(by_sign))
         for message in self.messages:
             if message.message_id:
                 key = message_key(message.message_id)

@@ -26,8 +26,8 @@ def thread_messages(draft: Draft, ids: Iterable[str]) -> None:
         return
     turned: dict[str, tuple[str, str]] = {}
     while waiting:
-        _load_threads(draft, near(draft.account_id, waiting, draft.anchors))
-        assignment = assign(draft.account_id, waiting, draft.anchors, draft.threads)
+        _load_threads(draft, near(draft.shelf.account, waiting, draft.anchors))
+        assignment = assign(draft.shelf.account, waiting, draft.anchors, draft.threads)
         _settle(draft, assignment)
         turned |= assignment.turned
         waiting = _moved_over(draft, assignment)
@@ -106,7 +106,7 @@ def _parted(draft: Draft, left: str, joined: str, turned: set[str]) -> list[Mess
         for id, message in draft.wanted.items()
         if message and (message.thread_id == left or (message.thread_id == joined and id in held))
     ]
-    going = parting(mine, turned & {message.id for message in mine})
+    going = parting(draft.shelf.account, mine, turned & {message.id for message in mine})
     there = set(draft.threads[joined].entries) if joined in draft.threads else set()
     there |= {id for id, message in draft.wanted.items() if message and message.thread_id == joined}
     if len(there | going) > bounds.THREAD_MESSAGES:
@@ -114,7 +114,7 @@ def _parted(draft: Draft, left: str, joined: str, turned: set[str]) -> list[Mess
     draft.parted.add(left)
     gone = [replace(message, thread_id=joined) for message in mine if message.id in going]
     _load_anchors(draft, gone)
-    found = redirected(draft.anchors, gone, left, joined)
+    found = redirected(draft.shelf.account, draft.anchors, gone, left, joined)
     draft.anchors |= found
     draft.new_anchors |= found
     return gone

@@ -13,6 +13,7 @@ from chalicelib.domain.parting import parting, redirected
 from chalicelib.domain.subjects import normalised_subject
 from chalicelib.domain.thread import Thread, empty_thread, with_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign, near
+from tests.unit.test_sync_engine import ACCOUNT
 
 ANN, BOB, CLEO, DAN = (f"{name}@x.example" for name in ("ann", "bob", "cleo", "dan"))
 
@@ -38,6 +39,7 @@ class Account:
 
     def __init__(self, id: str = "acc") -> None:
         self.id = id
+        self.owner = replace(ACCOUNT, id=id, email_address=ANN)
         self.messages: dict[str, Message] = {}
         self.anchors: dict[str, Anchor] = {}
 
@@ -57,8 +59,8 @@ class Account:
 
     def _assign(self, batch: Sequence[Message]) -> Assignment:
         known = {key: self.anchors[key] for m in batch for key in anchor_keys(m) if key in self.anchors}
-        threads = {id: self.stored(id) for id in near(self.id, batch, known) if self.of([id])}
-        result = assign(self.id, batch, known, threads)
+        threads = {id: self.stored(id) for id in near(self.owner, batch, known) if self.of([id])}
+        result = assign(self.owner, batch, known, threads)
         for m in batch:
             self.messages[m.id] = replace(m, thread_id=result.thread_of[m.id])
         self.anchors |= {anchor.key: anchor for anchor in result.anchors}
@@ -68,9 +70,11 @@ class Account:
         gone: list[Message] = []
         for left, joined in dict.fromkeys(turned.values()):
             mine = self.of([left])
-            ids = parting(mine, {id for id in turned if turned[id] == (left, joined)} & {m.id for m in mine})
+            ids = parting(
+                self.owner, mine, {id for id in turned if turned[id] == (left, joined)} & {m.id for m in mine}
+            )
             going = [replace(m, thread_id=joined) for m in mine if m.id in ids]
-            self.anchors |= redirected(self.anchors, going, left, joined)
+            self.anchors |= redirected(self.owner, self.anchors, going, left, joined)
             gone += going
         return tuple(gone)
 
@@ -104,6 +108,13 @@ def test_prefixes_case_and_blanks_do_not_count(subject: str) -> None:
     assert normalised_subject(subject) == "plan b"
 
 
+@pytest.mark.parametrize(
+    "subject", ["[list] Plan b", "Re: [list] Plan b", "[list] Re: Plan b", "AW: [list] Re: [list] plan b"]
+)
+def test_the_name_of_a_mailing_list_stays_wherever_it_stands(subject: str) -> None:
+    assert normalised_subject(subject) == "[list] plan b"
+
+
 def test_words_that_begin_like_a_prefix_stay() -> None:
     assert normalised_subject("Report: x") == "report: x"
     assert normalised_subject("Re:") == ""
@@ -126,8 +137,8 @@ def test_siblings_of_an_unseen_parent_are_one_thread() -> None:
 @pytest.mark.parametrize("subject", ["", "other", "s3"])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_message_that_names_many_threads_joins_what_it_answers(subject: str, first: bool) -> None:
-    threads = [message(f"a{n}", f"<{n}>", subject=f"s{n}") for n in range(8)]
-    naming = message("z", "<z>", [f"<{n}>" for n in range(8)], subject, date=9)
+    threads = [message(f"a{n}", f"<{n}>", subject=f"s{n}", people=[BOB, ANN]) for n in range(8)]
+    naming = message("z", "<z>", [f"<{n}>" for n in range(8)], subject, [DAN, ANN], date=9)
     account = Account()
     account.add(*([naming] if first else []), *threads)
     account.add(naming)
@@ -144,12 +155,13 @@ def test_a_message_that_links_what_it_answers_with_its_answer_leaves_the_smaller
     assert account.partition() == {frozenset("abc")}
 
 
-def test_siblings_of_one_subject_with_an_unseen_beginning_are_one_thread() -> None:
+def test_siblings_of_an_unseen_beginning_are_one_thread_by_their_subject_or_another_recipient() -> None:
     account = Account()
-    account.add(message("b", "<4>", ["<1>", "<2>"], "Re: s", date=1))
-    account.add(message("c", "<5>", ["<1>", "<3>"], "s"))
-    account.add(message("d", "<6>", ["<1>", "<7>"], "Re: other"))
-    assert account.partition() == {frozenset("bc"), frozenset("d")}
+    account.add(message("b", "<4>", ["<1>", "<2>"], "Re: s", [BOB, ANN, DAN], date=1))
+    account.add(message("c", "<5>", ["<1>", "<3>"], "s", [BOB, ANN]))
+    account.add(message("d", "<6>", ["<1>", "<7>"], "Re: other", [BOB, DAN]))
+    account.add(message("e", "<8>", ["<1>", "<9>"], "Re: other yet", [BOB, ANN]))
+    assert account.partition() == {frozenset("bcd"), frozenset("e")}
 
 
 def test_anchors_of_a_merged_thread_lead_to_the_survivor() -> None:
@@ -357,10 +369,10 @@ def test_assigning_again_changes_nothing(mails: list[Message], size: int, with_t
         account.add(*mails[start : start + size])
     before = dict(account.messages)
     stored = [m if with_threads else replace(m, thread_id="") for m in account.messages.values()]
-    result = assign("acc", stored, account.anchors, {})
+    result = assign(account.owner, stored, account.anchors, {})
     assert {id: m.thread_id for id, m in before.items()} == result.thread_of
     assert not result.merged
-    again = assign("acc", stored, account.anchors | {a.key: a for a in result.anchors}, {})
+    again = assign(account.owner, stored, account.anchors | {a.key: a for a in result.anchors}, {})
     assert not again.anchors
     if size >= len(mails):
         assert not result.anchors
@@ -371,6 +383,6 @@ def test_assigning_again_changes_nothing(mails: list[Message], size: int, with_t
 def test_lost_anchors_are_repaired_from_stored_messages(mails: list[Message]) -> None:
     account = Account()
     account.add(*mails)
-    result = assign("acc", list(account.messages.values()), {}, {})
+    result = assign(account.owner, list(account.messages.values()), {}, {})
     assert result.thread_of == {id: m.thread_id for id, m in account.messages.items()}
     assert {a.key: a for a in result.anchors} == account.anchors

@@ -167,7 +167,7 @@ def live(rows: Iterable[Item], now: float) -> list[Item]:
     return [row for row in rows if "ttl" not in row or int(row["ttl"]["N"]) > now]
 
 
-_CANDIDATE = ("thread_id", "emails", "reply", "subject", "date", "message_id")
+_CANDIDATE = ("thread_id", "emails", "reply", "sign", "date", "message_id")
 _ALWAYS = 3
 _FILE = ("id", "filename", "content_type", "size", "disposition", "content_id", "part")
 
