@@ -84,10 +84,9 @@ class MailTable:
     def save(self, account_id: str, changes: MailChanges) -> None:
         """Write a batch so that a crash anywhere can be repaired by repeating it.
 
-        Order: months, new locations, files, bodies and index rows (nobody sees them without what they
-        belong to), messages, threads that gain, threads that lose messages, deletions of messages, anchors,
-        changed locations. Raises Stale if
-        a changed object is no longer that of `old`.
+        Order: months, new locations, files, bodies, index rows and parts of threads (nobody sees them without
+        what they belong to), messages, threads that gain, threads that lose messages, deletions of messages,
+        anchors, changed locations. Raises Stale if a changed object is no longer that of `old`.
         """
         Saving(self._table, self._bodies, self._months, self._now(), account_id).run(changes)
 
