@@ -12,6 +12,54 @@ from __future__ import annotations
 SUBJECT_CHARACTERS = 255
 """Longer subjects are cut."""
 
+HEAD_BYTES = 1_000_000
+"""Headers of a mail and of its parts, together."""
+
+HEAD_LINES = 20_000
+"""Lines of one head."""
+
+HEADER_CHARACTERS = 20_000
+"""What is read of a subject, a file name, a Content-Type and the like."""
+
+HEAD_SEARCH_BYTES = 4_000
+"""Where a head may begin after a blank line, a byte order mark or junk."""
+
+JUNK_LINES = 8
+"""Lines in a row that are no headers and stand among headers."""
+
+FILENAME_CHARACTERS = 255
+"""The name of a file."""
+
+CONTENT_ID_CHARACTERS = 998
+"""The Content-ID of a part."""
+
+PARTS = 2_000
+"""Parts of a mail, containers included."""
+
+PART_DEPTH = 64
+"""Multiparts within multiparts."""
+
+SEARCHES = 8
+"""How often the length of a mail is searched for the delimiters of its multiparts."""
+
+TEXT_BYTES = 3_000_000
+"""What is decoded of one text part to show it, before its transfer encoding is undone."""
+
+BODY_BYTES = 1_000_000
+"""The body of a message as HTML, in UTF-8."""
+
+INDENT_COLUMNS = 80
+"""Blanks at the beginning of a line of plain text."""
+
+SNIPPET_CHARACTERS = 191
+"""The first words of a message."""
+
+SNIPPET_SOURCE_CHARACTERS = 20_000
+"""What is read of a page at once for its first words."""
+
+UU_LINES = 1_000_000
+"""Lines of a file in uuencode."""
+
 # --- Threads: what one message may do to the conversations around it ------------------------------------
 
 MESSAGE_ID_CHARACTERS = 998

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 
 from selectolax.lexbor import LexborHTMLParser
 
-SNIPPET_LENGTH = 191
-_LOOK_AT = (1_000, 3_000, 20_000, 400_000)
+from chalicelib import bounds
+
+_LOOK_AT = (1_000, 3_000, bounds.SNIPPET_SOURCE_CHARACTERS)
 """Characters looked at for a snippet: most mails say enough at once."""
 
-_FAR = 20_000
-"""Having looked so far, few words will do."""
+_FARTHEST = 20 * bounds.SNIPPET_SOURCE_CHARACTERS
+_LAST, _LAST_OF_PAGE = 60, 3_000
+"""Characters looked at to tell whether two texts end alike."""
 
 _BODY = re.compile(r"<body\b", re.IGNORECASE)
 _CUT = re.compile(r"</?\Z")
@@ -21,6 +23,11 @@ _BREAK = re.compile(
     r"<(?=br\b|hr\b|/?(?:p|div|td|th|tr|li|ul|ol|dd|dt|h[1-6]|table|blockquote|pre|section|article)\b)",
     re.IGNORECASE,
 )
+_UNREAD = re.compile(
+    r"<!--(?:-?>|.*?(?:-->|\Z))|<(title|script|style)\b.*?(?:</\1\b[^<>]*>?|\Z)|<(?:\?|!(?!--))[^<>]*>?",
+    re.IGNORECASE | re.DOTALL,
+)
+_LONG_VALUE = re.compile(r"""=\s?(?:"[^"<>]{100,}+"|'[^'<>]{100,}+')""")
 _UNSEEN = re.compile("[\u00ad\u034f\u200b\ufeff]+")
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'\x00-\x1f]+", re.IGNORECASE)
 _AFTER_URL = ".,;:!?)]}*"
@@ -34,16 +41,39 @@ def snippet_of_text(text: str) -> str:
 def snippet_of_html(html: str) -> str:
     """Return the first words a reader sees, on one line, at most 191 characters."""
     body = _BODY.search(html)
-    return _first_words(html[body.start() :] if body else html, _visible_text)
+    page = html[body.start() if body else 0 :][:_FARTHEST]
+    words = _first_words(page, _visible_text)
+    if words or len(page) <= bounds.SNIPPET_SOURCE_CHARACTERS:
+        return words
+    return _first_words(_LONG_VALUE.sub('=""', _UNREAD.sub("<!---->", page)), _visible_text)
+
+
+def first_words(snippets: Iterable[str]) -> str:
+    """Return the snippet of a message whose parts have these."""
+    words = ""
+    for snippet in snippets:
+        words = f"{words} {snippet}".strip()
+        if len(words) >= bounds.SNIPPET_CHARACTERS:
+            break
+    return words[: bounds.SNIPPET_CHARACTERS].rstrip()
+
+
+def is_same_letter(text: str, html: str) -> bool:
+    """Tell whether a page begins and ends with the words of a plain text."""
+    first = snippet_of_text(text)
+    if not first or first != snippet_of_html(html):
+        return False
+    last = _words(text[-_LAST:]), _words(_visible_text(html[-_LAST_OF_PAGE:]))
+    return len(first) < bounds.SNIPPET_CHARACTERS or last[1].endswith(last[0])
 
 
 def _first_words(source: str, read: Callable[[str], str]) -> str:
     words = ""
     for length in _LOOK_AT:
         words = _words(read(source[:length]))
-        if len(words) >= SNIPPET_LENGTH or length >= len(source) or (words and length >= _FAR):
+        if len(words) >= bounds.SNIPPET_CHARACTERS or length >= len(source):
             break
-    return words[:SNIPPET_LENGTH].rstrip()
+    return words[: bounds.SNIPPET_CHARACTERS].rstrip()
 
 
 def _words(text: str) -> str:
@@ -67,13 +97,15 @@ def html_of_text(text: str) -> str:
 
 
 def _paragraph(text: str) -> str:
-    return "<br>\n".join(_line(line) for line in text.split("\n"))
+    if "://" in text or "\t" in text or "\n " in text or text[:1] == " ":
+        return "<br>\n".join(_line(line) for line in text.split("\n"))
+    return escape(text, quote=False).replace("\n", "<br>\n")
 
 
 def _line(line: str) -> str:
-    words = line.expandtabs(8).lstrip(" ")
-    indent = len(line.expandtabs(8)) - len(words)
-    return "&nbsp;" * indent + _linked(words)
+    line = line.expandtabs(8) if "\t" in line else line
+    words = line.lstrip(" ")
+    return "&nbsp;" * min(len(line) - len(words), bounds.INDENT_COLUMNS) + _linked(words)
 
 
 def _linked(text: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from chalicelib.domain.change import RemoteMessage
 from chalicelib.domain.message import File, Message, RawRef
-from chalicelib.formats.mime import ParsedMail, ParsedPart
+from chalicelib.formats.mime import ParsedMail
+from chalicelib.formats.parts import ParsedPart
 from chalicelib.ids import dated_id
 from chalicelib.sync.identity import public_id
 
