@@ -27,6 +27,21 @@ HEAD_SEARCH_BYTES = 4_000
 JUNK_LINES = 8
 """Lines in a row that are no headers and stand among headers."""
 
+ADDRESS_CHARACTERS = 150_000
+"""What is read of all headers of one kind that name people."""
+
+ADDRESS_PIECES = 20_000
+"""Words, quoted strings, brackets and commas in all headers of one kind that name people."""
+
+ADDRESSES = 1_000
+"""People in all headers of one kind."""
+
+ADDRESS_LENGTH = 320
+"""Characters of an e-mail address (RFC 3696: 64 before the @ and 255 behind it)."""
+
+NAME_CHARACTERS = 255
+"""The display name of a person."""
+
 FILENAME_CHARACTERS = 255
 """The name of a file."""
 
