@@ -69,6 +69,9 @@ INDENT_COLUMNS = 80
 SNIPPET_CHARACTERS = 191
 """The first words of a message."""
 
+SNIPPET_PARTS = 10
+"""Text parts whose first words are looked at."""
+
 SNIPPET_SOURCE_CHARACTERS = 20_000
 """What is read of a page at once for its first words."""
 

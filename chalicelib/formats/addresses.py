@@ -102,14 +102,21 @@ def _add(box: _Mailbox, kind: Kind, content: str) -> None:
 
 def _inside(angle: str) -> str:
     """Return the address in angle brackets without comments, blanks and the route to it (section 4.4)."""
-    inner = _COMMENT.sub("", angle.strip("<>")) if "(" in angle else angle.strip("<>")
-    inner = inner.strip()
+    inner = angle.strip("<>").strip()
+    if inner[:1] == '"':
+        return inner
+    inner = _without_comments(inner)
     route = _ROUTE.match(inner)
-    inner = inner[route.end() :].strip() if route else inner
-    whole = inner if inner[:1] == '"' else "".join(inner.split())
-    if whole.count("@") <= 1 or inner[:1] == '"':
-        return whole
-    return next((word for word in inner.split() if "@" in word), whole)
+    inner = inner[route.end() :] if route else inner
+    whole = "".join(inner.split())
+    return whole if whole.count("@") <= 1 else next(word for word in inner.split() if "@" in word)
+
+
+def _without_comments(text: str) -> str:
+    shorter = _COMMENT.sub("", text)
+    while shorter != text:
+        shorter, text = _COMMENT.sub("", shorter), shorter
+    return shorter.strip()
 
 
 def _people(boxes: list[_Mailbox]) -> list[Address]:

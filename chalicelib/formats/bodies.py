@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import pairwise
 
 from chalicelib import bounds
 from chalicelib.formats import clipping, flowed, html, transfer
@@ -29,7 +29,7 @@ def body(raw: bytes, nodes: Sequence[Node], shown: Sequence[Node]) -> tuple[str,
         length += len(piece)
         if length > bounds.BODY_BYTES:
             break
-    snippet = html.first_words(_snippet(texts, node) for node in chosen)
+    snippet = html.first_words(_snippet(texts, node) for node in chosen[: bounds.SNIPPET_PARTS])
     return clipping.clipped(page, more=any(texts.cut)), snippet
 
 
@@ -61,9 +61,9 @@ class _Texts:
         return text[: bounds.BODY_BYTES]
 
 
-def _repeated(texts: _Texts, node: Node, after: Node | None) -> bool:
+def _repeated(texts: _Texts, node: Node, after: Node) -> bool:
     """Tell whether a plain text comes again as HTML, though nobody declared an alternative."""
-    if after is None or (node.content_type, after.content_type) != ("text/plain", "text/html"):
+    if (node.content_type, after.content_type) != ("text/plain", "text/html"):
         return False
     return html.is_same_letter(texts.of(node), texts.of(after))
 
@@ -87,7 +87,10 @@ def _chosen(texts: _Texts, nodes: Sequence[Node], shown: Sequence[Node]) -> list
             plain = [leaves for leaves, has_html in zip(choices.values(), rich, strict=True) if not has_html]
             dropped.update(leaf.index for leaves in plain for leaf in leaves)
     left = [node for node in shown if node.index not in dropped and texts.of(node).strip()]
-    return [node for node, after in zip_longest(left, left[1:]) if not _repeated(texts, node, after)]
+    twice = {
+        node.index for node, after in pairwise(left[: bounds.SNIPPET_PARTS]) if _repeated(texts, node, after)
+    }
+    return [node for node in left if node.index not in twice]
 
 
 def _alternatives(nodes: Sequence[Node], shown: Sequence[Node]) -> dict[int, dict[int, list[Node]]]:

@@ -12,6 +12,7 @@ _END = re.compile(rb"\r?\n")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _NAME = re.compile(r"([!-9;-~]+)[ \t]*:")
 _FIRST = re.compile(rb">?From |[!-9;-~]+[ \t]*:")
+_PARAMETER = re.compile(r"[A-Za-z][\w*-]*[ \t]*=")
 _NO_HEAD = b" \t\r\n\0\f\v\x1a\xef\xbb\xbf"
 _MAILBOX_LINE = ("From ", ">From ")
 _ENOUGH = 2
@@ -91,7 +92,7 @@ def _continues(folded: list[tuple[str, list[str]]], line: str, lines: list[str],
     if not folded or not line.strip() or line.startswith(_MAILBOX_LINE):
         return False
     name, pieces = folded[-1]
-    if (pieces[-1].endswith(";") and "=" in line) or (pieces[-1].endswith(",") and "@" in line):
+    if (pieces[-1].endswith(";") and _PARAMETER.match(line)) or (pieces[-1].endswith(",") and "@" in line):
         return True
     unfinished = name.lower() == "subject" or line.startswith("=?")
     return unfinished and _more_follows(lines, number)

@@ -88,6 +88,8 @@ def test_what_was_not_folded_goes_on_where_it_can_only_go_on() -> None:
 def test_a_body_without_the_blank_line_before_it_stays_a_body() -> None:
     raw = HEAD + b"Content-Type: multipart/mixed; boundary=bb\r\nThis is a message.\r\n--bb\r\n"
     assert parse(raw + b"Content-Type: text/html\r\n\r\n<p>text</p>\r\n--bb--").snippet == "text"
+    page = b"Content-Type: text/html;\r\n<p class=a>text</p>\r\n"
+    assert parse(HEAD + page).snippet == "text"
     assert parse(HEAD + b"Hello Bob,\r\nhow are you?\r\n").snippet == "Hello Bob, how are you?"
 
 
