@@ -78,6 +78,15 @@ SNIPPET_SOURCE_CHARACTERS = 20_000
 UU_LINES = 1_000_000
 """Lines of a file in uuencode."""
 
+DATED_HEADER_BYTES = 64_000
+"""The part of a message that is looked through for its date, if the server does not tell it."""
+
+DATE_CHARACTERS = 100
+"""What is read of a Date header."""
+
+DATE_CLAIMS = 10
+"""So many Date and Received headers are read in search of a date."""
+
 # --- Threads: what one message may do to the conversations around it ------------------------------------
 
 MESSAGE_ID_CHARACTERS = 998
@@ -117,6 +126,18 @@ SUBJECT_PEOPLE = 10
 """People of a mail without references who are compared with those of others."""
 
 # --- Mail servers: what a server may answer, and how long it may take -----------------------------------
+
+FOLDERS = 10_000
+"""Folders of one account."""
+
+FOLDER_NAME_BYTES = 1_000
+"""The longest name of a folder, as the server writes it."""
+
+LITERAL_BYTES = 160_000_000
+"""The largest piece that a server may announce, and the largest message: the largest servers take 150 MB."""
+
+LINE_BYTES = 64_000_000
+"""The longest line of a mail server."""
 
 ANSWER_BYTES = 256_000_000
 """What a server may send in answer to one command after the login."""

@@ -47,9 +47,8 @@ def _key(rest: list[Any], last: int) -> Test:
             tests.append(_key(inner, last))
         return lambda uid, mail: all(test(uid, mail) for test in tests)
     name = str(word).upper()
-    if name == "NOT":
-        test = _key(rest, last)
-        return lambda uid, mail: not test(uid, mail)
+    if name in ("NOT", "OR"):
+        return _combined(name, rest, last)
     if name == "CHARSET":
         if _text(rest.pop(0)).upper() not in ("UTF-8", "US-ASCII"):
             raise BadSearch("charset")
@@ -60,6 +59,14 @@ def _key(rest: list[Any], last: int) -> Test:
         flag, wanted = _FLAGS[name.removeprefix("UN")], not name.startswith("UN")
         return lambda uid, mail: (flag in mail.flags) is wanted
     return _valued(name, rest, last)
+
+
+def _combined(name: str, rest: list[Any], last: int) -> Test:
+    one = _key(rest, last)
+    if name == "NOT":
+        return lambda uid, mail: not one(uid, mail)
+    other = _key(rest, last)
+    return lambda uid, mail: one(uid, mail) or other(uid, mail)
 
 
 def _valued(name: str, rest: list[Any], last: int) -> Test:

@@ -13,7 +13,8 @@ from chalicelib.domain.change import Flags
 from chalicelib.errors import Gone, ProviderError, Throttled
 from chalicelib.providers.imap.bodies import Bodies, bodies
 from chalicelib.providers.imap.failures import failure
-from chalicelib.providers.imap.fetching import Meta, metas
+from chalicelib.providers.imap.fetching import metas
+from chalicelib.providers.imap.metadata import Meta
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Wire
 

@@ -15,7 +15,7 @@ import pytest
 from chalicelib import bounds
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
-from chalicelib.providers.imap import inflow, session, wire
+from chalicelib.providers.imap import inflow, session
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.compress import Deflater, Inflater
 from chalicelib.providers.imap.inflow import Inflow
@@ -72,7 +72,7 @@ def test_a_later_command_may_be_answered_first() -> None:
 
 
 def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "LONGEST_LINE", 1_000)
+    monkeypatch.setattr(bounds, "LINE_BYTES", 1_000)
     with pytest.raises(ProviderError, match="over 1000 octets"):
         answered(b"* " + b"x" * 5_000).run(b"NOOP")
 

@@ -22,8 +22,9 @@ from chalicelib.providers.imap import changes, search
 from chalicelib.providers.imap.bodies import bodies
 from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.cursor import load, narrowed
-from chalicelib.providers.imap.fetching import Meta, open_mailbox, remote_id, split_id, uids_with_message_id
+from chalicelib.providers.imap.fetching import open_mailbox, remote_id, split_id, uids_with_message_id
 from chalicelib.providers.imap.folders import collection_list
+from chalicelib.providers.imap.metadata import Meta
 from chalicelib.providers.imap.session import Session, open_session
 from chalicelib.providers.imap.wire import Literal, astring, uid_sets
 from chalicelib.providers.reach import PUBLIC, Reach
@@ -85,7 +86,7 @@ class ImapProvider:
         uidvalidity, uid = split_id(id)
         if not uid or open_mailbox(self._session, collection_id).uidvalidity != uidvalidity:
             raise Gone("The message is no longer on the mail server.")
-        content = bodies(self._session, [Meta(uid, Flags(""), 0, 0)])
+        content = bodies(self._session, [Meta(uid, Flags(""), None, 0)])
         if uid in content.unreadable:
             raise ProviderError(content.unreadable[uid])
         if uid not in content.raw:

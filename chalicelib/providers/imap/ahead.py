@@ -21,7 +21,6 @@ from chalicelib.providers.imap.fetching import (
     changes_question,
     keys_between,
     measured,
-    meta_of,
     numbers,
     open_mailbox,
     open_with,
@@ -30,6 +29,7 @@ from chalicelib.providers.imap.fetching import (
     stay_with,
 )
 from chalicelib.providers.imap.folders import state_in
+from chalicelib.providers.imap.metadata import meta_of
 from chalicelib.providers.imap.session import Opened, Session
 from chalicelib.providers.imap.wire import Command, Line, Reply
 

@@ -12,16 +12,8 @@ from dataclasses import dataclass, field
 from chalicelib.formats import headers
 from chalicelib.formats.message_ids import own_id
 from chalicelib.providers.imap.failures import failure, throttled
-from chalicelib.providers.imap.fetching import (
-    LARGE,
-    MEASURE,
-    QUOTED_BODY,
-    Meta,
-    measured,
-    meta_of,
-    metas,
-    rows,
-)
+from chalicelib.providers.imap.fetching import MEASURE, measured, metas, rows
+from chalicelib.providers.imap.metadata import LARGE, QUOTED_BODY, Meta, meta_of
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Command, Line, Reply, uid_sets
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.beginnings import BEGINNING, FIRST, body, raise_if_throttled, tells
-from chalicelib.providers.imap.fetching import Meta, rows, search_uids
+from chalicelib.providers.imap.fetching import rows, search_uids
+from chalicelib.providers.imap.metadata import Meta
 from chalicelib.providers.imap.session import Session
 from chalicelib.providers.imap.wire import Line, Reply, uid_sets
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from chalicelib.clock import Clock
 from chalicelib.domain.change import Budget, Flags, Known, RemoteId, RemoteMessage
 from chalicelib.errors import Interrupted, ProviderError
 from chalicelib.providers.imap.ahead import Ahead
 from chalicelib.providers.imap.beginnings import AT_ONCE, BEGINNING, Beginnings, beginnings
 from chalicelib.providers.imap.bodies import bodies
-from chalicelib.providers.imap.fetching import Meta, metas, remote_id, split_id
+from chalicelib.providers.imap.dating import received_at
+from chalicelib.providers.imap.fetching import metas, remote_id, search_uids, split_id
+from chalicelib.providers.imap.metadata import Meta
 from chalicelib.providers.imap.session import Opened, Session
+from chalicelib.providers.imap.wire import uid_sets
 
 DAY = 86_400
 """Servers compare dates without a zone."""
+
+_UNTOLD = "The mail server tells nothing of this message."
 
 
 @dataclass(slots=True)
@@ -32,6 +39,12 @@ class Step:
     unreadable: dict[RemoteId, str] = field(default_factory=dict)
     taken: int = 0
     taken_bytes: int = 0
+    now: Clock = time.time
+
+    @property
+    def oldest(self) -> int:
+        """The Unix second before which nothing is wanted, a day earlier than asked."""
+        return self.budget.since - DAY
 
     def name(self, uid: int) -> RemoteId:
         """Return the name of a message of this generation."""
@@ -47,7 +60,7 @@ def bring(at: Step, uids: Sequence[int], *, cut: bool = False, measured: bool = 
     """Fetch messages in this order within the budget; return how many of them are dealt with.
 
     With `cut` the large ones come with no more than their beginning; `measured` is to ask first how long
-    they are.
+    they are. Without either they are new, and none is left out for a date that the server did not tell.
     """
     candidates = list(uids[: max(0, min(AT_ONCE, at.budget.messages - at.taken))])
     found = _known_of(at, candidates, measured=measured)
@@ -55,7 +68,7 @@ def bring(at: Step, uids: Sequence[int], *, cut: bool = False, measured: bool = 
     fitting: list[Meta] = []
     for uid in candidates:
         meta = found.get(uid)
-        if meta is not None and meta.received_at >= at.budget.since - DAY:
+        if meta is not None and (meta.received_at is None or meta.received_at >= at.oldest):
             octets = _to_come(at, meta, cut=cut and meta.large)
             if at.taken and at.taken_bytes + octets > at.budget.bytes:
                 break
@@ -63,8 +76,16 @@ def bring(at: Step, uids: Sequence[int], *, cut: bool = False, measured: bool = 
             at.taken_bytes += octets
             fitting.append(meta)
         handled += 1
-    fetch(at, fitting, {meta.uid for meta in fitting if cut and meta.large})
+    _note_untold(at, [uid for uid in candidates[:handled] if uid not in found])
+    fetch(at, fitting, {meta.uid for meta in fitting if cut and meta.large}, new=not (cut or measured))
     return handled
+
+
+def _note_untold(at: Step, uids: Sequence[int]) -> None:
+    """Enter as unreadable of what the server says nothing although it is still there."""
+    for part in uid_sets(uids):
+        there = set(search_uids(at.session, b"UID " + part)).intersection(uids)
+        at.unreadable.update(dict.fromkeys(map(at.name, sorted(there)), _UNTOLD))
 
 
 def _to_come(at: Step, meta: Meta, *, cut: bool) -> int:
@@ -96,21 +117,25 @@ def _interrupted(at: Step, asked: Sequence[int], error: ProviderError) -> Provid
     return Interrupted(error.message, tuple(map(at.name, asked))) if at.session.is_lost() else error
 
 
-def fetch(at: Step, fitting: Sequence[Meta], cut: Set[int] = frozenset()) -> None:
+def fetch(at: Step, fitting: Sequence[Meta], cut: Set[int] = frozenset(), *, new: bool = False) -> None:
     """Fetch messages together, except those that the budget wants alone or not at all.
 
-    Those in `cut` come with their beginning only.
+    Those in `cut` come with their beginning only. A message without a date of the server's is left out if its
+    own says that it is too old, unless it is `new`.
     """
     names = {meta.uid: at.name(meta.uid) for meta in fitting}
     wanted = [meta for meta in fitting if names[meta.uid] not in at.budget.avoid]
     together = [meta for meta in wanted if names[meta.uid] not in at.budget.alone]
-    _fetch_together(at, together, cut)
+    contents = _fetched(at, together, cut)
     for meta in wanted:
         if names[meta.uid] in at.budget.alone:
-            _fetch_together(at, [meta], cut)
+            contents |= _fetched(at, [meta], cut)
+    for meta in wanted:
+        if meta.uid in contents:
+            _arrive(at, meta, contents[meta.uid], whole=meta.uid not in cut, new=new)
 
 
-def _fetch_together(at: Step, fitting: Sequence[Meta], cut: Set[int]) -> None:
+def _fetched(at: Step, fitting: Sequence[Meta], cut: Set[int]) -> dict[int, bytes]:
     begun = at.ahead.beginnings
     here = {meta.uid: raw for meta in fitting if (raw := begun.enough(meta, cut=meta.uid in cut)) is not None}
     rest = [meta for meta in fitting if meta.uid not in here]
@@ -122,15 +147,20 @@ def _fetch_together(at: Step, fitting: Sequence[Meta], cut: Set[int]) -> None:
         )
     except ProviderError as error:
         raise _interrupted(at, [meta.uid for meta in rest], error) from error
-    for meta in fitting:
-        raw = here.get(meta.uid, content.raw.get(meta.uid))
-        if raw is not None:
-            whole = meta.uid not in cut or len(raw) != BEGINNING
-            at.arrived.append(_remote(at.name(meta.uid), meta, raw, whole))
     at.unreadable.update({at.name(uid): reason for uid, reason in content.unreadable.items()})
+    return {**content.raw, **here}
 
 
-def _remote(name: RemoteId, meta: Meta, raw: bytes, whole: bool) -> RemoteMessage:
-    return RemoteMessage(
-        id=name, flags=meta.flags, received_at=meta.received_at, raw=raw, size=meta.size, whole=whole
-    )
+def _arrive(at: Step, meta: Meta, raw: bytes, *, whole: bool, new: bool) -> None:
+    date = received_at(meta, raw, at.now(), at.oldest if new else 0)
+    if date >= at.oldest:
+        at.arrived.append(
+            RemoteMessage(
+                id=at.name(meta.uid),
+                flags=meta.flags,
+                received_at=date,
+                raw=raw,
+                size=meta.size,
+                whole=whole or len(raw) != BEGINNING,
+            )
+        )

@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from chalicelib.domain.change import Flags, RemoteId
+from chalicelib.providers.imap.metadata import FLAGS, LARGE, QUOTED_BODY, Meta, letters, meta_of
 from chalicelib.providers.imap.session import Opened, Session
-from chalicelib.providers.imap.wire import Command, Line, Reply, astring, uid_sets
-
-LARGE = 64_000
-"""Octets from which on a message of the history is listed by its beginning before it comes as a whole."""
+from chalicelib.providers.imap.wire import UINT32, Command, Line, Reply, astring, number, uid_sets
 
 LARGER = b"LARGER %d" % LARGE
 """The search key of large messages."""
 
-_CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)")
-_EXISTS = re.compile(rb"\* (\d+) EXISTS", re.I)
+_CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)", re.I)
+_EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.I)
 _MOVED = re.compile(rb"\* (\d+ (EXISTS|EXPUNGE)|VANISHED)\b", re.I)
 _FETCH = re.compile(rb"\* \d+ FETCH ", re.I)
 _VANISHED = re.compile(rb"\* VANISHED \(EARLIER\) ([\d,:]+)", re.I)
-_UID = re.compile(rb"\bUID (\d+)", re.I)
-_FLAGS = re.compile(rb"\bFLAGS \(([^)]*)\)", re.I)
+_UID = re.compile(rb"\bUID (\d{1,10})\b", re.I)
 MEASURE = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
-_SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)", re.I)
-_DATE = re.compile(rb'INTERNALDATE "([ \d]\d)-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.I)
-QUOTED_BODY = re.compile(rb'\bBODY\[\](?:<0>)? "((?:[^"\\]|\\.)*)"', re.I)
-_NOTHING = Line(b"", [])
+_MEASURED = re.compile(rb"\b(RFC822\.SIZE|INTERNALDATE|BODY\[)", re.I)
 _NAMES = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_MONTHS = {name.lower(): n for n, name in enumerate(_NAMES, 1)}
 _DAY = 86_400
-_LETTERS = {b"\\DRAFT": "d", b"\\SEEN": "s", b"\\FLAGGED": "f", b"\\ANSWERED": "a"}
 
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """A message without its content; `size` is the server's claim and only a hint."""
-
-    uid: int
-    flags: Flags
-    received_at: int
-    size: int
-
-    @property
-    def large(self) -> bool:
-        """Whether its beginning is worth a fetch of its own."""
-        return self.size > LARGE
+LARGEST = {b"HIGHESTMODSEQ": 2**63 - 1}
+"""Numbers of mailboxes that may be larger than `UINT32` (RFC 7162 section 7)."""
+_NO_DATE = b"2-Jan-1971"  # what was received before has no date that could be believed
 
 
 def remote_id(uidvalidity: int, uid: int) -> RemoteId:
@@ -83,7 +62,7 @@ def open_with(
     codes: dict[bytes, int] = {}
     exists = 0
     for line in first.or_fail().lines:
-        codes |= {key.upper(): int(value) for key, value in _CODE.findall(line.text)}
+        codes |= state_numbers(_CODE.findall(line.text))
         if found := _EXISTS.match(line.text):
             exists = int(found.group(1))
     if b"UIDNEXT" not in codes:
@@ -92,6 +71,12 @@ def open_with(
     opened = Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
     session.standing = name, opened
     return opened, replies
+
+
+def state_numbers(told: Iterable[tuple[bytes, bytes]]) -> dict[bytes, int]:
+    """Return those of the numbers of a mailbox, by upper-case name, that can be such numbers."""
+    read = ((name.upper(), number(digits, LARGEST.get(name.upper(), UINT32))) for name, digits in told)
+    return {name: value for name, value in read if value is not None}
 
 
 def stay_with(session: Session, commands: Sequence[Command]) -> list[Reply]:
@@ -112,8 +97,8 @@ def uids_between(
     """Return the UIDs that exist from first to last, ascending; asks nothing of an empty range.
 
     With `since` and `before` (Unix seconds, 0 for no bound) only those received in between, give or take
-    a day: servers compare dates, and those in their own zone (RFC 9051 section 6.4.4). `more` are further
-    search keys.
+    a day, and those that the server has no sensible date of: servers compare dates, and those in their own
+    zone (RFC 9051 section 6.4.4). `more` are further search keys.
     """
     if first > last:
         return []
@@ -121,8 +106,8 @@ def uids_between(
 
 
 def keys_between(first: int, last: int, since: int = 0, before: int = 0) -> list[bytes]:
-    """Return the search keys of `uids_between`."""
-    dates = [b"SINCE", _date(since - _DAY)] if since > _DAY else []
+    """Return the search keys of `uids_between`; what has no date to be believed counts as late enough."""
+    dates = [b"OR SINCE", _date(since - _DAY), b"NOT SINCE", _NO_DATE] if since > _DAY else []
     dates += [b"BEFORE", _date(before + _DAY)] if before else []
     return [b"UID %d:%d" % (first, last), *dates]
 
@@ -185,10 +170,12 @@ def _ranges(uid_set: bytes, first: int, last: int) -> Iterator[range]:
     """Yield what lies between first and last of a set such as 4,7:9."""
     for part in uid_set.split(b","):
         low, _, high = part.partition(b":")
-        if low.isdigit() and (high or low).isdigit():
-            ends = sorted((int(low), int(high or low)))
-            if ends[0] <= last and ends[1] >= first:
-                yield range(max(first, ends[0]), min(last, ends[1]) + 1)
+        ends = [end for text in (low, high or low) if (end := number(text)) is not None]
+        if len(ends) < 2:
+            continue
+        begin, end = max(first, min(ends)), min(last, max(ends))
+        if begin <= end:
+            yield range(begin, end + 1)
 
 
 def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:
@@ -203,8 +190,8 @@ def metas(session: Session, uids: Sequence[int]) -> dict[int, Meta]:
 
 
 def measured(found: Mapping[int, Line], asked: Container[int]) -> Iterator[tuple[int, Line]]:
-    """Yield those of the answers that tell the size of a message asked for."""
-    return ((uid, line) for uid, line in found.items() if uid in asked and _SIZE.search(line.text))
+    """Yield those of the answers that tell of a message asked for, not of its flags alone."""
+    return ((uid, line) for uid, line in found.items() if uid in asked and _MEASURED.search(line.text))
 
 
 def search_uids(session: Session, *criteria: bytes) -> list[int]:
@@ -215,54 +202,33 @@ def search_uids(session: Session, *criteria: bytes) -> list[int]:
 def numbers(lines: Iterable[Line]) -> list[int]:
     """Read the answer to SEARCH, ascending."""
     found = (line.text for line in lines if line.text[:9].upper() == b"* SEARCH ")
-    return sorted({int(uid) for text in found for uid in text.split()[2:] if uid.isdigit()})
+    return sorted({uid for text in found for word in text.split()[2:] if (uid := number(word))})
 
 
 def rows(lines: Iterable[Line]) -> dict[int, Line]:
     """Return what is said of each message, the latest first: flags may be told once more unasked."""
-    found: dict[int, Line] = {}
+    found: dict[int, list[Line]] = {}
     for line in lines:
-        if _FETCH.match(line.text) and (uid := _UID.search(QUOTED_BODY.sub(b"", line.text))):
-            earlier = found.get(int(uid.group(1)), _NOTHING)
-            found[int(uid.group(1))] = Line(line.text + earlier.text, line.literals + earlier.literals)
-    return found
+        said = _UID.search(QUOTED_BODY.sub(b"", line.text)) if _FETCH.match(line.text) else None
+        if said and (uid := number(said.group(1))):
+            found.setdefault(uid, []).append(line)
+    return {uid: _latest_first(said) for uid, said in found.items()}
+
+
+def _latest_first(said: list[Line]) -> Line:
+    if len(said) == 1:
+        return said[0]
+    text = b"".join(line.text for line in reversed(said))
+    return Line(text, [literal for line in reversed(said) for literal in line.literals])
 
 
 def _flag_rows(lines: Iterable[Line]) -> Iterator[tuple[int, Flags]]:
     for uid, line in rows(lines).items():
-        if found := _FLAGS.search(line.text):
-            yield uid, _letters(found.group(1))
+        if found := FLAGS.search(line.text):
+            yield uid, letters(found.group(1))
 
 
 def _date(at: int) -> bytes:
     """Return an IMAP date, such as 1-Feb-2026."""
     day = time.gmtime(at)
     return b"%d-%s-%d" % (day.tm_mday, _NAMES[day.tm_mon - 1], day.tm_year)
-
-
-def _letters(raw: bytes) -> Flags:
-    words = raw.upper().split()
-    return Flags("".join(sorted(_LETTERS[word] for word in words if word in _LETTERS)))
-
-
-def meta_of(uid: int, line: Line) -> Meta:
-    """Read what an answer says of a message."""
-    text = line.text
-    flags = _FLAGS.search(text)
-    size = _SIZE.search(text)
-    return Meta(
-        uid=uid,
-        flags=_letters(flags.group(1)) if flags else Flags(""),
-        received_at=_seconds(text),
-        size=int(size.group(1)) if size else 0,
-    )
-
-
-def _seconds(text: bytes) -> int:
-    found = _DATE.search(text)
-    if found is None or found.group(2).lower() not in _MONTHS:
-        return 0
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
-    at = (int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second))
-    zone = (int(zone_hours) * 60 + int(zone_minutes)) * 60
-    return calendar.timegm(at) - (zone if sign == b"+" else -zone)

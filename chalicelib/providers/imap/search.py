@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from chalicelib.domain.change import Budget, RemoteId, RemoteMessage
 from chalicelib.errors import InvalidRequest
 from chalicelib.providers.imap.bodies import bodies
-from chalicelib.providers.imap.fetching import Meta, metas, open_mailbox, remote_id, split_id
+from chalicelib.providers.imap.dating import received_at
+from chalicelib.providers.imap.fetching import metas, open_mailbox, remote_id, split_id
+from chalicelib.providers.imap.metadata import Meta
 from chalicelib.providers.imap.search_keys import search_words
 from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.wire import number
 
 
 def search(session: Session, collection_id: str, query: str, limit: int) -> list[RemoteId]:
@@ -31,8 +35,8 @@ def _uids(session: Session, verb: bytes, *words: bytes) -> list[int]:
     reply = session.wire.run(b"UID " + verb, *words)
     if not reply.ok and "BADCHARSET" in reply.text.upper():
         raise InvalidRequest("The mail server searches for ASCII characters only.")
-    numbers = (word for line in reply.or_fail().of(verb) for word in line.text.split()[2:])
-    return [int(number) for number in numbers if number.isdigit()]
+    words_found = (word for line in reply.or_fail().of(verb) for word in line.text.split()[2:])
+    return [uid for word in words_found if (uid := number(word))]
 
 
 def bring(
@@ -47,7 +51,7 @@ def bring(
         RemoteMessage(
             id=remote_id(uidvalidity, meta.uid),
             flags=meta.flags,
-            received_at=meta.received_at,
+            received_at=received_at(meta, raw[meta.uid], time.time()),
             raw=raw[meta.uid],
             size=meta.size,
         )

@@ -13,18 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from chalicelib import bounds
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.compress import COMMAND, Deflater
 from chalicelib.providers.imap.failures import failure
 from chalicelib.providers.imap.inflow import Inflow
 
 IN_FLIGHT = 8
-LONGEST_LINE = 64_000_000
-LARGEST_LITERAL = 160_000_000  # no mail is larger: the largest servers take 150 MB
 _SET_OCTETS = 900
 _LITERAL = re.compile(rb"\{(\d+)\}$")
 _TAGGED = re.compile(rb"(P\d+) (\S+) ?(.*)", re.S)
-_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|\{(\d+)\}|([()])|([^\s()"]+)')
+_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|\{(\d+)\}|([()])|([^\s()"]+)')
+UINT32 = 2**32 - 1
+"""The largest UID, and the largest of most numbers there are in IMAP (RFC 9051 section 9)."""
+
 _QUOTABLE = re.compile(rb"[\x20-\x7e]*")
 
 
@@ -195,10 +197,10 @@ class Wire:
         literals: list[bytes] = []
         try:
             while True:
-                line = self._file.readline(LONGEST_LINE)
+                line = self._file.readline(bounds.LINE_BYTES)
                 self.received += len(line)
                 if not line.endswith(b"\n"):
-                    raise _endless(line) if len(line) == LONGEST_LINE else _closed()
+                    raise _endless(line) if len(line) == bounds.LINE_BYTES else _closed()
                 line = line.rstrip(b"\r\n")
                 parts.append(line)
                 size = _LITERAL.search(line)
@@ -212,7 +214,7 @@ class Wire:
 
     def _read(self, digits: bytes) -> bytes:
         """Read a literal of the announced size, of which nothing is reserved in advance if it is absurd."""
-        if len(digits) > len(str(LARGEST_LITERAL)) or int(digits) > LARGEST_LITERAL:
+        if len(digits) > len(str(bounds.LITERAL_BYTES)) or int(digits) > bounds.LITERAL_BYTES:
             raise ProviderError(
                 f"The mail server announced {digits[:20].decode()} octets in one piece.", step="mailbox"
             )
@@ -268,6 +270,14 @@ def tokens(line: Line) -> list[Any]:
         elif not bracket:
             stack[-1].append(next(literals, b"") if size else atom or re.sub(rb"\\(.)", rb"\1", quoted))
     return stack[0]
+
+
+def number(digits: bytes, most: int = UINT32) -> int | None:
+    """Return a number of digits alone, None if it is none or larger than such numbers can be."""
+    if not digits.isdigit() or len(digits) > len(str(most)):
+        return None
+    value = int(digits)
+    return value if value <= most else None
 
 
 def uid_sets(uids: Sequence[int]) -> Iterator[bytes]:
