@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from collections.abc import Iterable
 
+from chalicelib import bounds
 from chalicelib.domain.change import Collection
+from chalicelib.providers.imap.fetching import state_numbers
+from chalicelib.providers.imap.list_lines import INBOX, key, listed_in, status_in
 from chalicelib.providers.imap.roles import Listed, display_name, roles
 from chalicelib.providers.imap.session import Opened, Session
-from chalicelib.providers.imap.wire import Line, Reply, astring, tokens
+from chalicelib.providers.imap.wire import Reply, astring, tokens
 
-_NUMBER = re.compile(rb"\d{1,20}")
 _PLAIN = b'LIST "" "*"'
 _STATUS_IN_FLIGHT = 40  # short questions with short answers
 _UNSELECTABLE = frozenset({"\\NOSELECT", "\\NONEXISTENT"})
@@ -43,10 +44,19 @@ def listing(session: Session) -> tuple[str, list[tuple[Listed, str]]]:
     """Return the prefix of the user's own names, and each selectable line of LIST with its token."""
     session.leave()
     namespace, reply = _list(session)
-    listed = [entry for line in reply.of(b"LIST") if (entry := _listed(line))]
-    by_name = {entry.raw: entry for entry in listed}
-    states = _states(session, reply, list(by_name))
-    return _prefix(namespace), [(entry, states.get(_key(entry.raw), "")) for entry in by_name.values()]
+    entries = _selectable(entry for line in reply.of(b"LIST") if (entry := listed_in(line)))
+    states = _states(session, reply, [entry.raw for entry in entries])
+    return _prefix(namespace), [(entry, states.get(key(entry.raw), "")) for entry in entries]
+
+
+def _selectable(entries: Iterable[Listed]) -> list[Listed]:
+    """Return each folder once; there is one INBOX, whatever LIST says (RFC 3501 section 5.1)."""
+    found: dict[bytes, Listed] = {}
+    for entry in entries:
+        if not entry.attributes & _UNSELECTABLE and (key(entry.raw) not in found or entry.raw == INBOX):
+            found[key(entry.raw)] = entry
+    inbox = found.pop(INBOX, Listed(INBOX, frozenset(), ""))
+    return [inbox, *found.values()][: bounds.FOLDERS]
 
 
 def _items(session: Session) -> bytes:
@@ -71,15 +81,6 @@ def _list(session: Session) -> tuple[Reply | None, Reply]:
     return namespace, listing.or_fail()
 
 
-def _listed(line: Line) -> Listed | None:
-    match tokens(line)[2:]:
-        case [list() as attributes, bytes() as separator, bytes() as raw, *_]:
-            flags = frozenset(a.decode("latin-1").upper() for a in attributes if isinstance(a, bytes))
-            apart = "" if separator.upper() == b"NIL" else separator.decode("latin-1")
-            return None if flags & _UNSELECTABLE else Listed(raw, flags, apart)
-    return None
-
-
 def _prefix(namespace: Reply | None) -> str:
     """Return the prefix of the personal namespace, such as INBOX."""
     for line in namespace.of(b"NAMESPACE") if namespace else ():
@@ -94,7 +95,7 @@ def _states(session: Session, listing: Reply, names: list[bytes]) -> dict[bytes,
     found = _tokens_in(listing)
     if not session.can("CONDSTORE"):
         return found
-    missing = [name for name in names if _key(name) not in found]
+    missing = [name for name in names if key(name) not in found]
     commands = [(b"STATUS", astring(name), _items(session)) for name in missing]
     for reply in session.wire.run_all(commands, _STATUS_IN_FLIGHT):
         found.update(_tokens_in(reply))
@@ -102,20 +103,12 @@ def _states(session: Session, listing: Reply, names: list[bytes]) -> dict[bytes,
 
 
 def _tokens_in(reply: Reply) -> dict[bytes, str]:
-    found = {}
-    for line in reply.of(b"STATUS"):
-        match tokens(line)[2:]:
-            case [bytes() as raw, list() as pairs]:
-                found[_key(raw)] = _token(pairs)
-    return found
+    told = (found for line in reply.of(b"STATUS") if (found := status_in(line)))
+    return {key(name): _token(words) for name, words in told}
 
 
-def _token(pairs: list[Any]) -> str:
-    facts = {
-        key.upper(): int(value)
-        for key, value in zip(pairs[::2], pairs[1::2], strict=False)
-        if isinstance(key, bytes) and isinstance(value, bytes) and _NUMBER.fullmatch(value)
-    }
+def _token(words: list[bytes]) -> str:
+    facts = state_numbers(zip(words[::2], words[1::2], strict=False))
     if b"UIDVALIDITY" not in facts:
         return ""
     return token(
@@ -124,7 +117,3 @@ def _token(pairs: list[Any]) -> str:
         facts.get(b"MESSAGES", 0),
         facts.get(b"HIGHESTMODSEQ", 0),
     )
-
-
-def _key(raw: bytes) -> bytes:
-    return b"INBOX" if raw.upper() == b"INBOX" else raw

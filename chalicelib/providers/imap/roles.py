@@ -69,15 +69,20 @@ class Listed:
 
 def display_name(listed: Listed, prefix: str = "") -> str:
     """Return the name people see: decoded, without the namespace, with slashes between levels."""
-    try:
-        name = str(imap_utf7.decode(listed.raw))
-    except ValueError:
-        name = listed.raw.decode("latin-1")
+    name = _decoded(listed.raw)
     if prefix and len(name) > len(prefix) and name.upper().startswith(prefix.upper()):
         name = name[len(prefix) :]
     if listed.separator:
         name = name.replace(listed.separator, "/")
     return "/".join(part for part in name.split("/") if part) or name
+
+
+def _decoded(raw: bytes) -> str:
+    """Return a name in modified UTF-7 (RFC 3501 section 5.1.3), or in what servers write instead."""
+    try:
+        return str(imap_utf7.decode(raw)) if raw.isascii() else raw.decode("utf-8")
+    except ValueError:
+        return raw.decode("latin-1")
 
 
 def roles(folders: Sequence[tuple[Listed, str]]) -> dict[bytes, str]:
