@@ -18,6 +18,7 @@ ApiError                    500  api_error
     ├── Refused             503  an address we do not talk to; trying again will not help
     ├── Gone                404  the item is no longer on the server
     ├── Interrupted         503  the server hung up over some messages
+    ├── SyncFailure         503  what a server said was too much for us
     └── CursorExpired            never leaves sync: forget the cursor and list again
 """
 
@@ -148,6 +149,10 @@ class Interrupted(ProviderError):
         super().__init__(message)
         self.asked = asked
         self.folder_id = folder_id
+
+
+class SyncFailure(ProviderError):
+    """Sync failed over something nobody foresaw: an answer of the mail server, a row of the store."""
 
 
 class CursorExpired(ProviderError):

@@ -15,4 +15,6 @@ def progress_of(account: Account) -> dict[str, Any]:
     """Return the progress object of an account."""
     here = services()
     folders, tallies = here.mail.folders(account.id), here.checkpoints.tallies(account.id)
-    return wire.dump(account, progress.progress_of(folders, here.window(account), tallies, time.time()))
+    failing = dict(account.trouble.folders) if account.trouble else ()
+    found = progress.progress_of(folders, here.window(account), tallies, time.time(), failing)
+    return wire.dump(account, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ RECENT_SECONDS = 180
 """A rate measured longer ago says nothing about the time that is left."""
 
 _MEMORY_SECONDS = 30.0
+_APART = frozenset({"excluded", "failing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +44,20 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The progress of one folder; a folder that has not begun has no tally."""
+    """The progress of one folder; a folder that has not begun has no tally, one that fails stands still."""
 
     folder: Folder
     days: int | None
     tally: Tally | None
+    failing: bool = False
 
     @property
     def state(self) -> str:
-        """Return excluded, waiting, syncing or synced."""
+        """Return excluded, failing, waiting, syncing or synced."""
         if self.days is None:
             return "excluded"
+        if self.failing:
+            return "failing"
         if self.tally is None:
             return "waiting"
         return "syncing" if self.tally.left else "synced"
@@ -61,7 +65,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The progress of an account as of `now`; `parts` are its folders."""
+    """The progress of an account as of `now`; of `parts`, its folders, those that fail do not count."""
 
     parts: Sequence[Part]
     now: float
@@ -69,12 +73,12 @@ class Progress:
     @property
     def tallies(self) -> list[Tally]:
         """The tallies of the folders that have begun."""
-        return [part.tally for part in self.parts if part.tally and part.state != "excluded"]
+        return [part.tally for part in self.parts if part.tally and part.state not in _APART]
 
     @property
     def state(self) -> str:
         """Return waiting, syncing or synced."""
-        states = {part.state for part in self.parts} - {"excluded"}
+        states = {part.state for part in self.parts} - _APART
         if not self.parts or states == {"waiting"}:
             return "waiting"
         return "syncing" if states & {"waiting", "syncing"} else "synced"
@@ -86,12 +90,21 @@ class Progress:
 
 
 def progress_of(
-    folders: Sequence[Folder], window: Window, tallies: Mapping[str, Tally], now: float
+    folders: Sequence[Folder],
+    window: Window,
+    tallies: Mapping[str, Tally],
+    now: float,
+    failing: Container[str] = (),
 ) -> Progress:
-    """Return the progress of an account's folders."""
+    """Return the progress of an account's folders; `failing` are ids of those that cannot be synced now."""
     fixed = window.fixed(folders)
     parts = [
-        Part(folder=folder, days=fixed.days_of(folder.id), tally=tallies.get(folder.id))
+        Part(
+            folder=folder,
+            days=fixed.days_of(folder.id),
+            tally=tallies.get(folder.id),
+            failing=folder.id in failing,
+        )
         for folder in folders
         if folder.is_synced
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -24,6 +24,8 @@ class Fault(StrEnum):
     """The mail server refused the credentials."""
     STUCK = "stuck"
     """The worker ended without a word: a crash, out of memory or time."""
+    INTERNAL = "internal"
+    """Sync failed over something nobody foresaw."""
     FOLDER = "folder"
     """Some folders fail while the others sync."""
 
@@ -81,26 +83,35 @@ def after_failure(
     )
 
 
-def after_pass(before: Trouble | None, failing: Iterable[tuple[str, str]], now: int) -> Trouble | None:
+def after_pass(
+    before: Trouble | None, failing: Iterable[tuple[str, str]], now: int, *, seen_all: bool = True
+) -> Trouble | None:
     """Return what is left after a pass that worked, but for the folders given with their reasons.
 
-    Once the account is partial for good, more such passes change nothing: they are not written.
+    Where not all folders were seen, those that failed before count as failing still. Once the account is
+    partial for good, more such passes change nothing: they are not written.
     """
     reasons = dict(failing)
-    if not reasons:
-        return None
     counted = dict(before.folders) if before else {}
     passes = {id: min(counted.get(id, 0) + 1, FOLDER_PASSES) for id in reasons}
+    passes = passes if seen_all else counted | passes
+    if not passes:
+        return None
     fresh = before is None or not before.folders
     now_known = Trouble(
         fault=Fault.FOLDER,
-        reason=next(iter(reasons.values()))[:REASON_CHARACTERS],
+        reason=_reason(before, reasons),
         since=now if fresh or before is None else before.since,
         folders=tuple(sorted(passes.items())),
     )
     if before is not None and replace(now_known, reason=before.reason) == before:
         return before  # only the server's words differ
     return now_known
+
+
+def _reason(before: Trouble | None, reasons: Mapping[str, str]) -> str:
+    earlier = before.reason if before else ""
+    return next(iter(reasons.values()), earlier)[:REASON_CHARACTERS]
 
 
 def is_refused_twice(trouble: Trouble, now: int) -> bool:

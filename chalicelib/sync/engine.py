@@ -24,6 +24,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.errors import Interrupted
 from chalicelib.sync import health
+from chalicelib.sync.foreseen import foreseen
 from chalicelib.sync.hangups import Hangups
 from chalicelib.sync.pace import UNHURRIED, Pace
 from chalicelib.sync.stale import Busy, Overtaken
@@ -45,11 +46,15 @@ class Outcome(Enum):
 
 
 def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pace = UNHURRIED) -> Outcome:
-    """Sync until current, out of time or out of turn. Raises ProviderError when the mail server fails."""
+    """Sync until current, out of time or out of turn.
+
+    Raises ProviderError when the mail server fails, and SyncFailure over whatever nobody foresaw.
+    """
     hangups = Hangups(work, account)
     while True:
         try:
-            outcome = _stay(work, account, Stay(deadline, pace, hangups))
+            with foreseen(f"the sync of account {account.id}"):
+                outcome = _stay(work, account, Stay(deadline, pace, hangups))
             if outcome in (Outcome.CURRENT, Outcome.QUIET):
                 hangups.acquit()
             return outcome

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.domain.account import RESTING, Account, SyncState
@@ -21,7 +21,7 @@ from chalicelib.domain.trouble import (
     is_hopeless,
     is_refused_twice,
 )
-from chalicelib.errors import AuthRejected, ProviderError
+from chalicelib.errors import AuthRejected, ProviderError, SyncFailure
 from chalicelib.store.ports import Accounts, Polls
 from chalicelib.store.values import Stale
 from chalicelib.sync.stale import until_fresh
@@ -43,9 +43,8 @@ class Health:
     now: Clock
 
     def failed(self, account_id: str, error: ProviderError) -> bool:
-        """Record a pass that the mail server failed; True if the account rests until it is connected anew."""
-        fault = Fault.LOGIN if isinstance(error, AuthRejected) else Fault.SERVER
-        return self._record(account_id, fault, error.message, _patience(error))
+        """Record a pass that failed; True if the account rests until it is connected anew."""
+        return self._record(account_id, _fault(error), error.message, _patience(error))
 
     def died(self, account_id: str) -> bool:
         """Record a pass that has left no trace; True if the account rests until it is connected anew."""
@@ -82,7 +81,7 @@ class Health:
 
 def passed(accounts: Accounts, account: Account, failing: Mapping[str, str], current: bool, now: int) -> None:
     """Record a pass that worked, but for the failing folders (with reasons); nothing new is no write."""
-    trouble = after_pass(account.trouble, failing.items(), now) if current else _eased(account.trouble)
+    trouble = after_pass(account.trouble, failing.items(), now, seen_all=current)
     if trouble == account.trouble and _state_after(account.state, trouble, current) is account.state:
         return
     fresh = accounts.get(account.id)
@@ -93,13 +92,6 @@ def passed(accounts: Accounts, account: Account, failing: Mapping[str, str], cur
         accounts.transition(fresh, _state_after(fresh.state, trouble, current))
     except Stale:  # connected anew at this very moment: the next pass will tell
         log.info("account %s changed meanwhile", account.id)
-
-
-def _eased(trouble: Trouble | None) -> Trouble | None:
-    """Return what is left when some work was done and more waits: failed folders are not seen again yet."""
-    if trouble is None or not trouble.folders:
-        return None
-    return replace(trouble, fault=Fault.FOLDER, failures=0, retry_at=0, refused_at=0)
 
 
 def _state_in(account: Account, trouble: Trouble, now: int) -> SyncState:
@@ -119,6 +111,12 @@ def _state_after(state: SyncState, trouble: Trouble | None, current: bool) -> Sy
         return SyncState.RUNNING
     waiting = state in (SyncState.INITIALIZING, SyncState.PARTIAL)
     return SyncState.RUNNING if waiting and current and trouble is None else state
+
+
+def _fault(error: ProviderError) -> Fault:
+    if isinstance(error, AuthRejected):
+        return Fault.LOGIN
+    return Fault.INTERNAL if isinstance(error, SyncFailure) else Fault.SERVER
 
 
 def _patience(error: ProviderError) -> int:

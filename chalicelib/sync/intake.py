@@ -20,6 +20,7 @@ from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineSt
 from chalicelib.store.outage import is_passing
 from chalicelib.store.ports import Quarantine
 from chalicelib.store.values import Lease
+from chalicelib.sync.foreseen import named
 from chalicelib.sync.shelf import Absorbed, Arrival, Shelf
 from chalicelib.sync.stale import until_fresh
 
@@ -261,8 +262,4 @@ def _tell(entry: Quarantined) -> None:
 
 def _words(error: Exception) -> str:
     """Name an error without its text: that may quote the mail."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place, trace = f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}", trace.tb_next
-    return f"The message could not be read: {type(error).__name__} at {place}."
+    return f"The message could not be read: {named(error)}."

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence, Set
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
-from chalicelib.domain.change import Collection, Cursor, RemoteId
+from chalicelib.domain.change import Collection, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.quarantine import Quarantined, QuarantineState
+from chalicelib.domain.window import is_over
 from chalicelib.errors import CursorExpired, Gone, Interrupted
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync import retry
+from chalicelib.sync.foreseen import foreseen
 from chalicelib.sync.guard import Guard
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.shelf import Shelf
@@ -60,22 +62,19 @@ def repair(
 
     Begin after a sync: what is still to come is not amiss. Each week begins with another folder, so that
     every one has its turn. What the API wrote less than `settled` seconds ago is left alone. Raises
-    ProviderError.
+    ProviderError, and SyncFailure over whatever nobody foresaw.
     """
     lease = work.checkpoints.acquire(account.id, LEASE_SECONDS)
     if lease is None:
         return None
     try:
-        provider = work.provider(account)
-        try:
+        with foreseen(f"the comparison of account {account.id}"), closing(work.provider(account)) as provider:
             comparison = _Comparison(work, account, provider, deadline, settled)
             comparison.intake.begin(lease)
             findings = comparison.run()
             comparison.intake.end()
             recount(work, account.id, lease)
             return findings
-        finally:
-            provider.close()
     finally:
         work.checkpoints.release(lease)
 
@@ -144,7 +143,7 @@ class _Comparison:
         known = self.work.mail.known(self.account.id, folder.id)
         aside = {entry.remote_id for entry in self.set_aside if entry.folder_id == folder.id}
         for part in _chunks(sorted(there.keys() - known.keys() - aside)):
-            arrived = self.provider.items(collection, part)
+            arrived = [one for one in self.provider.items(collection, part) if self._is_wanted(one, folder)]
             self.intake.put(Place(self.shelf, folder), arrived)
             self.findings.missing += len(arrived)
         settled = int(self.work.now()) - self.settled
@@ -157,6 +156,10 @@ class _Comparison:
         removed = frozenset(known.keys() - everything.keys())
         self.findings.surplus += len(removed)
         return removed
+
+    def _is_wanted(self, remote: RemoteMessage, folder: Folder) -> bool:
+        """Tell whether the window keeps a message: the server may list those that it has no date of."""
+        return not is_over(self.shelf.window.expiry(remote.received_at, [folder.id]), self.work.now())
 
     def _clear(self, folder: Folder, there: Set[RemoteId]) -> None:
         """Forget what was set aside and is no longer on the server."""

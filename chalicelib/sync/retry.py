@@ -11,6 +11,7 @@ from chalicelib.domain.window import is_over
 from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Quarantine
+from chalicelib.sync.foreseen import foreseen
 from chalicelib.sync.hangups import REASON
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.shelf import Shelf
@@ -20,7 +21,10 @@ LEASE_SECONDS = 60.0
 
 
 def retry(work: Workspace, account: Account, id: str) -> bool:
-    """Try one entry now; False if another worker is at the account. Raises ProviderError."""
+    """Try one entry now; False if another worker is at the account.
+
+    Raises ProviderError, and SyncFailure over whatever nobody foresaw.
+    """
     entry = work.quarantine.get(account.id, id) if work.quarantine else None
     if entry is None or work.quarantine is None:
         return True
@@ -28,7 +32,11 @@ def retry(work: Workspace, account: Account, id: str) -> bool:
     if lease is None:
         return False
     try:
-        with closing(work.provider(account)) as provider, suppress(Interrupted):
+        with (
+            foreseen(f"message {entry.remote_id} of folder {entry.folder_id}"),
+            closing(work.provider(account)) as provider,
+            suppress(Interrupted),
+        ):
             folders = {folder.collection: folder for folder in work.mail.folders(account.id)}
             shelf = Shelf(
                 mail=work.mail,

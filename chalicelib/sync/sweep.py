@@ -21,6 +21,7 @@ from chalicelib.providers.base import Provider, received
 from chalicelib.sync.agenda import Agenda
 from chalicelib.sync.fitting import Fitting
 from chalicelib.sync.folders import Cabinet
+from chalicelib.sync.foreseen import foreseen
 from chalicelib.sync.guard import Guard, Scene
 from chalicelib.sync.hold import Hold
 from chalicelib.sync.intake import Intake, Place
@@ -154,11 +155,8 @@ class Sweep:
             return None
         try:
             history = self._pace.history()
-            batch = self._changes(collection, folder, history)
-        except Gone:  # deleted since it was listed; the next listing will say so
-            log.info("folder %s of account %s has gone", folder.id, self._account.id)
-            self._agenda.strike(folder.id)
-            return None
+            with foreseen(f"folder {folder.id} of account {self._account.id}"):
+                batch = self._changes(collection, folder, history)
         except ProviderError as error:
             self._pass_over(folder, error)
             return None
@@ -172,15 +170,21 @@ class Sweep:
         return _Fetched(folder, collection, batch, self._intake.parse(self._shelf, batch.arrived))
 
     def _pass_over(self, folder: Folder, error: ProviderError) -> None:
-        """Go on without a folder that fails. Raises ProviderError if it is the account or the connection."""
+        """Go on without a folder that fails, be it that it is listed and not there.
+
+        Raises ProviderError if it is the account or the connection.
+        """
         if isinstance(error, Interrupted):
             error.folder_id = folder.id
         if isinstance(error, AuthRejected | Interrupted | Throttled):
             raise error
-        self._provider.collections()
+        listed = {one.id for one in self._provider.collections()}
+        self._agenda.strike(folder.id)
+        if isinstance(error, Gone) and folder.collection not in listed:
+            log.info("folder %s of account %s has gone", folder.id, self._account.id)
+            return
         log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
         self.failing[folder.id] = error
-        self._agenda.strike(folder.id)
 
     def _learn_labels(self, batch: ChangeBatch) -> None:
         """List again if a message bears a label made since; one that is still not listed is kept from us."""

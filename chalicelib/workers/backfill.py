@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.domain.account import RESTING
-from chalicelib.errors import AuthRejected, ProviderError
+from chalicelib.errors import AuthRejected, ProviderError, SyncFailure
 from chalicelib.services import services
+from chalicelib.sync.foreseen import foreseen
 from chalicelib.workers import sync
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,13 @@ def run(body: Mapping[str, Any]) -> None:
         services().backfills.remove(body["account_id"])
         return
     try:
-        services().take_turn(account)
+        with foreseen(f"the history of account {account.id}"):
+            services().take_turn(account)
     except AuthRejected as error:
         services().backfills.remove(account.id)
         sync.reject(account, error)
+    except SyncFailure as error:
+        services().health.failed(account.id, error)
     except ProviderError as error:
         log.warning("the history of account %s rests: %s", account.id, error)
     else:

@@ -12,6 +12,7 @@ from chalicelib.domain.account import RESTING, Account
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.services import services
 from chalicelib.store.values import Poll
+from chalicelib.sync.foreseen import foreseen
 from chalicelib.workers.batch import RECEIVED
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ def run(body: Mapping[str, Any]) -> None:
         services().polls.remove(body["account_id"])
         return
     try:
-        _work(account, body)
+        with foreseen(f"a job of account {account.id}", InTheWay):
+            _work(account, body)
     except AuthRejected as error:
         reject(account, error)
     except ProviderError as error:

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known, RemoteId, RemoteMessage
 from chalicelib.domain.quarantine import Cause, QuarantineState, entry_id
-from chalicelib.errors import Interrupted, ProviderError
+from chalicelib.errors import Interrupted, ProviderError, SyncFailure
 from chalicelib.formats import mime
 from chalicelib.store.dynamo import Overloaded
 from chalicelib.sync import hangups, retry, shelf, sweep
@@ -171,7 +171,7 @@ def test_what_may_pass_blames_no_message(world: World, parser: Parser, failure: 
 
 def test_when_everything_fails_the_fault_is_ours(world: World, parser: Parser) -> None:
     fill(world, poisoned=STORM + 1, healthy=0)
-    with pytest.raises(RecursionError):
+    with pytest.raises(SyncFailure, match="RecursionError"):
         world.sync()
     assert world.quarantine.entries(ACCOUNT.id) == []
 

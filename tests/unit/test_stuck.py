@@ -33,7 +33,13 @@ class Retrying(Here):
     retried: list[str] = field(default_factory=list)
     busy: bool = False
 
+    def take_turn(self, account: Account) -> None:
+        if self.failure:
+            raise self.failure
+
     def retry_quarantined(self, account: Account, id: str) -> bool:
+        if self.failure:
+            raise self.failure
         self.retried.append(id)
         return not self.busy
 
@@ -74,6 +80,35 @@ def test_a_job_that_comes_for_the_first_time_is_none(here: Retrying) -> None:
 @pytest.mark.parametrize("job", [{"repair": 1}, {"quarantine": "e"}])
 def test_a_job_that_waits_for_another_worker_is_none(here: Retrying, job: dict[str, Any]) -> None:
     app.sync_account(delivered({**JOB, **job}, times=3), None)
+    assert account(here).trouble is None
+
+
+@pytest.mark.parametrize(
+    "job", [JOB, {**JOB, "repair": 1}, {**JOB, "quarantine": "e"}], ids=["sync", "repair", "quarantine"]
+)
+def test_what_nobody_foresaw_is_told_on_the_account_and_not_tried_at_once(
+    here: Retrying, job: dict[str, Any]
+) -> None:
+    here.failure = ValueError("words of a mail")
+    assert app.sync_account(delivered(job), None) == {"batchItemFailures": []}
+    trouble = account(here).trouble
+    assert trouble and trouble.fault is Fault.INTERNAL and trouble.retry_at > trouble.since
+    assert "ValueError at" in trouble.reason and "words" not in trouble.reason
+    here.failure = None
+    app.sync_account(delivered(JOB), None)
+    assert here.synced == ["acc"]
+
+
+def test_what_nobody_foresaw_in_history_is_told_on_the_account(here: Retrying) -> None:
+    here.failure = IndexError("words of a mail")
+    assert app.backfill_account(delivered(JOB), None) == {"batchItemFailures": []}
+    trouble = account(here).trouble
+    assert trouble and trouble.fault is Fault.INTERNAL and "IndexError at" in trouble.reason
+
+
+def test_what_may_pass_is_left_to_the_queue(here: Retrying) -> None:
+    here.failure = OSError("reset")
+    assert app.sync_account(delivered(JOB), None)["batchItemFailures"]
     assert account(here).trouble is None
 
 

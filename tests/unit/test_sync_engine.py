@@ -23,6 +23,8 @@ from chalicelib.domain.change import (
 )
 from chalicelib.domain.delta import Event
 from chalicelib.domain.message import Message
+from chalicelib.domain.trouble import FOLDER_PASSES, Fault
+from chalicelib.errors import SyncFailure
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import load
 from chalicelib.store.values import MailChanges
@@ -288,14 +290,94 @@ class Barred(MemoryProvider):
         return [*super().collections(), Collection(id="Barred", name="Barred", role=None, token="")]
 
 
-def test_a_folder_that_is_listed_and_cannot_be_opened_does_not_make_every_poll_write() -> None:
+def test_a_folder_that_is_listed_and_cannot_be_opened_is_named_and_soon_costs_no_write() -> None:
     world = World(server=Barred())
     world.server.deliver("INBOX", mail("one", 1), at=1)
     assert world.sync() is Outcome.CURRENT
     world.check()
+    [barred] = [one.id for one in world.mail.all_folders.values() if one.collection == "Barred"]
+    for _ in range(FOLDER_PASSES - 1):
+        assert world.sync() is Outcome.QUIET
+    trouble = world.accounts.account.trouble
+    assert trouble is not None and (trouble.fault, trouble.folders) == (Fault.FOLDER, ((barred, 3),))
+    assert world.accounts.account.state is SyncState.PARTIAL
     writes = world.fuse.count
     assert world.sync() is Outcome.QUIET
     assert world.fuse.count == writes
+
+
+SECRET = "words of a mail"
+
+
+class Failing(MemoryProvider):
+    """Some folders' answers, or the listing's, are more than its adapter can read."""
+
+    def __init__(self, *folders: str, counts: bool = True) -> None:
+        super().__init__(counts)
+        self.folders, self.unlisted = folders, False
+
+    def collections(self) -> Sequence[Collection]:
+        if self.unlisted:
+            raise KeyError(SECRET)
+        return super().collections()
+
+    def changes(
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+    ) -> ChangeBatch:
+        if collection.id in self.folders:
+            raise ValueError(SECRET)
+        return super().changes(collection, cursor, known, budget)
+
+
+@pytest.mark.parametrize("folder", ["INBOX", "Sent"])
+def test_what_nobody_foresaw_in_one_folder_stops_no_other_and_is_told(folder: str) -> None:
+    world = World(server=Failing(folder))
+    other = "Sent" if folder == "INBOX" else "INBOX"
+    world.server.deliver(other, mail("one", 1), at=1)
+    world.server.deliver(folder, mail("two", 2), at=1)
+    world.sync()
+    assert [m.subject for m in world.mail.all_messages.values()] == ["one"]
+    trouble = world.accounts.account.trouble
+    [failing] = [one.id for one in world.mail.all_folders.values() if one.collection == folder]
+    assert trouble is not None and trouble.folders == ((failing, 1),)
+    assert "ValueError at" in trouble.reason and SECRET not in trouble.reason
+    world.server.folders = ()  # type: ignore[attr-defined]
+    world.sync()
+    world.check()
+    assert world.accounts.account.trouble is None
+
+
+def test_a_folder_that_failed_in_a_turn_of_history_stays_named_while_more_is_to_come() -> None:
+    world = World(server=Failing("Sent"))
+    for number in range(200):
+        world.server.deliver("INBOX", mail(f"m{number}", number), at=number)
+    assert world.sync(deadline=Deadline.after(0)) is Outcome.MORE
+    sync_account(world.workspace(), world.accounts.account, Deadline.after(0))
+    world.sync()
+    trouble = world.accounts.account.trouble
+    assert trouble is not None and len(trouble.folders) == 1
+
+
+def test_what_nobody_foresaw_anywhere_is_a_failure_of_the_sync_without_the_words_of_the_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Failing()
+    server.unlisted = True
+    with pytest.raises(SyncFailure, match="KeyError at") as caught:
+        World(server=server).sync()
+    assert SECRET not in caught.value.message + caplog.text
+
+
+def test_what_may_pass_is_no_failure_of_ours() -> None:
+    world = World()
+
+    def refuse(folder: str) -> None:
+        raise OSError("reset")
+
+    world.server.deliver("INBOX", mail("one", 1), at=1)
+    world.server.meanwhile = refuse
+    with pytest.raises(OSError, match="reset"):
+        world.sync()
 
 
 @pytest.mark.parametrize("counts", [True, False])
