@@ -25,12 +25,13 @@ from chalicelib.domain.change import (
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.compress import is_far
-from chalicelib.providers.imap.fetching import open_mailbox, remote_id, split_id
+from chalicelib.providers.imap.fetching import open_mailbox, remote_id, search_uids, split_id
 from chalicelib.providers.imap.gmail_labels import Labels, gmail_collections
 from chalicelib.providers.imap.session import Session, open_session
-from chalicelib.providers.imap.wire import Line, Literal, tokens, uid_sets
+from chalicelib.providers.imap.wire import Line, Literal, number, tokens, uid_sets
 from chalicelib.providers.reach import PUBLIC, Reach
 
+_UNTOLD = "Gmail does not tell identity, conversation and labels of this message."
 _ITEMS = b"(UID X-GM-MSGID X-GM-THRID X-GM-LABELS)"
 
 
@@ -109,6 +110,7 @@ class GmailProvider(ImapProvider):
         return replace(
             batch,
             arrived=tuple(_described(batch.arrived, found)),
+            unreadable={**batch.unreadable, **self._untold(batch.arrived, found)},
             labels={id: found[id].labels for id in batch.flags if id in found},
         )
 
@@ -155,6 +157,14 @@ class GmailProvider(ImapProvider):
         found = traits(self._session, uids, labels) if uids else {}
         return {uids[uid]: one for uid, one in found.items() if uid in uids}
 
+    def _untold(
+        self, arrived: Iterable[RemoteMessage], found: Mapping[RemoteId, Traits]
+    ) -> dict[RemoteId, str]:
+        """Return the messages that are still there although Gmail does not say whose they are."""
+        uids = {split_id(one.id)[1]: one.id for one in arrived if one.id not in found}
+        there = (uid for part in uid_sets(list(uids)) for uid in search_uids(self._session, b"UID " + part))
+        return {uids[uid]: _UNTOLD for uid in there if uid in uids}
+
     def _known_labels(self) -> Labels:
         """Return the labels as last listed; asking for them leaves the open mailbox."""
         if self._labels is None:
@@ -183,6 +193,7 @@ def _traits(line: Line, labels: Labels) -> tuple[int, Traits] | None:
                     b"X-GM-MSGID": bytes() as identity,
                     b"X-GM-THRID": bytes() as thread,
                     b"X-GM-LABELS": list() as names,
-                }:
-                    return int(uid), Traits(identity.decode(), thread.decode(), labels.read(names))
+                } if uid.isdigit() and identity.isdigit() and thread.isdigit():
+                    named = Traits(identity.decode(), thread.decode(), labels.read(names))
+                    return number(uid) or 0, named
     return None

@@ -115,8 +115,8 @@ class Wire:
         """Send a command, and a response to the challenge that follows it."""
         tag = self._tag()
         self._write(tag + b" " + command + b"\r\n")
-        self._await_continuation(tag)
-        self._write(response + b"\r\n")
+        if self._goes_on(tag):
+            self._write(response + b"\r\n")
         return self._await(tag)
 
     def leave(self, command: bytes) -> None:
@@ -155,7 +155,8 @@ class Wire:
         for item in command:
             if isinstance(item, Literal):
                 self._write(buffer + b" {%d}\r\n" % len(item))
-                self._await_continuation(tag)
+                if not self._goes_on(tag):
+                    return tag
                 buffer = bytes(item)
             else:
                 buffer += b" " + item
@@ -168,29 +169,34 @@ class Wire:
         self._unanswered.add(tag)
         return tag
 
-    def _await_continuation(self, tag: bytes) -> None:
+    def _goes_on(self, tag: bytes) -> bool:
+        """Wait for the server's consent to more of a command; False if it has answered instead."""
         self._inflow.expect_answer()
-        while True:
-            text = self._read_line().text
-            if text.startswith(b"+"):
-                return
-            if text.startswith(tag + b" "):
-                raise failure(_decode(text.partition(b" ")[2]))
+        lines: list[Line] = []
+        while tag not in self._answered:
+            line = self._read_line()
+            if line.text.startswith(b"+"):
+                return True
+            self._take(line, lines)
+        return False
 
     def _await(self, tag: bytes) -> Reply:
         self._inflow.expect_answer()
         lines: list[Line] = []
         while tag not in self._answered:
-            line = self._read_line()
-            if (found := _TAGGED.match(line.text)) and found.group(1) in self._unanswered:
-                # Servers may finish a later command first (RFC 3501 section 5.5).
-                self._unanswered.discard(found.group(1))
-                self._answered[found.group(1)] = _reply(found, lines)
-            elif line.text[:6].upper() == b"* BYE ":
-                raise failure(_decode(line.text[6:]))
-            else:
-                lines.append(line)
+            self._take(self._read_line(), lines)
         return self._answered.pop(tag)
+
+    def _take(self, line: Line, lines: list[Line]) -> None:
+        """Note an untagged answer, or what a tagged one says of the untagged before it. Raises on BYE."""
+        if (found := _TAGGED.match(line.text)) and found.group(1) in self._unanswered:
+            # Servers may finish a later command first (RFC 3501 section 5.5).
+            self._unanswered.discard(found.group(1))
+            self._answered[found.group(1)] = _reply(found, lines)
+        elif line.text[:6].upper() == b"* BYE ":
+            raise failure(_decode(line.text[6:]))
+        else:
+            lines.append(line)
 
     def _read_line(self) -> Line:
         parts: list[bytes] = []
