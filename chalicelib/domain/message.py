@@ -60,7 +60,8 @@ class Message:
 
     `places` are all copies on the server; a message in no place is deleted. Folder and flags are
     those of the copy in the preferred folder. `label_ids` are the labels it bears beside its folder,
-    sorted; `identity` is the provider's own name of the mail, empty where it has none. `expires_at` is the
+    sorted; `identity` is the provider's own name of the mail, empty where it has none, `fingerprint` stands
+    for its content, empty where the provider names it or an older version stored it. `expires_at` is the
     Unix second in which it leaves the store by itself, 0 for never.
     """
 
@@ -89,6 +90,7 @@ class Message:
     rev: int = 0
     label_ids: tuple[str, ...] = ()
     identity: str = ""
+    fingerprint: str = ""
 
     @property
     def folder_ids(self) -> list[str]:

@@ -16,6 +16,7 @@ from chalicelib.formats.mime import parse, part_content
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Blobs, Mail
 from chalicelib.store.values import MailChanges, Revised, Stale
+from chalicelib.sync.fingerprint import fingerprint
 from chalicelib.sync.reading import completed
 
 RAW_SECONDS = 7 * 86400
@@ -97,7 +98,7 @@ class Contents:
             kept = replace(message, raw=ref)
         else:
             mail = parse(raw)
-            kept = completed(message, mail, ref)
+            kept = completed(message, mail, ref, fingerprint(raw, whole=True))
             changes.bodies[message.id] = mail.body_html
             changes.bodies_expire[message.id] = message.expires_at
         changes.messages.append(Revised(message, kept))

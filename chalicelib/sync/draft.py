@@ -77,6 +77,7 @@ class Draft:
         """Say where an arrived message lies; return the id of the message it turns out to be."""
         remote = arrival.remote
         held = self._recognise(arrival)
+        self._vacate(remote.id, held)
         message = _completed(held, arrival) if held else arrival.message
         if self.shelf.account.labelled and message.places and not remote.id:
             self.wanted[message.id] = message  # a mail of ours that the provider has shown us already
@@ -97,6 +98,13 @@ class Draft:
         if remote.id:
             self._locate(remote.id, Location(message.id, remote.flags, message.expires_at))
         return message.id
+
+    def _vacate(self, remote_id: RemoteId, held: Message | None) -> None:
+        """Let go of another mail that was taken for the one that lies in this place."""
+        location = self.locations.get(remote_id)
+        if location and (held is None or held.id != location.message_id):
+            self.displace(remote_id)
+            del self.moved_locations[remote_id]  # which is about to lead to the right one
 
     def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
         """The other copies; a mail with labels has one only, and what arrives has left its former place."""
@@ -233,4 +241,6 @@ def _completed(held: Message, arrival: Arrival) -> Message:
     """Return the message we hold, completed if only its beginning was here, or if only we know of its Bcc."""
     if not arrival.remote.id and arrival.message.bcc:
         held = replace(held, bcc=arrival.message.bcc)
-    return held if held.raw or arrival.raw is None else completed(held, arrival.mail, arrival.raw)
+    if held.raw or arrival.raw is None:
+        return held
+    return completed(held, arrival.mail, arrival.raw, arrival.message.fingerprint)

@@ -11,9 +11,13 @@ from chalicelib.domain.change import RemoteMessage
 from chalicelib.domain.message import Message
 from chalicelib.domain.threader import message_key
 from chalicelib.formats.mime import ParsedMail
+from chalicelib.sync.fingerprint import agree, head_of
+
+_SHORT = 64_000
+"""Mail of no more octets is seen as a whole at first; of longer mail only the head tells who it is."""
 
 
-def public_id(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> str:
+def public_id(account_id: str, remote: RemoteMessage, mail: ParsedMail, print_: str) -> str:
     """Return the id of a mail first seen now: its date, then a hash of what it is.
 
     A mail whose beginning alone is here must have a Message-ID.
@@ -21,7 +25,9 @@ def public_id(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> str:
     if remote.identity:
         identity = f"provider|{remote.identity}"
     elif mail.message_id:
-        identity = f"{mail.message_id}|{len(remote.raw) if remote.whole else remote.size}"
+        short = remote.whole and remote.octets <= _SHORT
+        octets = len(remote.raw) if remote.whole else remote.size
+        identity = f"{mail.message_id}|{octets}|{print_ if short else head_of(print_)}"
     else:
         identity = hashlib.sha256(remote.raw).hexdigest()
     return ids.dated_id(remote.received_at, account_id, identity)
@@ -34,7 +40,7 @@ def namesake_ids(mail: ParsedMail, anchors: Mapping[str, Anchor]) -> tuple[str, 
 
 
 def is_same(stored: Message, arrived: Message, remote: RemoteMessage) -> bool:
-    """Tell whether a namesake is this very mail: as the provider says, else by its size.
+    """Tell whether a namesake is this very mail: as the provider says, else by what it says.
 
     One that was sent by us and is not yet seen back is taken for it, too: servers may change what they file.
     """
@@ -42,6 +48,18 @@ def is_same(stored: Message, arrived: Message, remote: RemoteMessage) -> bool:
         return stored.identity == remote.identity
     if stored.identity and not remote.id:  # sent by us, and the provider was quicker to show it
         return True
-    if stored.id == arrived.id or stored.size == arrived.size:
+    if stored.id == arrived.id:
         return True
-    return any(not place.remote_id for place in stored.places)
+    on_its_way = any(not place.remote_id for place in stored.places)
+    if on_its_way and stored.subject == arrived.subject:
+        return True
+    if stored.fingerprint and arrived.fingerprint:
+        told = agree(stored.fingerprint, arrived.fingerprint)
+        return stored.size == arrived.size if told is None else told
+    return stored.size == arrived.size and _is_alike(stored, arrived, remote)
+
+
+def _is_alike(stored: Message, arrived: Message, remote: RemoteMessage) -> bool:
+    """Tell whether a mail stored before there were fingerprints lies here or reads as this one."""
+    here = any(place.remote_id == remote.id for place in stored.places)
+    return here or stored.subject == arrived.subject or stored.snippet == arrived.snippet

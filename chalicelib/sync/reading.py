@@ -9,12 +9,14 @@ from chalicelib.domain.message import File, Message, RawRef
 from chalicelib.formats.mime import ParsedMail
 from chalicelib.formats.parts import ParsedPart
 from chalicelib.ids import dated_id
+from chalicelib.sync.fingerprint import fingerprint
 from chalicelib.sync.identity import public_id
 
 
 def message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Message:
     """Return a message as it looks before we know our own; of a mere beginning no files are known."""
-    id = public_id(account_id, remote, mail)
+    print_ = "" if remote.identity else fingerprint(remote.raw, whole=remote.whole)
+    id = public_id(account_id, remote, mail, print_)
     return Message(
         id=id,
         account_id=account_id,
@@ -36,13 +38,15 @@ def message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Mess
         unread=False,
         starred=False,
         identity=remote.identity,
+        fingerprint=print_,
     )
 
 
-def completed(message: Message, mail: ParsedMail, raw: RawRef) -> Message:
+def completed(message: Message, mail: ParsedMail, raw: RawRef, print_: str) -> Message:
     """Return a message, of which only the beginning was here, with what the whole of it says."""
     files = _files(message.id, message.date, mail)
-    return replace(message, snippet=mail.snippet, files=files, raw=raw)
+    print_ = print_ if message.fingerprint else ""
+    return replace(message, snippet=mail.snippet, files=files, raw=raw, fingerprint=print_)
 
 
 def _files(id: str, at: int, mail: ParsedMail) -> tuple[File, ...]:

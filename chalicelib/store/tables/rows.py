@@ -19,7 +19,7 @@ from chalicelib.store.dynamo import Item, Key
 from chalicelib.store.json_text import dumps, loads
 
 T = TypeVar("T")
-INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v", "pi", "mk"})
+INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v", "pi", "mk", "fp"})
 
 _ADDRESSES = ("sender", "to", "cc", "bcc", "reply_to")
 
@@ -68,6 +68,7 @@ def message_item(message: Message) -> Item:
         raw=dumps(_raw_list(message.raw)) if message.raw else None,
         la=dumps(message.label_ids) if message.label_ids else None,
         pi=message.identity,
+        fp=message.fingerprint,
     )
     return row
 
@@ -99,6 +100,7 @@ def message_of(row: Item) -> Message:
         rev=int(row["rev"]["N"]),
         label_ids=_listed(row, "la", str),
         identity=text("pi"),
+        fingerprint=text("fp"),
     )
 
 
