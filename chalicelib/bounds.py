@@ -127,6 +127,18 @@ SUBJECT_PEOPLE = 10
 
 # --- Mail servers: what a server may answer, and how long it may take -----------------------------------
 
+OPENING_SECONDS = 15
+"""Connecting to a mail server, its TLS, its greeting and the login, all together."""
+
+LOGIN_BYTES = 64_000
+"""What a server may say before and during the login, literals included."""
+
+REFUSAL_CHARACTERS = 500
+"""What is read of a server's words of refusal."""
+
+BACKOFF_SECONDS = 86_400
+"""The longest rest that a server may ask for."""
+
 FOLDERS = 10_000
 """Folders of one account."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+Network = IPv4Network | IPv6Network
 
 DEFAULT_API_VERSION = "2.5"
 _ACCOUNT_MEGABYTES = "imap.gmail.com=2500"  # what Gmail lets an account download in a day
@@ -37,6 +40,8 @@ class Settings:
     application_requests: int = 500
     webhook_destinations: frozenset[str] = frozenset()
     removal_seconds: int = 600
+    mail_networks: tuple[Network, ...] = ()
+    mail_ca_file: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -55,6 +60,8 @@ class Settings:
         POSTERN_HOST_MEGABYTES what is read in a UTC day, by host: `imap.gmail.com=2500,*=0` (0: no
         bound). POSTERN_POLLS_PER_SECOND is how many accounts of one host are polled in a second.
         POSTERN_WEBHOOK_DESTINATIONS lists the ARNs of queues and event buses webhooks may write to.
+        POSTERN_MAIL_NETWORKS lists networks (10.1.0.0/16) that are not public and in which mail servers may
+        lie, POSTERN_MAIL_CA_FILE names a PEM file with authorities that mail servers are also verified with.
         POSTERN_REMOVAL_SECONDS is how long the removal of most of a folder waits for a second look.
         """
         env = os.environ if env is None else env
@@ -82,6 +89,8 @@ class Settings:
             search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
             application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "500")),
             webhook_destinations=_listed(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
+            mail_networks=_networks(env.get("POSTERN_MAIL_NETWORKS", "")),
+            mail_ca_file=env.get("POSTERN_MAIL_CA_FILE", ""),
             removal_seconds=int(env.get("POSTERN_REMOVAL_SECONDS") or _removal_seconds(env)),
         )
 
@@ -94,6 +103,14 @@ def _by_host(text: str) -> Mapping[str, int]:
     """Read `imap.gmail.com=2500,*=0`. Raises ValueError."""
     pairs = (pair.partition("=") for pair in _listed(text))
     return {host.strip().lower(): int(number) for host, _, number in pairs}
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    """Read `10.1.0.0/16, fd00::/8`. Raises ValueError."""
+    try:
+        return tuple(ip_network(name) for name in sorted(_listed(text)))
+    except ValueError as error:
+        raise ValueError(f"POSTERN_MAIL_NETWORKS: {error}.") from error
 
 
 def _listed(text: str) -> frozenset[str]:

@@ -115,9 +115,13 @@ class SendFailed(ApiError):
 
 
 class ProviderError(ApiError):
-    """The remote mail server failed; it may work again later."""
+    """The remote mail server failed; it may work again later.
+
+    `own_words` are the message without what the server said, where the message quotes it.
+    """
 
     status = 503
+    own_words = ""
 
 
 class AuthRejected(ProviderError):

@@ -233,7 +233,8 @@ class Services:
         """Which of the hosts that users name may be connected to."""
         from chalicelib.providers.reach import Reach
 
-        return Reach(local=self.settings.local)
+        here = self.settings
+        return Reach(local=here.local, networks=here.mail_networks, ca_file=here.mail_ca_file)
 
     @cached_property
     def post(self) -> Send:

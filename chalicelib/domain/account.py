@@ -76,11 +76,15 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailSettings:
-    """Both servers of an IMAP account; sealed before it is stored."""
+    """Both servers of an IMAP account; sealed before it is stored.
+
+    Under TLS, required or not, a server needs a certificate that we trust, unless it is not `tls_verified`.
+    """
 
     imap: Server
     smtp: Server
     tls_required: bool = True
+    tls_verified: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from chalicelib.errors import ProviderError, Refused
 
 Resolve = Callable[[str, int], list[str]]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WEB_PORTS = frozenset({80, 443})
 MAIL_PORTS = frozenset({25, 143, 465, 587, 993})
@@ -59,10 +60,15 @@ def resolve(host: str, port: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How far connections may go; `local` adds the loopback of this machine, for the local runtime."""
+    """How far connections may go; `local` adds the loopback of this machine, for the local runtime.
+
+    Mail servers may lie in the operator's `networks`, too, and have certificates by authorities of `ca_file`.
+    """
 
     local: bool = False
     resolve: Resolve = resolve
+    networks: tuple[Network, ...] = ()
+    ca_file: str = ""
 
     def addresses(self, host: str, port: int, ports: frozenset[int]) -> list[str]:
         """Return the addresses that a host may be reached at, each of them checked.
@@ -78,7 +84,8 @@ class Reach:
             return found
         if port not in ports and not _FIRST_FREE_PORT <= port < 65536:
             raise Refused(f"Port {port} is not called.", step="tcp")
-        if not all(is_public(ip) for ip in ips):
+        networks = self.networks if ports == MAIL_PORTS else ()
+        if not all(is_public(ip) or _is_within(ip, networks) for ip in ips):
             raise Refused(f"The host {host} has an address that is not public.", step="tcp")
         return found[:_MOST_ADDRESSES]
 
@@ -150,6 +157,12 @@ def is_public(ip: IPAddress) -> bool:
     if (int(ip) >> 32) & 0xFFFFFFFF in _ISATAP and not is_public(low):
         return False
     return ip in _GLOBAL_V6 and not any(ip in network for network in _SPECIAL_V6)
+
+
+def _is_within(ip: IPAddress, networks: tuple[Network, ...]) -> bool:
+    """Tell whether an address lies in networks; a link-local one never does: a cloud's metadata are there."""
+    plain = (ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None) or ip
+    return not plain.is_link_local and any(plain in network for network in networks)
 
 
 def _refuse(host: str) -> str:

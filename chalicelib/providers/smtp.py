@@ -13,8 +13,8 @@ import aiosmtplib
 
 from chalicelib.domain.account import MailSettings
 from chalicelib.errors import ProviderError, SendFailed
-from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
-from chalicelib.providers.trust import mail_context
+from chalicelib.providers.opening import Opening, reason_of
+from chalicelib.providers.reach import PUBLIC, Reach
 
 TIMEOUT = 45.0
 TLS_PORTS = frozenset({465})
@@ -64,6 +64,7 @@ _REPLIES = (
     (554, "5.6.0", 402, _CONTENT),
     (554, "5.7.1", 402, _CONTENT),
 )
+_Response = aiosmtplib.SMTPResponseException
 _RETRY_LOGIN = {(421, "4.7.0"), (454, "4.7.0")}
 
 T = TypeVar("T")
@@ -72,13 +73,14 @@ T = TypeVar("T")
 class SmtpTransport:
     """A submission server; each call is a connection of its own.
 
-    TLS follows the same rule as IMAP: required and verified unless `tls_required` is off.
+    TLS follows the same rules as IMAP (`imap/session.py`).
     """
 
     def __init__(self, settings: MailSettings, reach: Reach = PUBLIC) -> None:
         self._reach = reach
         self._server = settings.smtp
         self._tls_required = settings.tls_required
+        self._tls_verified = settings.tls_verified
 
     def verify(self) -> None:
         """Connect and log in, send nothing. Raises SendFailed with the step in `details["step"]`."""
@@ -112,52 +114,81 @@ class SmtpTransport:
         """Say of a server that fails which one it is, and at which step."""
         place = f"{self._server.host}:{self._server.port}"
         step = error.details.get("step", "send")
-        message = f"{place}, step {step}: {error.message.removeprefix(f'{place}: ')}"
+        told = error.message.startswith(f"{place}, ")  # as `Opening` tells it
+        message = error.message if told else f"{place}, step {step}: {error.message}"
         details = {**error.details, "step": step, "host": self._server.host, "port": self._server.port}
         return SendFailed(503, message, **details)
 
     async def _session(self, work: Callable[[aiosmtplib.SMTP], Awaitable[T]]) -> T:
-        client = self._client(self._socket())
+        with self._opening() as opening:
+            client = await self._opened(opening)
         try:
-            await self._open(client)
-            await self._log_in(client)
-            try:
-                return await work(client)
-            except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-                raise send_failure(error) from error
+            return await work(client)
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise send_failure(error) from error
         finally:
             await _quit(client)
 
-    def _client(self, sock: socket.socket) -> aiosmtplib.SMTP:
+    def _opening(self) -> Opening:
+        return Opening(self._server, self._reach, self._tls_verified, TLS_PORTS)
+
+    async def _opened(self, opening: Opening) -> aiosmtplib.SMTP:
+        """Return a client that is logged in. A server that was only slow to greet is called once more."""
+        sock = self._socket(opening)
+        at_once = opening.begins_with_tls(sock)
+        try:
+            return await self._entered(opening, sock, at_once)
+        except SendFailed as error:
+            if not at_once or not opening.was_no_tls(error):
+                raise
+        return await self._entered(opening, self._socket(opening), False)
+
+    async def _entered(self, opening: Opening, sock: socket.socket, at_once: bool) -> aiosmtplib.SMTP:
+        client = self._client(opening, sock, at_once)
+        try:
+            await self._open(opening, client)
+            await self._log_in(opening, client)
+        except SendFailed:
+            await _quit(client)
+            raise
+        if at_once:
+            opening.note_tls()
+        return client
+
+    def _client(self, opening: Opening, sock: socket.socket, at_once: bool) -> aiosmtplib.SMTP:
+        try:
+            context = opening.context()
+        except ProviderError as error:
+            raise SendFailed(503, error.message, **error.details) from error
         return aiosmtplib.SMTP(
             hostname=self._server.host,
             sock=sock,
             timeout=TIMEOUT,
-            use_tls=self._server.port in TLS_PORTS,
+            use_tls=at_once,
             start_tls=False,
-            tls_context=mail_context(self._tls_required),
+            tls_context=context,
             local_hostname="localhost",  # our own name is nobody's business
         )
 
-    def _socket(self) -> socket.socket:
+    def _socket(self, opening: Opening) -> socket.socket:
         """Connect to an address that was checked; each call has an event loop of its own to itself."""
         try:
-            sock = self._reach.connect(self._server.host, self._server.port, MAIL_PORTS, TIMEOUT)
+            sock = opening.connect()
         except ProviderError as error:
             raise SendFailed(503, error.message, **error.details) from error
         sock.setblocking(False)
         return sock
 
-    async def _open(self, client: aiosmtplib.SMTP) -> None:
-        step = "tcp"
+    async def _open(self, opening: Opening, client: aiosmtplib.SMTP) -> None:
+        opening.step = "greeting"
         try:
             await client.connect()
             await client.ehlo()
             if client.get_transport_info("sslcontext") is None and self._wants_tls(client):
-                step = "tls"
+                opening.step = "tls"
                 await client.starttls()
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise _open_failure(error, step) from error
+            raise _open_failure(opening, error) from error
 
     def _wants_tls(self, client: aiosmtplib.SMTP) -> bool:
         offered = client.supports_extension("starttls")
@@ -165,17 +196,18 @@ class SmtpTransport:
             raise SendFailed(403, _NOT_AUTHENTICATED, step="tls", server_error="no STARTTLS is offered")
         return offered
 
-    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+    async def _log_in(self, opening: Opening, client: aiosmtplib.SMTP) -> None:
+        opening.step = "login"
         if not self._server.username:
             return
         try:
             await client.login(self._server.username, self._server.password)
         except aiosmtplib.SMTPServerDisconnected as error:
-            raise SendFailed(503, _DISCONNECTED, step="login") from error
+            raise SendFailed(503, opening.told(_DISCONNECTED), step="login") from error
         except aiosmtplib.SMTPResponseException as error:
             raise _login_failure(error) from error
         except (aiosmtplib.SMTPTimeoutError, OSError) as error:
-            raise SendFailed(503, _DISCONNECTED, step="login") from error
+            raise SendFailed(503, opening.told(_DISCONNECTED), step="login") from error
         except aiosmtplib.SMTPException as error:
             raise SendFailed(403, _NOT_AUTHENTICATED, step="login", server_error=error.message) from error
 
@@ -225,13 +257,23 @@ def _login_failure(error: aiosmtplib.SMTPResponseException) -> SendFailed:
     return SendFailed(403, _NOT_AUTHENTICATED, step="login", server_error=said)
 
 
-def _open_failure(error: Exception, step: str) -> SendFailed:
-    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
-        step = "tls"
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        status, message = classify(error.code, error.message)
-        return SendFailed(status, message, step=step, server_error=f"{error.code} : {error.message}")
-    return SendFailed(503, f"Could not connect to the SMTP server: {error}", step=step)
+def _open_failure(opening: Opening, error: Exception) -> SendFailed:
+    """Return why there is no way in, without a word of a server that nobody has logged in to."""
+    cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+    step = "tls" if isinstance(cause, ssl.SSLError) else opening.step
+    status = classify(error.code, error.message)[0] if isinstance(error, _Response) else 503
+    told = opening.told(reason_of(cause) if isinstance(cause, OSError) else _reason(error), step)
+    return SendFailed(status, told, step="tcp" if step == "greeting" else step)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _Response) and error.code > 0:
+        return f"the server answers {error.code}"
+    if isinstance(error, aiosmtplib.SMTPServerDisconnected):
+        return "the server closes the connection"
+    if isinstance(error, (aiosmtplib.SMTPTimeoutError, TimeoutError)):
+        return "no answer in time"
+    return "the server does not speak SMTP"
 
 
 async def _quit(client: aiosmtplib.SMTP) -> None:

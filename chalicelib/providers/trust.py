@@ -11,12 +11,17 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from chalicelib.errors import ProviderError
+
 _Authorities = tuple[tuple[str, int], ...]
 
 
-def mail_context(required: bool) -> ssl.SSLContext:
-    """Return the context for mail servers: it verifies them, unless TLS is not required at all."""
-    return _mail_context(required, _authorities())
+def mail_context(verified: bool, ca_file: str = "") -> ssl.SSLContext:
+    """Return the context for mail servers, which are verified or not; `ca_file` names further authorities.
+
+    Raises ProviderError if that file cannot be read.
+    """
+    return _mail_context(verified, ca_file, _authorities(ca_file))
 
 
 def web_context() -> ssl.SSLContext:
@@ -25,12 +30,21 @@ def web_context() -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=2)
-def _mail_context(required: bool, authorities: _Authorities) -> ssl.SSLContext:
+def _mail_context(verified: bool, ca_file: str, authorities: _Authorities) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if not required:
+    if ca_file:
+        _add(context, ca_file)
+    if not verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _add(context: ssl.SSLContext, ca_file: str) -> None:
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError:  # SSLError is one
+        raise ProviderError("The file of POSTERN_MAIL_CA_FILE cannot be read.", step="tls") from None
 
 
 @lru_cache(maxsize=1)
@@ -40,10 +54,10 @@ def _web_context(authorities: _Authorities) -> ssl.SSLContext:
     return context
 
 
-def _authorities() -> _Authorities:
-    """Return where the system's certificates lie, and when they were changed."""
+def _authorities(ca_file: str = "") -> _Authorities:
+    """Return where the system's certificates lie, and those of a file, and when they were changed."""
     paths = ssl.get_default_verify_paths()
-    return tuple((path, _changed_at(path)) for path in (paths.cafile, paths.capath) if path)
+    return tuple((path, _changed_at(path)) for path in (paths.cafile, paths.capath, ca_file) if path)
 
 
 def _changed_at(path: str) -> int:

@@ -63,10 +63,19 @@ def _settings(settings: dict[str, Any]) -> MailSettings:
     _require(settings, _TEXTS)
     for key in _TEXTS:
         _text(settings, key)
-    required = settings.get("ssl_required", True)
-    if not isinstance(required, bool):
-        raise ConnectFailed("ssl_required must be true or false.", error="Invalid settings")
-    return MailSettings(imap=_server(settings, "imap"), smtp=_server(settings, "smtp"), tls_required=required)
+    return MailSettings(
+        imap=_server(settings, "imap"),
+        smtp=_server(settings, "smtp"),
+        tls_required=_flag(settings, "ssl_required"),
+        tls_verified=_flag(settings, "ssl_verify"),
+    )
+
+
+def _flag(settings: dict[str, Any], key: str) -> bool:
+    value = settings.get(key, True)
+    if not isinstance(value, bool):
+        raise ConnectFailed(f"{key} must be true or false.", error="Invalid settings")
+    return value
 
 
 def _server(settings: dict[str, Any], kind: str) -> Server:

@@ -80,7 +80,12 @@ def _rate(client: Client, address: str, imap_port: int, smtp_port: int, count: i
 
 def _connect(client: Client, address: str, imap_port: int, smtp_port: int) -> None:
     """Connect an account of its own to the owner's mailbox."""
-    servers: dict[str, Any] = {"imap_port": imap_port, "smtp_port": smtp_port, "ssl_required": False}
+    servers: dict[str, Any] = {
+        "imap_port": imap_port,
+        "smtp_port": smtp_port,
+        "ssl_required": False,
+        "ssl_verify": False,
+    }
     for kind in ("imap", "smtp"):
         servers |= {
             f"{kind}_host": "127.0.0.1",

@@ -69,4 +69,9 @@ def _settings(imap: Dovecot, smtp: Submission) -> dict[str, Any]:
     settings: dict[str, Any] = {
         f"{kind}_{key}": value for kind in ("imap", "smtp") for key, value in server.items()
     }
-    return settings | {"imap_port": imap.imap, "smtp_port": smtp.port, "ssl_required": False}
+    return settings | {
+        "imap_port": imap.imap,
+        "smtp_port": smtp.port,
+        "ssl_required": False,
+        "ssl_verify": False,
+    }

@@ -28,6 +28,8 @@ PARAMETERS = (
     "POSTERN_BACKFILLS_PER_HOST",
     "POSTERN_BACKFILLS_PER_APPLICATION",
     "POSTERN_POLLS_PER_SECOND",
+    "POSTERN_MAIL_NETWORKS",
+    "POSTERN_MAIL_CA_FILE",
 )
 """Parameters of the template that the environment may set."""
 

@@ -76,7 +76,9 @@ class Store:
 def _mailbox(account_id: str) -> Mailbox:
     settings = services().accounts.settings(account_id)
     server = settings.imap
-    return Mailbox(f"{server.host.lower()}:{server.port}", hash((server, settings.tls_required)))
+    return Mailbox(
+        f"{server.host.lower()}:{server.port}", hash((server, settings.tls_required, settings.tls_verified))
+    )
 
 
 def _log_in(account_id: str) -> Session:

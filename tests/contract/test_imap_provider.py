@@ -14,6 +14,7 @@ import pytest
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.change import Budget, Flags, RemoteId
 from chalicelib.errors import AuthRejected, ProviderError
+from chalicelib.providers import opening
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.fetching import remote_id, split_id
 from chalicelib.providers.imap.session import open_session
@@ -195,22 +196,40 @@ def test_an_untrusted_certificate_is_refused(settings: MailSettings, monkeypatch
     assert caught.value.details["step"] == "tls"
 
 
-def test_an_untrusted_certificate_is_taken_where_tls_is_not_required(
+def test_an_untrusted_certificate_is_refused_also_where_tls_is_not_required(
     settings: MailSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    opened = connect(replace(settings, tls_required=False), HERE)
-    assert opened.collections()
-    opened.close()
+    with pytest.raises(ProviderError, match="certificate is not trusted") as caught:
+        connect(replace(settings, tls_required=False), HERE)
+    assert caught.value.details["step"] == "tls"
 
 
-def test_implicit_tls(
+@pytest.mark.parametrize("required", [True, False])
+def test_an_untrusted_certificate_is_taken_where_that_is_asked_for(
+    settings: MailSettings, required: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    connect(replace(settings, tls_required=required, tls_verified=False), HERE).close()
+
+
+def test_an_authority_of_the_operators_is_trusted_beside_those_of_the_system(
     settings: MailSettings, server: dovecot.Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.providers.imap.session.TLS_PORTS", {server.imaps})
-    opened = connect(replace(settings, imap=replace(settings.imap, port=server.imaps)), HERE)
-    assert opened.collections()
-    opened.close()
+    monkeypatch.delenv("SSL_CERT_FILE")
+    connect(settings, replace(HERE, ca_file=str(server.ca_file))).close()
+    with pytest.raises(ProviderError, match="POSTERN_MAIL_CA_FILE"):
+        connect(settings, replace(HERE, ca_file="/no/such/file.pem"))
+
+
+def test_tls_from_the_start_is_found_out_on_any_port(
+    settings: MailSettings, server: dovecot.Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "GREETING_SECONDS", 0.3)
+    for _ in range(2):  # found out, then known
+        opened = connect(replace(settings, imap=replace(settings.imap, port=server.imaps)), HERE)
+        assert opened.collections()
+        opened.close()
 
 
 @pytest.mark.parametrize(("host", "step"), [("no-such-host.invalid", "dns"), ("127.0.0.1", "tcp")])

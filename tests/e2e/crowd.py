@@ -77,7 +77,7 @@ class Crowd:
                 name=user, provider="imap", state=SyncState.INITIALIZING, linked_at=int(time.time()),
                 scopes="email", history_days=0, host=HOST,
             )  # fmt: skip
-            settings = MailSettings(imap=server, smtp=server, tls_required=False)
+            settings = MailSettings(imap=server, smtp=server, tls_required=False, tls_verified=False)
             self.services.accounts.create(account, settings)
             self.services.polls.put(Poll(account_id=id, active_at=int(time.time()), host=HOST))
             self.services.queues.send("sync", [{"account_id": id}], id)

@@ -45,6 +45,7 @@ def connect(info: dict[str, Any], imap: Dovecot, smtp: Submission, user: str, **
                 "smtp_username": user,
                 "smtp_password": PASSWORD,
                 "ssl_required": False,
+                "ssl_verify": False,
                 **settings,
             },
         },

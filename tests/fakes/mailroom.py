@@ -50,7 +50,7 @@ def dovecot(extra: str = PLAIN) -> Iterator[Dovecot]:
 def settings_of(server: Dovecot, user: str, port: int = 0) -> MailSettings:
     """Return how to log in, through another port if given."""
     imap = Server(host="127.0.0.1", port=port or server.imap, username=user, password=PASSWORD)
-    return MailSettings(imap=imap, smtp=imap, tls_required=False)
+    return MailSettings(imap=imap, smtp=imap, tls_required=False, tls_verified=False)
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import boto3
 import pytest
@@ -15,7 +16,7 @@ from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.blobs import S3Blobs
 from chalicelib.store.queues import SqsQueues
-from chalicelib.store.tables.accounts import AccountTable
+from chalicelib.store.tables.accounts import AccountTable, _opened
 from chalicelib.store.tables.applications import ApplicationTable
 from chalicelib.store.tables.webhooks import WebhookTable
 from chalicelib.store.values import Stale
@@ -83,6 +84,13 @@ def test_an_account_comes_back_as_it_was_stored(accounts: AccountTable) -> None:
     assert stored == replace(account(), rev=int(NOW * 1000))
     assert accounts.get("acct1") == accounts.by_email("app1", "ann@X.ORG") == stored
     assert accounts.settings("acct1") == mail()
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_an_account_of_before_two_settings_of_tls_keeps_what_it_was_connected_with(required: bool) -> None:
+    fields = asdict(replace(mail(), tls_required=required))
+    del fields["tls_verified"]
+    assert _opened(json.dumps(fields).encode()).tls_verified is required
 
 
 def test_an_address_is_connected_once_per_application(accounts: AccountTable) -> None:

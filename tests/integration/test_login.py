@@ -32,7 +32,7 @@ def server() -> Iterator[FakeImap]:
 
 def log_in(server: FakeImap) -> Session:
     place = Server(host="localhost", port=server.port, username="me", password="secret")
-    settings = MailSettings(imap=place, smtp=place, tls_required=False)
+    settings = MailSettings(imap=place, smtp=place, tls_required=False, tls_verified=False)
     return open_session(settings, reach=Reach(local=True))
 
 

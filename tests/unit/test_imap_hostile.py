@@ -15,6 +15,7 @@ import pytest
 from chalicelib import bounds
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
+from chalicelib.providers import opening
 from chalicelib.providers.imap import inflow, session
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.compress import Deflater, Inflater
@@ -30,6 +31,8 @@ HERE = Reach(local=True)
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "TIMEOUT", 0.3)
+    monkeypatch.setattr(opening, "GREETING_SECONDS", 0.2)
+    monkeypatch.setattr(bounds, "OPENING_SECONDS", 1)
 
 
 def settings(port: int) -> MailSettings:

@@ -9,6 +9,7 @@ stand beside it, as the plainest proof.
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import socket
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 import trustme
 
+from chalicelib.config import Settings
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError, Refused, SendFailed
 from chalicelib.providers import http
@@ -28,6 +30,7 @@ from chalicelib.providers.imap.session import open_session
 from chalicelib.providers.reach import MAIL_PORTS, Reach
 from chalicelib.providers.smtp import SmtpTransport
 from chalicelib.providers.trust import mail_context
+from chalicelib.services import Services
 
 PUBLIC_V4, PUBLIC_V6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 
@@ -204,6 +207,68 @@ def test_every_address_is_tried_until_one_answers() -> None:
     with WIRE.watched() as tried, pytest.raises(ProviderError):
         client.get("https://desk.example/")
     assert [where[0] for where in tried] == [PUBLIC_V6, PUBLIC_V4]
+
+
+OURS = tuple(map(ipaddress.ip_network, ("10.1.0.0/16", "192.168.7.9/32", "fd00:1::/32", "0.0.0.0/8")))
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.7.9", "fd00:1::5", "::ffff:10.1.2.3", PUBLIC_V4])
+def test_mail_servers_may_lie_in_the_operators_networks(address: str) -> None:
+    reach = Reach(resolve=answering(address), networks=OURS)
+    with WIRE.watched() as tried, pytest.raises(ProviderError) as caught:
+        reach.connect("mail.example", 993, MAIL_PORTS, 5)
+    assert [where[0] for where in tried] == [address] and not isinstance(caught.value, Refused)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ("10.2.0.1",),
+        ("192.168.7.8",),
+        ("fd00:2::5",),
+        ("127.0.0.1",),
+        ("10.1.2.3", "10.2.0.1"),
+        ("::ffff:10.2.0.1",),
+    ],
+)
+def test_nor_do_they_lie_anywhere_else_inside(answers: tuple[str, ...]) -> None:
+    reach = Reach(resolve=answering(*answers), networks=OURS)
+    with WIRE.watched() as tried, pytest.raises(Refused):
+        reach.connect("mail.example", 993, MAIL_PORTS, 5)
+    assert tried == []
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
+def test_the_metadata_of_a_cloud_is_in_nobodys_network(address: str) -> None:
+    everything = tuple(map(ipaddress.ip_network, ("0.0.0.0/0", "::/0")))
+    with WIRE.watched() as tried, pytest.raises(Refused):
+        Reach(resolve=answering(address), networks=everything).connect("m.example", 993, MAIL_PORTS, 5)
+    assert tried == []
+
+
+@pytest.mark.parametrize("port", [22, 80, 443, 1023])
+def test_in_the_operators_networks_mail_goes_to_mail_ports_too(port: int) -> None:
+    with WIRE.watched() as tried, pytest.raises(Refused):
+        Reach(resolve=answering("10.1.2.3"), networks=OURS).connect("m.example", port, MAIL_PORTS, 5)
+    assert tried == []
+
+
+def test_webhooks_do_not_go_to_networks_for_mail() -> None:
+    client = http.Client(reach=Reach(resolve=answering("10.1.2.3"), networks=OURS))
+    with WIRE.watched() as tried, pytest.raises(Refused):
+        client.get("https://desk.example/")
+    assert tried == []
+
+
+def test_the_operators_networks_and_authorities_are_settings() -> None:
+    env = {f"POSTERN_{name}": "x" for name in ("TABLE_PREFIX", "BUCKET", "KEY_ID", "PEPPER")}
+    assert Settings.from_env(env).mail_networks == ()
+    env |= {"POSTERN_MAIL_NETWORKS": "fd00:1::/32, 10.1.0.0/16,", "POSTERN_MAIL_CA_FILE": "/etc/own.pem"}
+    reach = Services(Settings.from_env(env)).reach
+    assert set(map(str, reach.networks)) == {"10.1.0.0/16", "fd00:1::/32"} and reach.ca_file == "/etc/own.pem"
+    for wrong in ("10.1.0.1/16", "mail.example", "10.1.0.0/33", "10/8"):
+        with pytest.raises(ValueError, match="POSTERN_MAIL_NETWORKS"):
+            Settings.from_env({**env, "POSTERN_MAIL_NETWORKS": wrong})
 
 
 @pytest.mark.parametrize("port", [22, 23, 53, 80, 111, 443, 445, 1023])

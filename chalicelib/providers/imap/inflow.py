@@ -19,10 +19,15 @@ _PIECE = 65_536
 
 
 class Inflow(io.RawIOBase):
-    """A stream to be read through a BufferedReader; every failure is an OSError."""
+    """A stream to be read through a BufferedReader; every failure is an OSError.
 
-    def __init__(self, source: Any, now: Clock = time.monotonic) -> None:
+    `most` octets may come altogether until the server is trusted, 0 if it is; `left` may still come now.
+    """
+
+    def __init__(self, source: Any, now: Clock = time.monotonic, most: int = 0) -> None:
         super().__init__()
+        self._most = most
+        self.left = most
         self._source = source
         self._now = now
         self._inflater: Inflater | None = None
@@ -32,7 +37,13 @@ class Inflow(io.RawIOBase):
     def expect_answer(self) -> None:
         """Begin to count anew."""
         self._until = self._now() + PATIENCE
-        self._left = bounds.ANSWER_BYTES
+        if not self._most:
+            self.left = bounds.ANSWER_BYTES
+
+    def trust(self) -> None:
+        """Count octets by the answer from now on, not altogether."""
+        self._most = 0
+        self.expect_answer()
 
     def inflate(self, ahead: bytes) -> None:
         """From here on the server compresses; `ahead` of it was received already."""
@@ -59,8 +70,8 @@ class Inflow(io.RawIOBase):
         if self._now() > self._until:
             raise TimeoutError("an answer took too long")
         size = self._read(memoryview(target)[:_PIECE])
-        self._left -= size
-        if self._left < 0:
+        self.left -= size
+        if self.left < 0:
             raise OSError("an answer does not end")
         return size
 

@@ -1,15 +1,14 @@
 """Opening a connection: name, socket, TLS, login. Each failure says its step in `details["step"]`.
 
-With `tls_required` (the default) a server is spoken to only under TLS and with a certificate the
-system trusts. Without it TLS is still used where offered, but any certificate is taken, and a server
-that offers none is spoken to in clear text.
+With `tls_required` (the default) a server is spoken to only under TLS. Without it TLS is still used where
+offered; a server that offers none is spoken to in clear text. In both cases its certificate must be one that
+we trust, unless that is switched off by itself (`tls_verified`).
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import imaplib
 import re
 import socket
 import ssl
@@ -17,20 +16,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from imapclient import IMAPClient
-from imapclient.exceptions import IMAPClientError
-
+from chalicelib import bounds
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.compress import CAPABILITY
-from chalicelib.providers.imap.failures import failure, login_failure
-from chalicelib.providers.imap.wire import Reply, Wire, astring, tokens
-from chalicelib.providers.reach import MAIL_PORTS, PUBLIC, Reach
-from chalicelib.providers.trust import mail_context
+from chalicelib.providers.imap.connection import Connection
+from chalicelib.providers.imap.failures import login_failure
+from chalicelib.providers.imap.wire import Line, Reply, Wire, astring, tokens
+from chalicelib.providers.opening import Opening
+from chalicelib.providers.reach import PUBLIC, Reach
 
 TIMEOUT = 30.0
+"""Seconds for which a server may be silent once we are logged in."""
+
 TLS_PORTS = frozenset({993})
-_GREETING_LINES = 200
 _TOLD = re.compile(r"\[CAPABILITY ([^\]]+)\]", re.I)
 
 Compress = Callable[[str], bool]
@@ -55,7 +54,7 @@ class Session:
     says that it has moved.
     """
 
-    client: Any
+    connection: Any
     wire: Wire
     capabilities: frozenset[str]
     selected: bool = False
@@ -84,7 +83,7 @@ class Session:
     def hand_over(self) -> tuple[socket.socket, bytes]:
         """Return the bare connection, now without blocking, and what was read ahead; the session is over."""
         self.wire.run_all([])  # what still waits to be sent
-        connection: socket.socket = self.client._imap.sock
+        connection: socket.socket = self.connection.sock
         connection.setblocking(False)
         try:
             ahead = self.wire.ahead()
@@ -96,8 +95,7 @@ class Session:
         """Log out and hang up without waiting for the server's farewell; never raises."""
         with contextlib.suppress(ProviderError):
             self.wire.leave(b"LOGOUT")
-        with contextlib.suppress(OSError, imaplib.IMAP4.error):
-            self.client.shutdown()
+        self.connection.shutdown()
 
 
 def never(address: str) -> bool:
@@ -113,102 +111,52 @@ def open_session(
 ) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed.
 
-    One round trip after the greeting where TLS begins at once and the server says unasked what it can;
-    STARTTLS adds two.
+    All of it ends after OPENING_SECONDS. One round trip after the greeting where TLS begins at once and the
+    server says unasked what it can; STARTTLS adds two.
     """
-    client = _connect(settings, reach)
+    opening = Opening(settings.imap, reach, settings.tls_verified, TLS_PORTS)
+    connection: Connection | None = None
     try:
-        _secure(client, settings)
-        session = Session(client, Wire(client._imap), frozenset(client._imap.capabilities))
-        session.capabilities = _capabilities(session.wire, _log_in(session, settings.imap))
-        client._imap.state = "AUTH"  # the login went past imaplib, whose own commands ask for this
-        _introduce(session, compress)
-    except ProviderError:
-        with contextlib.suppress(OSError, imaplib.IMAP4.error):
-            client.shutdown()
-        raise
+        with opening:
+            connection = Connection(*opening.enter())
+            session = _logged_in(opening, connection, required=settings.tls_required)
+    except (OSError, ProviderError) as error:
+        if connection:
+            connection.shutdown()
+        raise opening.failure(error) from None
+    connection.sock.settimeout(TIMEOUT)
+    session.wire.trust()
+    _introduce(session, compress)
     return session
 
 
-class _Connected(imaplib.IMAP4):
-    """The protocol on a connection that is there already."""
-
-    def __init__(self, sock: socket.socket, host: str, port: int) -> None:
-        self._given = sock
-        self._lines = _GREETING_LINES
-        super().__init__(host, port)
-
-    def _create_socket(self, timeout: float | None) -> socket.socket:
-        return self._given
-
-    def _get_capabilities(self) -> None:
-        """Take them from the greeting, which saves a round trip.
-
-        What was said before STARTTLS does not count any more: it is asked for again with the login.
-        """
-        told = self.untagged_responses.pop("CAPABILITY", None)
-        if self._tls_established:
-            self.capabilities: tuple[str, ...] = ()
-            return
-        if not told:
-            _, told = self.capability()
-        words = b" ".join(part for part in told if isinstance(part, bytes))
-        self.capabilities = tuple(words.decode("ascii", "ignore").upper().split())
-
-    def readline(self) -> bytes:
-        """Read a line of the few there are before the login."""
-        self._lines -= 1
-        if self._lines < 0:
-            raise self.abort("the mail server does not come to an end")
-        return super().readline()
-
-    def read(self, size: int) -> bytes:
-        """Refuse literals: nothing that is said before the login needs one."""
-        raise self.abort(f"the mail server announced {size} octets in one piece")
+def _logged_in(opening: Opening, connection: Connection, *, required: bool) -> Session:
+    opening.step = "greeting"
+    wire = Wire(connection, bounds.LOGIN_BYTES)
+    offered = _offered(wire.greeting())
+    if not connection.secured:
+        offered = offered or _capabilities_in(wire.run(b"CAPABILITY").or_fail())
+        opening.step = "tls"
+        if "STARTTLS" in offered:
+            wire.run(b"STARTTLS").or_fail()
+            connection.secure(opening.secure)
+            # What was said in clear text does not count any more: it is asked for again with the login.
+            wire, offered = Wire(connection, bounds.LOGIN_BYTES), frozenset()
+        elif required:
+            raise ProviderError("the server offers no TLS", step="tls")
+    opening.step = "login"
+    session = Session(connection, wire, offered)
+    session.capabilities = _capabilities(wire, _log_in(session, opening.server))
+    return session
 
 
-class _Client(IMAPClient):  # type: ignore[misc]  # the library has no types
-    """An IMAPClient that does not look up the host once more: its address has been checked."""
-
-    def __init__(self, sock: socket.socket, server: Server, tls: bool) -> None:
-        self._connection = sock
-        super().__init__(server.host, server.port, ssl=tls, timeout=TIMEOUT)
-
-    def _create_IMAP4(self) -> imaplib.IMAP4:
-        return _Connected(self._connection, self.host, self.port)
-
-
-def _connect(settings: MailSettings, reach: Reach) -> Any:
-    server = settings.imap
-    at_once = server.port in TLS_PORTS
-    sock = reach.connect(server.host, server.port, MAIL_PORTS, TIMEOUT)
-    try:
-        if at_once:
-            sock = mail_context(settings.tls_required).wrap_socket(sock, server_hostname=server.host)
-        client = _Client(sock, server, at_once)
-    except ssl.SSLError as error:
-        sock.close()
-        raise ProviderError(f"No TLS connection to {server.host}: {error}", step="tls") from error
-    except imaplib.IMAP4.error as error:
-        sock.close()
-        raise failure(str(error), step="tcp") from error
-    except OSError as error:
-        sock.close()
-        raise ProviderError(f"{server.host}:{server.port}: {error}", step="tcp") from error
-    client._imap.debug = 0  # imapclient formats every byte received for a log nobody reads
-    return client
-
-
-def _secure(client: Any, settings: MailSettings) -> None:
-    if client.ssl:
-        return
-    try:
-        if client.has_capability("STARTTLS"):
-            client.starttls(mail_context(settings.tls_required))
-        elif settings.tls_required:
-            raise ProviderError("The mail server offers no TLS.", step="tls")
-    except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
-        raise ProviderError(f"No TLS connection to {settings.imap.host}: {error}", step="tls") from error
+def _offered(greeting: Line) -> frozenset[str]:
+    """Return what a greeting says that the server can do. Raises ProviderError if it is none of IMAP."""
+    words = greeting.text.upper().split(maxsplit=2)[:2]
+    if words != [b"*", b"OK"]:
+        raise ProviderError("this is no greeting of an IMAP server")
+    told = _TOLD.search(greeting.text.decode("ascii", "ignore"))
+    return frozenset(told.group(1).upper().split()) if told else frozenset()
 
 
 def _capabilities(wire: Wire, login: Reply) -> frozenset[str]:
@@ -229,14 +177,10 @@ def _words(raw: Iterable[Any]) -> Iterable[str]:
 
 
 def _log_in(session: Session, server: Server) -> Reply:
-    try:
-        reply = None if _needs_plain(session) else _by_name(session, server)
-        if reply is None or (not reply.ok and _needs_plain(session)):
-            secret = f"\0{server.username}\0{server.password}".encode()
-            reply = session.wire.answer(b"AUTHENTICATE PLAIN", base64.b64encode(secret))
-    except ProviderError as error:
-        error.details["step"] = "login"
-        raise
+    reply = None if _needs_plain(session) else _by_name(session, server)
+    if reply is None or (not reply.ok and _needs_plain(session)):
+        secret = f"\0{server.username}\0{server.password}".encode()
+        reply = session.wire.answer(b"AUTHENTICATE PLAIN", base64.b64encode(secret))
     if not reply.ok:
         raise login_failure(reply.text)
     return reply
@@ -265,5 +209,5 @@ def _introduce(session: Session, compress: Compress) -> None:
         session.wire.put_before((b'ID ("name" "Postern")',))
     if session.can("ENABLE") and session.can("CONDSTORE"):
         session.wire.put_before((b"ENABLE " + (b"QRESYNC" if session.can("QRESYNC") else b"CONDSTORE"),))
-    if session.can(CAPABILITY) and compress(session.client._imap.sock.getpeername()[0]):
+    if session.can(CAPABILITY) and compress(session.connection.sock.getpeername()[0]):
         session.wire.compress_soon()

@@ -70,12 +70,15 @@ class Reply:
 
 
 class Wire:
-    """An authenticated or greeting connection; every I/O error becomes ProviderError."""
+    """A connection from its greeting on; every I/O error becomes ProviderError.
 
-    def __init__(self, imap: Any) -> None:
-        self._inflow = Inflow(imap.file)
+    Until the server is trusted all that it says has `most` octets; 0 is no bound but that of each answer.
+    """
+
+    def __init__(self, connection: Any, most: int = 0) -> None:
+        self._inflow = Inflow(connection.file, most=most)
         self._file = io.BufferedReader(self._inflow)
-        self._send_bytes = imap.send
+        self._send_bytes = connection.send
         self._count = 0
         self._unanswered: set[bytes] = set()
         self._answered: dict[bytes, Reply] = {}
@@ -83,6 +86,16 @@ class Wire:
         self._compress_soon = False
         self.compressed = False
         self.received = 0
+
+    def greeting(self) -> Line:
+        """Wait for what the server says first. Raises ProviderError, Throttled if it says goodbye."""
+        lines: list[Line] = []
+        self._take(self._read_line(), lines)
+        return lines[0]
+
+    def trust(self) -> None:
+        """Let the server say as much as it likes from now on, within what an answer may have."""
+        self._inflow.trust()
 
     def run(self, *items: bytes) -> Reply:
         """Send one command and wait for its answer."""
@@ -194,7 +207,7 @@ class Wire:
             self._unanswered.discard(found.group(1))
             self._answered[found.group(1)] = _reply(found, lines)
         elif line.text[:6].upper() == b"* BYE ":
-            raise failure(_decode(line.text[6:]))
+            raise failure(_decode(line.text[6:]), words="The mail server hung up")
         else:
             lines.append(line)
 
@@ -220,7 +233,7 @@ class Wire:
 
     def _read(self, digits: bytes) -> bytes:
         """Read a literal of the announced size, of which nothing is reserved in advance if it is absurd."""
-        if len(digits) > len(str(bounds.LITERAL_BYTES)) or int(digits) > bounds.LITERAL_BYTES:
+        if number(digits, min(bounds.LITERAL_BYTES, self._inflow.left)) is None:
             raise ProviderError(
                 f"The mail server announced {digits[:20].decode()} octets in one piece.", step="mailbox"
             )

@@ -311,4 +311,6 @@ def _opened(plain: bytes) -> MailSettings:
         imap=Server(**fields["imap"]),
         smtp=Server(**fields["smtp"]),
         tls_required=fields["tls_required"],
+        # Accounts connected before these were two settings keep what they were connected with.
+        tls_verified=fields.get("tls_verified", fields["tls_required"]),
     )
