@@ -171,6 +171,11 @@ def test_a_message_with_odd_metadata_comes_and_so_do_its_neighbours(said: bytes,
     assert {message.received_at for message in found.values()} == {WHEN}
 
 
+def test_a_mail_that_is_marked_as_deleted_is_there_until_it_is_expunged() -> None:
+    box = Mailbox(mails(2), {2: GOOD.replace(b"FLAGS ()", b"FLAGS (\\Deleted \\Seen)")})
+    assert {uid: message.flags for uid, message in box.synced().items()} == {1: "", 2: "s"}
+
+
 def test_a_mail_cannot_date_itself_by_words_in_its_text() -> None:
     text = b'Subject: x\r\n\r\nINTERNALDATE "01-Mar-2001 10:00:00 +0000" FLAGS (\\Seen)'
     quoted = b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'

@@ -1,7 +1,6 @@
-"""Commands and answers on an open IMAP connection, pipelined.
+"""Commands and answers on an IMAP connection, pipelined.
 
-imapclient opens the connection; from there on this module speaks, because imapclient 4.1 cannot
-fetch ranges and imaplib keeps only one command in flight.
+Our own, because imapclient 4.1 cannot fetch ranges and imaplib keeps only one command in flight.
 """
 
 from __future__ import annotations
