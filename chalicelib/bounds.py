@@ -130,6 +130,9 @@ SUBJECT_PEOPLE = 10
 OPENING_SECONDS = 15
 """Connecting to a mail server, its TLS, its greeting and the login, all together."""
 
+CONNECTING_SECONDS = 25
+"""Trying both servers of an account that is being connected, the listing of its folders included."""
+
 LOGIN_BYTES = 64_000
 """What a server may say before and during the login, literals included."""
 

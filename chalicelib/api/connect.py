@@ -6,6 +6,7 @@ import time
 from functools import partial
 from typing import Any
 
+from chalicelib import bounds
 from chalicelib.api import access
 from chalicelib.api.routes import Routes
 from chalicelib.auth import connect as connecting
@@ -46,12 +47,13 @@ def exchange() -> Any:
 
 def _desk() -> connecting.Desk:
     here = services()
+    reach = here.reach.within(bounds.CONNECTING_SECONDS)
     return connecting.Desk(
         accounts=here.accounts,
         polls=here.polls,
         queues=here.queues,
         begin=partial(here.enter_backfill, begun=False),
-        open_mailbox=partial(registry.provider, reach=here.reach),
-        open_transport=partial(registry.transport, connecting.PROVIDER, reach=here.reach),
+        open_mailbox=partial(registry.provider, reach=reach),
+        open_transport=partial(registry.transport, connecting.PROVIDER, reach=reach),
         pepper=here.settings.pepper,
     )

@@ -8,15 +8,14 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from chalicelib import bounds
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Server
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
+from chalicelib.providers.cutoff import cut_off
 from chalicelib.providers.reach import MAIL_PORTS, Reach
 from chalicelib.providers.trust import mail_context
 
@@ -133,7 +132,8 @@ class Opening:
 
     def told(self, reason: str, step: str = "") -> str:
         """Return a sentence with host, port, step and a reason, which should be in our words."""
-        reason = "not done in time" if self.deadline.passed() else reason
+        late = self.deadline.passed() or (self.reach.until is not None and self.reach.until.passed())
+        reason = "not done in time" if late else reason
         return f"{self.server.host}:{self.server.port}, {step or self.step}: {reason}."
 
     @property
@@ -158,22 +158,3 @@ def reason_of(error: Exception) -> str:
     if isinstance(error.__cause__, OSError):
         return reason_of(error.__cause__)
     return (getattr(error, "own_words", "") or str(error)).rstrip(".")
-
-
-@contextmanager
-def cut_off(sock: socket.socket, deadline: Deadline) -> Iterator[None]:
-    """End a connection at the deadline, however slowly its other end drips: timeouts are per read."""
-    twin = sock.dup()  # TLS takes the socket itself away
-    timer = threading.Timer(deadline.left(), _shut, [twin])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        twin.close()
-
-
-def _shut(twin: socket.socket) -> None:
-    with suppress(OSError):
-        twin.shutdown(socket.SHUT_RDWR)

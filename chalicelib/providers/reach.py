@@ -13,10 +13,11 @@ import re
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.clock import Deadline
 from chalicelib.errors import ProviderError, Refused
+from chalicelib.providers.cutoff import end_at
 
 Resolve = Callable[[str, int], list[str]]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -69,6 +70,11 @@ class Reach:
     resolve: Resolve = resolve
     networks: tuple[Network, ...] = ()
     ca_file: str = ""
+    until: Deadline | None = None
+
+    def within(self, seconds: float) -> Reach:
+        """Return the same reach, whose connections end in so many seconds, whatever is done with them."""
+        return replace(self, until=Deadline.after(seconds))
 
     def addresses(self, host: str, port: int, ports: frozenset[int]) -> list[str]:
         """Return the addresses that a host may be reached at, each of them checked.
@@ -94,16 +100,21 @@ class Reach:
 
         Raises Refused, or ProviderError with the step that failed (dns, tcp).
         """
-        deadline = Deadline.after(seconds)
+        deadline = Deadline.after(min(seconds, self.until.left()) if self.until else seconds)
         failure: OSError = TimeoutError("timed out")
         for address in self.addresses(host, port, ports):
             if deadline.passed():
                 break
             try:
-                return socket.create_connection((address, port), timeout=deadline.left())
+                return self._ending(socket.create_connection((address, port), timeout=deadline.left()))
             except OSError as error:
                 failure = error
         raise ProviderError(f"{host}:{port}: {failure}", step="tcp") from failure
+
+    def _ending(self, sock: socket.socket) -> socket.socket:
+        if self.until:
+            end_at(sock, self.until)
+        return sock
 
     def _resolved(self, host: str, port: int) -> list[str]:
         """Resolve with a time limit of our own: the system's may be far longer."""

@@ -170,10 +170,7 @@ class Sweep:
         return _Fetched(folder, collection, batch, self._intake.parse(self._shelf, batch.arrived))
 
     def _pass_over(self, folder: Folder, error: ProviderError) -> None:
-        """Go on without a folder that fails, be it that it is listed and not there.
-
-        Raises ProviderError if it is the account or the connection.
-        """
+        """Go on without a folder that fails. Raises ProviderError if it is the account or the connection."""
         if isinstance(error, Interrupted):
             error.folder_id = folder.id
         if isinstance(error, AuthRejected | Interrupted | Throttled):
@@ -181,8 +178,7 @@ class Sweep:
         listed = {one.id for one in self._provider.collections()}
         self._agenda.strike(folder.id)
         if isinstance(error, Gone) and folder.collection not in listed:
-            log.info("folder %s of account %s has gone", folder.id, self._account.id)
-            return
+            return  # deleted since it was listed
         log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
         self.failing[folder.id] = error
 

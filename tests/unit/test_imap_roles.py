@@ -6,8 +6,9 @@ import pytest
 
 from chalicelib.errors import AuthRejected, Gone, ProviderError, Throttled
 from chalicelib.providers.imap.failures import failure, login_failure
+from chalicelib.providers.imap.numbers import uid_sets
 from chalicelib.providers.imap.roles import Listed, display_name, roles
-from chalicelib.providers.imap.wire import Line, Literal, astring, tokens, uid_sets
+from chalicelib.providers.imap.wire import Line, Literal, astring, tokens
 
 
 def folder(raw: bytes, *attributes: str, separator: str = "/") -> Listed:

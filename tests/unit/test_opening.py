@@ -18,6 +18,7 @@ from chalicelib import bounds
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ApiError, ProviderError, SendFailed
 from chalicelib.providers import opening
+from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.session import open_session
 from chalicelib.providers.reach import Reach
 from chalicelib.providers.smtp import SmtpTransport
@@ -161,6 +162,16 @@ def test_the_bound_counts_everything_before_the_login_together_and_nothing_behin
     lines = b"* OK hello\r\n" + b"* OK more\r\n" * 8_000
     with scripted(chatty, lines) as port:
         refused(open_imap, port)
+
+
+def test_a_server_that_drips_behind_the_login_holds_nobody_who_connects_an_account() -> None:
+    def script(command: bytes, say: Say) -> None:
+        for _ in range(1_000):
+            time.sleep(0.05)
+            say(b"*")
+
+    with scripted(script) as port, pytest.raises(ProviderError):
+        ImapProvider(open_session(settings(port), reach=HERE.within(1))).collections()
 
 
 SAYING = {

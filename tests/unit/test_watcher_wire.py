@@ -39,7 +39,7 @@ def test_what_was_read_ahead_is_handed_over(ends: Ends, ahead: bytes) -> None:
     file = ours.makefile("rb")
     theirs.sendall(b"P1 OK done\r\n" + ahead)
     imap = SimpleNamespace(sock=ours, file=file, send=ours.sendall)
-    session = Session(SimpleNamespace(_imap=imap), LoginWire(imap), frozenset())
+    session = Session(imap, LoginWire(imap), frozenset())
     assert session.wire.run(b"NOOP").ok
     connection, rest = session.hand_over()
     assert rest == ahead and connection.gettimeout() == 0

@@ -25,8 +25,9 @@ from chalicelib.providers.imap.cursor import load, narrowed
 from chalicelib.providers.imap.fetching import open_mailbox, remote_id, split_id, uids_with_message_id
 from chalicelib.providers.imap.folders import collection_list
 from chalicelib.providers.imap.metadata import Meta
+from chalicelib.providers.imap.numbers import uid_sets
 from chalicelib.providers.imap.session import Session, open_session
-from chalicelib.providers.imap.wire import Literal, astring, uid_sets
+from chalicelib.providers.imap.wire import Literal, astring
 from chalicelib.providers.reach import PUBLIC, Reach
 
 _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}

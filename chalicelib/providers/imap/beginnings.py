@@ -14,8 +14,9 @@ from chalicelib.formats.message_ids import own_id
 from chalicelib.providers.imap.failures import failure, throttled
 from chalicelib.providers.imap.fetching import MEASURE, measured, metas, rows
 from chalicelib.providers.imap.metadata import LARGE, QUOTED_BODY, Meta, meta_of
+from chalicelib.providers.imap.numbers import uid_sets
 from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import Command, Line, Reply, uid_sets
+from chalicelib.providers.imap.wire import Command, Line, Reply
 
 BEGINNING = LARGE
 """Octets of a beginning: the headers, and of large messages enough of the text for its first words."""

@@ -9,8 +9,9 @@ from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.beginnings import BEGINNING, FIRST, body, raise_if_throttled, tells
 from chalicelib.providers.imap.fetching import rows, search_uids
 from chalicelib.providers.imap.metadata import Meta
+from chalicelib.providers.imap.numbers import uid_sets
 from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import Line, Reply, uid_sets
+from chalicelib.providers.imap.wire import Line, Reply
 
 COMMAND_BYTES = 4_000_000
 COMMAND_MESSAGES = 100

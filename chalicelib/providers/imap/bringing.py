@@ -15,8 +15,8 @@ from chalicelib.providers.imap.bodies import bodies
 from chalicelib.providers.imap.dating import received_at
 from chalicelib.providers.imap.fetching import metas, remote_id, search_uids, split_id
 from chalicelib.providers.imap.metadata import Meta
+from chalicelib.providers.imap.numbers import uid_sets
 from chalicelib.providers.imap.session import Opened, Session
-from chalicelib.providers.imap.wire import uid_sets
 
 DAY = 86_400
 """Servers compare dates without a zone."""

@@ -8,8 +8,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from chalicelib.domain.change import Flags, RemoteId
 from chalicelib.providers.imap.metadata import FLAGS, LARGE, QUOTED_BODY, Meta, letters, meta_of
+from chalicelib.providers.imap.numbers import number, state_numbers, uid_sets
 from chalicelib.providers.imap.session import Opened, Session
-from chalicelib.providers.imap.wire import UINT32, Command, Line, Reply, astring, number, uid_sets
+from chalicelib.providers.imap.wire import Command, Line, Reply, astring
 
 LARGER = b"LARGER %d" % LARGE
 """The search key of large messages."""
@@ -25,8 +26,6 @@ _MEASURED = re.compile(rb"\b(RFC822\.SIZE|INTERNALDATE|BODY\[)", re.I)
 _NAMES = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _DAY = 86_400
 
-LARGEST = {b"HIGHESTMODSEQ": 2**63 - 1}
-"""Numbers of mailboxes that may be larger than `UINT32` (RFC 7162 section 7)."""
 _NO_DATE = b"2-Jan-1971"  # what was received before has no date that could be believed
 
 
@@ -71,12 +70,6 @@ def open_with(
     opened = Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
     session.standing = name, opened
     return opened, replies
-
-
-def state_numbers(told: Iterable[tuple[bytes, bytes]]) -> dict[bytes, int]:
-    """Return those of the numbers of a mailbox, by upper-case name, that can be such numbers."""
-    read = ((name.upper(), number(digits, LARGEST.get(name.upper(), UINT32))) for name, digits in told)
-    return {name: value for name, value in read if value is not None}
 
 
 def stay_with(session: Session, commands: Sequence[Command]) -> list[Reply]:

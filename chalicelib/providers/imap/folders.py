@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from chalicelib import bounds
 from chalicelib.domain.change import Collection
-from chalicelib.providers.imap.fetching import state_numbers
 from chalicelib.providers.imap.list_lines import INBOX, key, listed_in, status_in
+from chalicelib.providers.imap.numbers import state_numbers
 from chalicelib.providers.imap.roles import Listed, display_name, roles
 from chalicelib.providers.imap.session import Opened, Session
 from chalicelib.providers.imap.wire import Reply, astring, tokens

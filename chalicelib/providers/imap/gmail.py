@@ -27,8 +27,9 @@ from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.fetching import open_mailbox, remote_id, search_uids, split_id
 from chalicelib.providers.imap.gmail_labels import Labels, gmail_collections
+from chalicelib.providers.imap.numbers import number, uid_sets
 from chalicelib.providers.imap.session import Session, open_session
-from chalicelib.providers.imap.wire import Line, Literal, number, tokens, uid_sets
+from chalicelib.providers.imap.wire import Line, Literal, tokens
 from chalicelib.providers.reach import PUBLIC, Reach
 
 _UNTOLD = "Gmail does not tell identity, conversation and labels of this message."

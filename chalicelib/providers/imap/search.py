@@ -11,9 +11,9 @@ from chalicelib.providers.imap.bodies import bodies
 from chalicelib.providers.imap.dating import received_at
 from chalicelib.providers.imap.fetching import metas, open_mailbox, remote_id, split_id
 from chalicelib.providers.imap.metadata import Meta
+from chalicelib.providers.imap.numbers import number
 from chalicelib.providers.imap.search_keys import search_words
 from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import number
 
 
 def search(session: Session, collection_id: str, query: str, limit: int) -> list[RemoteId]:

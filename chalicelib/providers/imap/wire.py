@@ -17,15 +17,12 @@ from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.compress import COMMAND, Deflater
 from chalicelib.providers.imap.failures import failure
 from chalicelib.providers.imap.inflow import Inflow
+from chalicelib.providers.imap.numbers import number
 
 IN_FLIGHT = 8
-_SET_OCTETS = 900
 _LITERAL = re.compile(rb"\{(\d+)\}$")
 _TAGGED = re.compile(rb"(P\d+) (\S+) ?(.*)", re.S)
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|\{(\d+)\}|([()])|([^\s()"]+)')
-UINT32 = 2**32 - 1
-"""The largest UID, and the largest of most numbers there are in IMAP (RFC 9051 section 9)."""
-
 _QUOTABLE = re.compile(rb"[\x20-\x7e]*")
 
 
@@ -288,36 +285,6 @@ def tokens(line: Line) -> list[Any]:
         elif not bracket:
             stack[-1].append(next(literals, b"") if size else atom or re.sub(rb"\\(.)", rb"\1", quoted))
     return stack[0]
-
-
-def number(digits: bytes, most: int = UINT32) -> int | None:
-    """Return a number of digits alone, None if it is none or larger than such numbers can be."""
-    if not digits.isdigit() or len(digits) > len(str(most)):
-        return None
-    value = int(digits)
-    return value if value <= most else None
-
-
-def uid_sets(uids: Sequence[int]) -> Iterator[bytes]:
-    """Yield UIDs as ranges in sets short enough for every server."""
-    current = b""
-    for part in _ranges(sorted(uids)):
-        if current and len(current) + len(part) >= _SET_OCTETS:
-            yield current
-            current = b""
-        current += b"," + part if current else part
-    if current:
-        yield current
-
-
-def _ranges(uids: Sequence[int]) -> Iterator[bytes]:
-    runs: list[list[int]] = []
-    for uid in uids:
-        if runs and uid == runs[-1][1] + 1:
-            runs[-1][1] = uid
-        else:
-            runs.append([uid, uid])
-    return (b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in runs)
 
 
 def _decode(raw: bytes) -> str:
