@@ -125,20 +125,27 @@ class Opening:
         known = error.details if isinstance(error, ProviderError) else {}
         step = self.step if known.get("step", "mailbox") == "mailbox" else str(known["step"])
         kind = type(error) if isinstance(error, ProviderError) else ProviderError
-        details = {**known, "step": "tcp" if step == "greeting" else step}
+        details = {**known, "step": named(step)}
         self._failure = kind(self.told(reason_of(error), step), **details)
         self._failure.__cause__ = error
         return self._failure
 
     def told(self, reason: str, step: str = "") -> str:
         """Return a sentence with host, port, step and a reason, which should be in our words."""
+        step = step or self.step
         late = self.deadline.passed() or (self.reach.until is not None and self.reach.until.passed())
         reason = "not done in time" if late else reason
-        return f"{self.server.host}:{self.server.port}, {step or self.step}: {reason}."
+        behind = " (greeting)" if step == "greeting" else ""
+        return f"{self.server.host}:{self.server.port}, step {named(step)}: {reason}{behind}."
 
     @property
     def _address(self) -> tuple[str, int]:
         return self.server.host.lower(), self.server.port
+
+
+def named(step: str) -> str:
+    """Return a step as the API calls it."""
+    return "tcp" if step == "greeting" else step
 
 
 def reason_of(error: Exception) -> str:

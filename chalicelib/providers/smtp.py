@@ -13,7 +13,7 @@ import aiosmtplib
 
 from chalicelib.domain.account import MailSettings
 from chalicelib.errors import ProviderError, SendFailed
-from chalicelib.providers.opening import Opening, reason_of
+from chalicelib.providers.opening import Opening, named, reason_of
 from chalicelib.providers.reach import PUBLIC, Reach
 
 TIMEOUT = 45.0
@@ -263,7 +263,7 @@ def _open_failure(opening: Opening, error: Exception) -> SendFailed:
     step = "tls" if isinstance(cause, ssl.SSLError) else opening.step
     status = classify(error.code, error.message)[0] if isinstance(error, _Response) else 503
     told = opening.told(reason_of(cause) if isinstance(cause, OSError) else _reason(error), step)
-    return SendFailed(status, told, step="tcp" if step == "greeting" else step)
+    return SendFailed(status, told, step=named(step))
 
 
 def _reason(error: Exception) -> str:
