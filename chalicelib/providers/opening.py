@@ -5,7 +5,6 @@ Nobody may have proven anything yet, so what the server says is never repeated.
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 from contextlib import ExitStack
@@ -102,7 +101,7 @@ class Opening:
         if self.server.port in self.tls_ports or self._address in _begin_with_tls:
             return True
         patience = min(GREETING_SECONDS, self.deadline.left() / 2)
-        return not select.select([sock], [], [], patience)[0]
+        return _is_silent(sock, patience)
 
     def secure(self, sock: socket.socket) -> ssl.SSLSocket:
         """Begin TLS. Raises OSError."""
@@ -141,6 +140,20 @@ class Opening:
     @property
     def _address(self) -> tuple[str, int]:
         return self.server.host.lower(), self.server.port
+
+
+def _is_silent(sock: socket.socket, seconds: float) -> bool:
+    before = sock.gettimeout()
+    sock.settimeout(seconds)
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except TimeoutError:
+        return True
+    except OSError:
+        return False  # whoever reads next will learn why
+    finally:
+        sock.settimeout(before)
+    return False
 
 
 def named(step: str) -> str:

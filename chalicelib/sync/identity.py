@@ -62,4 +62,7 @@ def is_same(stored: Message, arrived: Message, remote: RemoteMessage) -> bool:
 def _is_alike(stored: Message, arrived: Message, remote: RemoteMessage) -> bool:
     """Tell whether a mail stored before there were fingerprints lies here or reads as this one."""
     here = any(place.remote_id == remote.id for place in stored.places)
-    return here or stored.subject == arrived.subject or stored.snippet == arrived.snippet
+    pairs = (stored.subject, arrived.subject), (stored.snippet, arrived.snippet)
+    return (
+        here or all(one == other for one, other in pairs) or any(one and one == other for one, other in pairs)
+    )

@@ -118,9 +118,16 @@ def test_of_a_large_mail_the_beginning_is_known_again_when_the_rest_comes() -> N
     )
 
 
-def test_a_namesake_of_a_mail_that_an_older_version_stored_is_another() -> None:
+OLD_PAIRS = [
+    PAIRS["subject and text"],
+    (letter("Alarm 1", ""), letter("Alarm 2", "")),
+    (letter("", "a"), letter("", "b")),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), OLD_PAIRS)
+def test_a_namesake_of_a_mail_that_an_older_version_stored_is_another(first: bytes, second: bytes) -> None:
     world = World()
-    first, second = PAIRS["subject and text"]
     id = world.server.deliver("INBOX", first)
     world.sync()
     [(key, message)] = world.mail.all_messages.items()
