@@ -15,7 +15,7 @@ from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
 from chalicelib.domain.message import Message
 from chalicelib.formats.mime import parse
 from chalicelib.sync.reading import message_of
-from tests.contract.test_corpus import CORPUS
+from tests.corpus.stated import CORPUS
 from tests.unit.test_threader import Account
 
 LIST = CORPUS / "threading" / "twisted-web-2005.mbox"

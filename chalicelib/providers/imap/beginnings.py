@@ -9,7 +9,7 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.formats import headers
+from chalicelib.formats.head import read as read_head
 from chalicelib.formats.message_ids import own_id
 from chalicelib.providers.imap.failures import failure, throttled
 from chalicelib.providers.imap.fetching import MEASURE, measured, metas, rows
@@ -85,7 +85,7 @@ def body(line: Line) -> bytes | None:
 def tells(beginning: bytes) -> bool:
     """Whether a beginning has all the headers and a Message-ID among them."""
     head = _HEAD.match(beginning)
-    return head is not None and own_id(headers.read(head[0], 0, head.end())[0]) is not None
+    return head is not None and own_id(read_head(head[0], 0, head.end())[0]) is not None
 
 
 def raise_if_throttled(reply: Reply) -> None:

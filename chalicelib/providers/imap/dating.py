@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from email.utils import mktime_tz, parsedate_tz
 
 from chalicelib import bounds
-from chalicelib.formats.headers import Headers, read
+from chalicelib.formats.head import beginning, read
+from chalicelib.formats.headers import Headers
 from chalicelib.providers.imap.metadata import FIRST_MAIL, Meta
 
 AHEAD_SECONDS = 2 * 86_400
@@ -20,7 +21,8 @@ def received_at(meta: Meta, raw: bytes, now: float, oldest: int = 0) -> int:
     """
     if meta.received_at is not None and meta.received_at <= now + AHEAD_SECONDS:
         return meta.received_at
-    headers, _ = read(raw, 0, min(len(raw), bounds.DATED_HEADER_BYTES))
+    start = beginning(raw[: bounds.DATED_HEADER_BYTES])
+    headers, _ = read(raw, start, min(len(raw), bounds.DATED_HEADER_BYTES))
     plausible = (at for at in _claims(headers) if max(FIRST_MAIL, oldest) <= at <= now + AHEAD_SECONDS)
     return next(plausible, int(now))
 
