@@ -162,6 +162,27 @@ ANSWER_BYTES = 256_000_000
 IDS_IN_A_LIST = 100
 """Ids that one request may name, separated by commas."""
 
+RESPONSE_BYTES = 5_500_000
+"""What a function answers with, quoted once more: Lambda takes 6 MB."""
+
+BATCH_BYTES = 3_000_000
+"""The deltas of one batch, quoted like that; a batch of one delta may be no larger either."""
+
+ACCOUNT_BATCH_BYTES = 1_500_000
+"""The deltas that one account brings into a batch of all accounts; after as many no other is begun."""
+
+DELTA_BYTES = 1_000_000
+"""One delta with its object, quoted like that."""
+
+MESSAGES_IN_THREADS = 5_000
+"""Messages shown inside the threads of one expanded list."""
+
+STORED_BODY_BYTES = 2_000_000
+"""What is unpacked of a body that lies in the table."""
+
+OFFSET_ITEMS = 999_999_999
+"""What a list may be asked to skip."""
+
 # --- Connecting accounts, guessing, waiting -------------------------------------------------------------
 
 # --- Mail going out -------------------------------------------------------------------------------------

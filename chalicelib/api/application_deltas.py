@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib import bounds
 from chalicelib.api import access, window
 from chalicelib.api.query import Query
 from chalicelib.api.routes import Routes
@@ -47,7 +48,7 @@ def list_application_deltas(client_id: str) -> Any:
         _newest(accounts),
         places.turn,
         window.limit(query),
-        lambda id, share: windows[id].feed(share, together.MOST_BYTES),
+        lambda id, share: windows[id].feed(share, bounds.ACCOUNT_BATCH_BYTES),
     )
     end = cursor.encode(application.id, places.moved(found.ends, found.turn)) if found.batches else start
     return wire.dump_batch(start, end, _shown(found, places, numbered=bool(query.flag("seq"))))

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from chalice.app import Request
 
+from chalicelib import bounds
 from chalicelib.errors import InvalidRequest, NotFound
 from chalicelib.ids import is_id
 
@@ -91,14 +92,11 @@ class Query:
 
     def limit(self) -> int:
         """Return how many items are wanted."""
-        limit = self._count("limit", DEFAULT_LIMIT)
-        if limit > MAX_LIMIT:
-            raise InvalidRequest(f"limit may be at most {MAX_LIMIT}")
-        return limit
+        return self._count("limit", DEFAULT_LIMIT, MAX_LIMIT)
 
     def offset(self) -> int:
         """Return how many items are to be skipped."""
-        return self._count("offset", 0)
+        return self._count("offset", 0, bounds.OFFSET_ITEMS)
 
     def seconds(self, name: str, default: float, most: float) -> float:
         """Return a time span, fractions allowed; more than `most` is `most`."""
@@ -122,13 +120,16 @@ class Query:
         """Yield the page that was asked for, drawing no more items than that."""
         return islice(items, self.offset(), self.offset() + self.limit())
 
-    def _count(self, name: str, default: int) -> int:
+    def _count(self, name: str, default: int, most: int) -> int:
         value = self._values.get(name)
         if value is None:
             return default
-        if not (value.isascii() and value.isdigit() and len(value) < 10):
+        if not (value.isascii() and value.isdigit()):
             raise InvalidRequest(f"{name} must be a whole number, zero or more")
-        return int(value)
+        digits = value.lstrip("0") or "0"
+        if len(digits) > len(str(most)) or int(digits) > most:
+            raise InvalidRequest(f"{name} may be at most {most}")
+        return int(digits)
 
 
 def object_id(value: str) -> str:

@@ -10,13 +10,14 @@ import functools
 import logging
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
 
 from chalicelib.config import DEFAULT_API_VERSION
 from chalicelib.errors import ApiError, TooMany, Unauthorized
+from chalicelib.wire import size
 
 log = logging.getLogger(__name__)
 V = TypeVar("V", bound=Callable[..., Any])
@@ -42,8 +43,8 @@ class Routes(Blueprint):  # type: ignore[misc]  # Chalice has no types we follow
         return decorate
 
     def _answer(self, view: Callable[..., Any], params: dict[str, str]) -> Response:
-        answer = attempt(functools.partial(view, **params), view.__qualname__)
-        response = answer if isinstance(answer, Response) else Response(answer)
+        answer = attempt(lambda: _as_response(view(**params)), view.__qualname__)
+        response = cast(Response, answer)
         complete(self.current_request, response)
         return response
 
@@ -80,6 +81,13 @@ def failure(error: ApiError) -> Response:
     if isinstance(error, TooMany):
         headers |= {"X-RateLimit-Limit": str(error.limit), "X-RateLimit-Reset": str(error.seconds)}
     return Response(error.body(), headers=headers, status_code=error.status)
+
+
+def _as_response(answer: Any) -> Response:
+    """Return the response of what a view returned. Raises TooLarge."""
+    if isinstance(answer, Response):
+        return answer
+    return Response(None if answer is None else size.text(size.fitted(answer)))
 
 
 def _where(error: Exception) -> str:

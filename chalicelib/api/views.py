@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from chalicelib import bounds
@@ -67,6 +68,17 @@ class Shown:
         """Return threads; expanded ones get their messages in one read."""
         if not self.expanded:
             return [thread_wire.dump(thread, self.folders) for thread in threads]
-        ids = [id for thread in threads for id in thread.message_ids[-most:]]
+        shown = _smallest(threads, most, bounds.MESSAGES_IN_THREADS)
+        ids = [id for thread in threads if thread.id in shown for id in thread.message_ids[-most:]]
         found = services().mail.messages(self.account.id, ids)
-        return [thread_wire.dump_expanded(thread, self.folders, found) for thread in threads]
+        return [
+            thread_wire.dump_expanded(thread, self.folders, found if thread.id in shown else None)
+            for thread in threads
+        ]
+
+
+def _smallest(threads: Sequence[Thread], each: int, most: int) -> set[str]:
+    """Return the ids of the threads with the fewest messages, `each` at the most, as far as all fit."""
+    ranked = sorted(threads, key=lambda thread: len(thread.entries))
+    totals = accumulate(min(len(thread.entries), each) for thread in ranked)
+    return {thread.id for thread, total in zip(ranked, totals, strict=True) if total <= most}

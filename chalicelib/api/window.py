@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib import ids
+from chalicelib import bounds, ids
 from chalicelib.api import filters
 from chalicelib.api.objects import BY_KIND, Objects
 from chalicelib.api.query import Query
 from chalicelib.api.views import Shown
-from chalicelib.deltas.follow import MOST_BYTES, Feed, Line, Place
+from chalicelib.deltas.follow import Feed, Line, Place
 from chalicelib.domain.account import Account
 from chalicelib.domain.delta import KINDS, Change, Delta, Event, Name
 from chalicelib.domain.folder import Folder
@@ -63,7 +63,7 @@ class Window:
     historical: bool
     filter: Filter | None
 
-    def feed(self, limit: int, most_bytes: int = MOST_BYTES) -> Feed:
+    def feed(self, limit: int, most_bytes: int = bounds.BATCH_BYTES) -> Feed:
         """Return the account's log as it is seen through here."""
         return Feed(
             log=services().log,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import bounds
 from chalicelib.clock import Deadline
 from chalicelib.deltas import feed
 from chalicelib.domain.delta import Delta
+from chalicelib.wire import size as json_size
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import ChangeLog
@@ -20,8 +21,8 @@ POLL_SECONDS = 1.0
 BEAT_SECONDS = 4.0
 """After so long without a line a stream sends an empty one: clients give up after 15 s, v2 promised 5."""
 
-MOST_BYTES = 3_000_000
-"""Of JSON in one batch: Lambda answers with at most 6 MB, and quoting the body may double it."""
+_SHOWN_TOGETHER = 25
+"""Deltas whose objects are read in one step, so that no more than these are held beyond what is answered."""
 
 BEAT = b"\n"
 
@@ -34,15 +35,11 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is shown of the entries up to `end`."""
+    """What is shown of the entries up to `end`, and its bytes in the answer of a function."""
 
     shown: Sequence[Line]
     end: Place
-
-    @property
-    def size(self) -> int:
-        """Bytes of JSON."""
-        return sum(len(json.dumps(one)) for _, one in self.shown)
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +51,13 @@ class Feed:
     limit: int
     show: Callable[[Sequence[Delta]], list[Line]]
     keep: feed.Keep | None = None
-    most_bytes: int = MOST_BYTES
+    most_bytes: int = bounds.BATCH_BYTES
 
     def after(self, place: Place) -> Batch:
         """Return what happened after a place, going on while there is nothing to show.
 
-        A batch that would be too large for one answer is cut. Raises CursorTooOld.
+        A batch that would be too large for one answer is cut, and so is a delta that would be too large for a
+        batch: none keeps a cursor from moving on. Raises CursorTooOld.
         """
         limit = self.limit
         batch = self._page(place, limit)
@@ -74,10 +72,23 @@ class Feed:
             if page.end_seq == place[0]:
                 break
             place = (page.end_seq, page.end_at)
-            shown = self.show(page.deltas)
+            shown, size = self._shown(page.deltas)
             if shown or not page.deltas:
-                return Batch(shown, place)
+                return Batch(shown, place, size)
         return Batch((), place)
+
+    def _shown(self, deltas: Sequence[Delta]) -> tuple[list[Line], int]:
+        """Show deltas and weigh them, no further than until they are too large for a batch."""
+        shown: list[Line] = []
+        size = 0
+        for start in range(0, len(deltas), _SHOWN_TOGETHER):
+            for seq, one in self.show(deltas[start : start + _SHOWN_TOGETHER]):
+                bounded = json_size.fitted(one, bounds.DELTA_BYTES)
+                shown.append((seq, bounded))
+                size += json_size.weight(bounded)
+            if size > self.most_bytes:
+                break
+        return shown, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +160,4 @@ def _await_news(wanted: Feed, seq: int, patience: Patience, latest: float) -> No
 
 
 def _line(one: dict[str, Any]) -> bytes:
-    return json.dumps(one, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json_size.text(one).encode() + b"\n"

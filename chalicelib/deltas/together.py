@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chalicelib import bounds
 from chalicelib.deltas.follow import Batch, Feed
 from chalicelib.errors import CursorTooOld
 
 MOST_ACCOUNTS = 50
 """Read for one request, so that it ends in time whatever the size of the application."""
-
-MOST_BYTES = 1_500_000
-"""Of JSON after which no other account is begun; none brings more than this by itself."""
 
 _LEFT_BEHIND = "The log no longer reaches back to this cursor for these accounts: list their objects again."
 
@@ -54,7 +52,7 @@ def after(
             batches.append((id, feed(id, share).after((places[id], 0))))
         except CursorTooOld:
             lost.append(id)
-        if sum(batch.size for _, batch in batches) > MOST_BYTES:
+        if sum(batch.size for _, batch in batches) > bounds.ACCOUNT_BATCH_BYTES:
             break
     if lost:
         raise CursorTooOld(_LEFT_BEHIND, accounts=lost)

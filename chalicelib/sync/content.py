@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from itertools import accumulate
 
+from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.domain.account import Account
 from chalicelib.domain.message import Message, RawRef
@@ -22,6 +24,9 @@ from chalicelib.sync.reading import completed
 RAW_SECONDS = 7 * 86400
 MOST_AT_ONCE = 8_000_000
 """Octets that a list fetches from the mail server before it answers."""
+
+_TOGETHER = 25
+"""Bodies read in one step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +43,24 @@ class Contents:
         kept = self.mail.bodies(account.id, [message.id]).get(message.id)
         return kept if kept is not None else parse(self.raw(account, message)).body_html
 
-    def bodies(self, account: Account, messages: Sequence[Message]) -> dict[str, str]:
-        """Return the bodies at hand, without asking the mail server."""
-        found = self.mail.bodies(account.id, [message.id for message in messages])
-        for message in messages:
-            if message.id not in found and (raw := self._kept(message)):
-                found[message.id] = parse(raw).body_html
-        return found
+    def bodies(
+        self, account: Account, messages: Sequence[Message], most: int = bounds.RESPONSE_BYTES
+    ) -> Mapping[str, str | None]:
+        """Return the bodies at hand, without asking the mail server.
+
+        If all together are longer than `most` characters, the longest are None. No more than that and a few
+        are ever held in memory.
+        """
+        shelf = _Bodies(most)
+        for start in range(0, len(messages), _TOGETHER):
+            some = messages[start : start + _TOGETHER]
+            found = self.mail.bodies(account.id, [message.id for message in some])
+            for message in some:
+                if message.id in found:
+                    shelf.put(message.id, found[message.id])
+                elif raw := self._kept(message):
+                    shelf.put(message.id, parse(raw).body_html)
+        return shelf.by_id
 
     def file(self, account: Account, message: Message, part: int) -> bytes:
         """Return the decoded bytes of one part. Raises Gone if the mail no longer has it."""
@@ -113,6 +129,25 @@ class Contents:
             with suppress(Gone):
                 return server.fetch(collections[place.folder_id], place.remote_id)
         raise Gone("The message is no longer on the mail server.")
+
+
+@dataclass(slots=True)
+class _Bodies:
+    """Bodies of `most` characters at the most; where one too many comes, the longest goes."""
+
+    most: int
+    by_id: dict[str, str | None] = field(default_factory=dict)
+    _longest: list[tuple[int, str]] = field(default_factory=list)
+    _held: int = 0
+
+    def put(self, id: str, body: str) -> None:
+        self.by_id[id] = body
+        self._held += len(body)
+        heappush(self._longest, (-len(body), id))
+        while self._held > self.most:
+            length, dropped = heappop(self._longest)
+            self._held += length
+            self.by_id[dropped] = None
 
 
 def _at_once(messages: Sequence[Message]) -> list[Message]:

@@ -10,14 +10,17 @@ from chalicelib.domain.message import Message
 from chalicelib.wire import file as file_wire
 from chalicelib.wire import folder as folder_wire
 from chalicelib.wire.participant import dump_all
+from chalicelib.wire.size import INCOMPLETE
 
 MessageJSON = dict[str, Any]
 
 
-def dump(message: Message, body: str, folders: Mapping[str, Folder], expanded: bool = False) -> MessageJSON:
-    """Return the whole object; `expanded` adds the three threading headers."""
+def dump(
+    message: Message, body: str | None, folders: Mapping[str, Folder], expanded: bool = False
+) -> MessageJSON:
+    """Return the whole object; `expanded` adds the three threading headers, no body is one left out."""
     shown = _compact(message, folders)
-    shown["body"] = body
+    shown |= {INCOMPLETE: ["body"]} if body is None else {"body": body}
     shown["events"] = []
     if expanded:
         shown["headers"] = {

@@ -11,6 +11,7 @@ from chalicelib.domain.thread import Thread
 from chalicelib.wire import folder as folder_wire
 from chalicelib.wire import message as message_wire
 from chalicelib.wire.participant import dump_all
+from chalicelib.wire.size import INCOMPLETE
 
 ThreadJSON = dict[str, Any]
 
@@ -21,14 +22,15 @@ def dump(thread: Thread, folders: Mapping[str, Folder]) -> ThreadJSON:
 
 
 def dump_expanded(
-    thread: Thread, folders: Mapping[str, Folder], messages: Mapping[str, Message]
+    thread: Thread, folders: Mapping[str, Folder], messages: Mapping[str, Message] | None
 ) -> ThreadJSON:
-    """Return the object with its messages instead of their ids."""
-    shown = [messages[id] for id in thread.message_ids if id in messages]
+    """Return the object with its messages instead of their ids; None if they are left out."""
+    shown = [messages[id] for id in thread.message_ids if id in messages] if messages is not None else []
     return {
         **_common(thread, folders),
         "messages": [message_wire.inside_thread(message, folders) for message in shown],
         "drafts": [],
+        **({INCOMPLETE: ["messages"]} if messages is None else {}),
     }
 
 
