@@ -157,6 +157,12 @@ LINE_BYTES = 64_000_000
 ANSWER_BYTES = 256_000_000
 """What a server may send in answer to one command after the login."""
 
+SEARCHED_HERE_MESSAGES = 200
+"""The newest of a folder, whose beginnings are searched here for words outside ASCII if the server cannot."""
+
+SEARCHED_IN_A_STEP = 20
+"""Messages that a search fetches and takes in before it looks at the time again."""
+
 # --- Requests and responses of the API ------------------------------------------------------------------
 
 IDS_IN_A_LIST = 100

@@ -116,6 +116,15 @@ class Intake:
         batch = ChangeBatch(arrived=tuple(remotes), cursor=_NOWHERE)
         self.take(place, batch, self.parse(place.shelf, remotes))
 
+    def offer(self, place: Place, remotes: Sequence[RemoteMessage]) -> None:
+        """Parse and store what a search has found; what cannot be is set aside, in a storm only left out."""
+        guilty = self._sift(place, remotes)
+        if len(guilty) > STORM and len(guilty) == len(remotes):
+            log.error("none of %d messages that a search found went in", len(guilty))
+            return
+        for remote, error in guilty:
+            self._alone(place, remote, _words(error))
+
     def withhold(self, folder: Folder, unreadable: Mapping[RemoteId, str]) -> None:
         """Set aside what the mail server does not give out."""
         for remote_id, reason in unreadable.items():

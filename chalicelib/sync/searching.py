@@ -1,7 +1,8 @@
 """Search on the mail server, answered with messages of ours.
 
 What is found and not here yet is fetched, within bounds, and stored for a day: no cursor moves, and mail
-that sync wants anyway stays for as long as it would have.
+that sync wants anyway stays for as long as it would have. What cannot be taken in is set aside as sync would
+do it, and what is set aside already is not touched.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 
-from chalicelib.clock import Deadline
+from chalicelib import bounds
+from chalicelib.clock import Clock, Deadline
 from chalicelib.domain.account import Account
-from chalicelib.domain.change import Budget, RemoteId
+from chalicelib.domain.change import Budget, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
 from chalicelib.domain.window import is_over
-from chalicelib.errors import Gone, InvalidRequest
+from chalicelib.errors import AuthRejected, Gone, InvalidRequest, ProviderError, Throttled
 from chalicelib.providers.base import Searching
+from chalicelib.store.ports import Quarantine
+from chalicelib.sync.intake import Intake
+from chalicelib.sync.intake import Place as IntakePlace
 from chalicelib.sync.shelf import Shelf
-from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace
 
 MOST_FETCHED = 100
@@ -52,10 +56,33 @@ def search(work: Workspace, account: Account, query: str, most: int, deadline: D
     with closing(server):
         if not isinstance(server, Searching):
             raise InvalidRequest("This account's mail server cannot be searched.")
-        looking = _Search(server=server, shelf=shelf, query=query, most=most)
+        looking = _Search(
+            server=server, shelf=shelf, query=query, most=most, aside=_Aside(work.quarantine, account.id)
+        )
         wanted = [folder for folder in folders if folder.is_synced and not window.excludes(folder.id)]
         looking.through(_in_turn(wanted), deadline)
     return looking.found()
+
+
+@dataclass
+class _Aside:
+    """What is set aside of an account, read when something is to be fetched."""
+
+    quarantine: Quarantine | None
+    account_id: str
+
+    @cached_property
+    def names(self) -> frozenset[tuple[str, RemoteId]]:
+        """Folders and names of messages set aside, and of those during which a worker may have died."""
+        if self.quarantine is None:
+            return frozenset()
+        entries = self.quarantine.entries(self.account_id)
+        held = {(entry.folder_id, entry.remote_id) for entry in entries}
+        return self.quarantine.suspects(self.account_id) | held
+
+    def intake(self, now: Clock) -> Intake:
+        """Return the way in."""
+        return Intake(self.quarantine, self.account_id, now)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +93,7 @@ class _Search:
     shelf: Shelf
     query: str
     most: int
+    aside: _Aside
     ids: dict[str, None] = field(default_factory=dict)
     fetched: int = 0
     bytes: int = 0
@@ -78,10 +106,14 @@ class _Search:
                 break
             with suppress(Gone):
                 missing[folder.collection] = self._look(folder)
-        for collection_id, ids in _shares(missing, min(self.most, MOST_FETCHED)).items():
-            if ids and not deadline.passed():
-                with suppress(Gone):
-                    self._fetch(collection_id, ids)
+        wanted = {name: self._admitted(name, ids) for name, ids in missing.items() if ids}
+        for collection_id, ids in _shares(wanted, min(self.most, MOST_FETCHED)).items():
+            try:
+                self._fetch(collection_id, ids, deadline)
+            except (AuthRejected, Throttled):
+                raise
+            except ProviderError:  # whatever the server stumbles over, the others are an answer
+                continue
 
     def found(self) -> list[Message]:
         """Return what was found, newest first; what a search alone keeps here stays on."""
@@ -97,13 +129,22 @@ class _Search:
         self.ids.update(dict.fromkeys(location.message_id for location in here.values()))
         return [id for id in ids if id not in lasting]
 
-    def _fetch(self, collection_id: str, ids: Sequence[RemoteId]) -> None:
-        budget = Budget(messages=len(ids), bytes=MOST_BYTES - self.bytes)
-        brought = self.server.bring(collection_id, ids, budget)
-        self.bytes += sum(len(one.raw) for one in brought)
-        arrivals = self.shelf.arrivals(brought)
-        folder = self.shelf.folder(collection_id)
-        until_fresh(partial(self.shelf.absorb, folder, arrivals, {}))
+    def _admitted(self, collection_id: str, ids: Sequence[RemoteId]) -> list[RemoteId]:
+        folder_id = self.shelf.folder(collection_id).id
+        return [id for id in ids if (folder_id, id) not in self.aside.names]
+
+    def _fetch(self, collection_id: str, ids: Sequence[RemoteId], deadline: Deadline) -> None:
+        for start in range(0, len(ids), bounds.SEARCHED_IN_A_STEP):
+            if deadline.passed():
+                return
+            some = ids[start : start + bounds.SEARCHED_IN_A_STEP]
+            budget = Budget(messages=len(some), bytes=MOST_BYTES - self.bytes)
+            brought = self.server.bring(collection_id, some, budget)
+            self.bytes += sum(len(one.raw) for one in brought)
+            self._take_in(self.shelf.folder(collection_id), brought)
+
+    def _take_in(self, folder: Folder, brought: Sequence[RemoteMessage]) -> None:
+        self.aside.intake(self.shelf.now).offer(IntakePlace(self.shelf, folder), brought)
         wanted = [one.id for one in brought]
         stored = self.shelf.mail.locations(self.shelf.account.id, folder.id, wanted)
         self.ids.update(dict.fromkeys(location.message_id for location in stored.values()))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from chalicelib import bounds
 from chalicelib.domain.account import MailSettings
 from chalicelib.domain.change import Budget, RemoteId
 from chalicelib.errors import Gone
@@ -14,6 +16,7 @@ from chalicelib.providers.base import Searching
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.search_keys import BARE
 from chalicelib.providers.imap.session import open_session
+from chalicelib.providers.imap.wire import Reply, Wire
 from tests.contract.test_imap_provider import HERE, Program
 from tests.contract.test_imap_provider import other as other  # a fixture
 from tests.contract.test_imap_provider import server as server  # a fixture
@@ -29,12 +32,32 @@ def letter(subject: str, body: str = "text", sender: str = "mira@kestrel.example
     return f"{head}{kind}\r\n{body}\r\n".encode()
 
 
-@pytest.fixture(params=["SORT", "no SORT"])
-def provider(request: pytest.FixtureRequest, settings: MailSettings) -> Iterator[ImapProvider]:
+class KnowsAsciiOnly:
+    """The wire to a server that knows one charset."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def run(self, *items: bytes) -> Reply:
+        asked = b" ".join(items)
+        if b"UTF-8" in asked or not asked.isascii():
+            return Reply("NO", "[BADCHARSET (US-ASCII)] The specified charset is not supported.")
+        return self._wire.run(*items)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wire, name)
+
+
+@pytest.fixture(params=["SORT", "no SORT", "ASCII only", "ASCII only, no SORT"])
+def provider(
+    request: pytest.FixtureRequest, settings: MailSettings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ImapProvider]:
     session = open_session(settings, reach=HERE)
     assert session.can("SORT")
-    if request.param != "SORT":
+    if "no SORT" in request.param:
         session.capabilities -= {"SORT"}
+    if "ASCII only" in request.param:
+        monkeypatch.setattr(session, "wire", KnowsAsciiOnly(session.wire))
     opened = ImapProvider(session)
     yield opened
     opened.close()
@@ -63,6 +86,48 @@ def test_words_and_keys_find_what_they_mean(provider: ImapProvider, other: Progr
 def test_other_scripts_are_found(provider: ImapProvider, other: Program) -> None:
     id = other.deliver("INBOX", letter("x", "潮汐表 für Jürgen"))
     assert provider.search("INBOX", "潮汐", 10) == [id] == provider.search("INBOX", "BODY Jürgen", 10)
+
+
+def test_words_outside_ascii_are_found_where_they_are_looked_for(
+    provider: ImapProvider, other: Program
+) -> None:
+    encoded = "=?utf-8?b?VG9uZXIgZsO8ciBKw7xyZ2Vu?="  # Toner für Jürgen
+    named = other.deliver("INBOX", letter("tide", sender="=?utf-8?q?J=C3=BCrgen?= <j@werft.example>"), "s")
+    written = other.deliver("INBOX", letter("tide", "Grüße von J\u0075\u0308rgen"))  # a decomposed u
+    entitled = other.deliver("INBOX", letter(encoded, "text"))
+    other.deliver("INBOX", letter("tide", "nothing of the kind"))
+    for query, ids in {
+        "FROM jürgen": {named},
+        "SUBJECT JÜRGEN": {entitled},
+        "BODY Grüße": {written},
+        "SUBJECT tide FROM Jürgen": {named},
+        "NOT SUBJECT tide SUBJECT für": {entitled},
+        'OR FROM Jürgen SUBJECT "für Jürgen"': {named, entitled},
+        "NOT SEEN FROM Jürgen": set(),
+        'HEADER Subject "für Jürgen" UNSEEN': {entitled},
+        '"Toner für Jürgen"': {entitled},
+        "SUBJECT Jörg": set(),
+    }.items():
+        assert set(provider.search("INBOX", query, 10)) == ids, query
+
+
+def test_a_phrase_is_found_and_its_words_apart_are_not(provider: ImapProvider, other: Program) -> None:
+    together = other.deliver("INBOX", letter("x", "the low water at noon"), at=19_000 * DAY)
+    other.deliver("INBOX", letter("x", "water is low"))
+    for query in ('"low water"', '"low water" noon', 'UNSEEN "low water"', '"low water" "at noon"'):
+        assert provider.search("INBOX", query, 10) == [together], query
+
+
+def test_so_many_messages_are_searched_here_and_no_more(
+    settings: MailSettings, other: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [other.deliver("INBOX", letter("x", "Grüße"), at=19_000 * DAY + n) for n in range(3)]
+    session = open_session(settings, reach=HERE)
+    monkeypatch.setattr(session, "wire", KnowsAsciiOnly(session.wire))
+    monkeypatch.setattr(bounds, "SEARCHED_HERE_MESSAGES", 2)
+    opened = ImapProvider(session)
+    assert opened.search("INBOX", "Grüße", 10) == [ids[2], ids[1]]
+    opened.close()
 
 
 def test_a_server_that_sorts_gives_the_newest_mail_first(settings: MailSettings, other: Program) -> None:

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidRequest
-from chalicelib.providers.imap.search_keys import BARE, search_words
+from chalicelib.providers.imap.search_keys import BARE, search_key, search_words
+from chalicelib.providers.imap.search_tree import widened, written
 from chalicelib.providers.imap.wire import Literal
+
+_GROUP = [b"(", b"FROM", b'"c"', b"TEXT", b'"d e"', b")"]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,8 @@ def test_keys_are_keys_and_words_are_words(query: str, words: list[bytes]) -> No
     [
         "new", "all", "seen it", "2024", "1:*", "UID 1:*", "FROM", "FROM (a)", "NOT", "OR SEEN", "(SEEN",
         "SEEN)", "SINCE yesterday", "SINCE 99-Feb-2026", "LARGER many", "LARGER -1", "LARGER 4294967296",
-        "KEYWORD (x)", 'KEYWORD "a b"', "HEADER X:Y z", 'FROM "unclosed', 'FROM "a"b', "X-GM-RAW in:anywhere",
+        "KEYWORD (x)", '"never closed', 'a 12" screen', '""', '" "', '"a"b', 'a"b"', '"',
+        '\\"a b\\"', "HEADER X:Y z", 'FROM "unclosed', 'FROM "a"b', "X-GM-RAW in:anywhere",
         "FUZZY TEXT x",
         "RETURN (ALL) SEEN", "CHARSET UTF-8 SEEN", "()", "(" * 100 + "SEEN" + ")" * 100, "NOT " * 60 + "SEEN",
         "MODSEQ 1", "$", "{5}", "SEEN {3}",
@@ -46,6 +50,54 @@ def test_what_is_not_made_of_keys_is_looked_for_as_it_is(query: str) -> None:
     [key, text] = search_words(query)
     assert key == b"TEXT"
     assert re.sub(rb"\\(.)", rb"\1", text[1:-1]).decode() == query
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ('"two words"', [b'"two words"']),
+        (' "two words" ', [b'"two words"']),
+        ('"two words" "and three more"', [b'"two words"', b'"and three more"']),
+        ('before it "two words" and after', [b'"before it"', b'"two words"', b'"and after"']),
+        ('KEYWORD "a b"', [b'"KEYWORD"', b'"a b"']),
+        ('"low water" new', [b'"low water"', b'"new"']),
+        ('"a \\"quoted\\" word"', [b'"a \\"quoted\\" word"']),
+        ('"" tide', [b'"tide"']),
+        ('"für Jürgen"', ["für Jürgen".encode()]),
+    ],
+)
+def test_what_stands_in_quotes_is_a_phrase(query: str, words: list[bytes]) -> None:
+    assert search_words(query) == [word for text in words for word in (b"TEXT", text)]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ('"two words" UNSEEN', [b"TEXT", b'"two words"', b"UNSEEN"]),
+        ('NOT "two words"', [b"NOT", b"TEXT", b'"two words"']),
+        ('OR "a b" (FROM c "d e")', [b"OR", b"TEXT", b'"a b"', *_GROUP]),
+    ],
+)
+def test_a_phrase_may_stand_among_keys(query: str, words: list[bytes]) -> None:
+    assert search_words(query) == words
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("Jürgen", b"ALL"),
+        ("FROM Jürgen SEEN", b"ALL SEEN"),
+        ("NOT FROM Jürgen SEEN", b"NOT NOT ALL SEEN"),
+        ("OR FROM Jürgen SEEN", b"OR ALL SEEN"),
+        ("NOT (SEEN NOT SUBJECT 潮)", b"NOT ( SEEN NOT ALL )"),
+        ('SUBJECT tide "für dich"', b'SUBJECT "tide" ALL'),
+        ("NOT OR SEEN FROM ü", b"NOT OR SEEN NOT ALL"),
+    ],
+)
+def test_a_server_that_knows_ascii_only_is_asked_for_no_less_than_what_matches(
+    query: str, asked: bytes
+) -> None:
+    assert b" ".join(written(widened(search_key(query)))) == asked
 
 
 def test_other_scripts_travel_as_literals() -> None:

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from chalicelib import bounds
 from chalicelib.clock import Deadline
 from chalicelib.domain.delta import Event
 from chalicelib.domain.message import Message
-from chalicelib.errors import InvalidRequest
+from chalicelib.domain.quarantine import QuarantineState
+from chalicelib.errors import InvalidRequest, ProviderError
+from chalicelib.formats import mime
 from chalicelib.sync import searching
 from chalicelib.sync.engine import Outcome
+from chalicelib.sync.intake import STORM
 from chalicelib.sync.repair import repair
 from tests.fakes.provider import Box
 from tests.fakes.services import MemoryServer
@@ -154,6 +158,109 @@ def test_the_folders_share_what_may_be_fetched(world: Searched, monkeypatch: pyt
     monkeypatch.setattr(searching, "MOST_FETCHED", 2)
     world.find("Subject:")
     assert 40 in world.ages() and 40 in world.ages("Junk")
+
+
+class Poisoned:
+    """The real parser, but for mail with these words in it."""
+
+    def __init__(self, words: bytes, failure: Exception) -> None:
+        self.words, self.failure, self.parsed = words, failure, 0
+
+    def __call__(self, raw: bytes) -> Any:
+        if self.words in raw:
+            self.parsed += 1
+            raise self.failure
+        return mime.parse(raw)
+
+
+@pytest.mark.parametrize(
+    "failure", [UnicodeError("idna"), RecursionError(), ValueError("x"), IndexError(), MemoryError()]
+)
+def test_a_message_that_cannot_be_read_is_set_aside_and_the_others_are_found(
+    world: Searched, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    poison = Poisoned(b"INBOX 80", failure)
+    monkeypatch.setattr("chalicelib.sync.shelf.parse", poison)
+    ages = [subject.split()[1] for subject in world.subjects("INBOX")]
+    assert ages == ["1", "20", "40", "200", "900"]
+    [entry] = world.quarantine.entries("a")
+    assert (entry.state, entry.attempts) == (QuarantineState.HELD, 3)
+    before = poison.parsed
+    assert len(world.find("INBOX")) == 5 and poison.parsed == before, "it is not tried again"
+
+
+@pytest.mark.parametrize("state", list(QuarantineState))
+def test_what_is_set_aside_is_neither_fetched_nor_parsed(
+    world: Searched, monkeypatch: pytest.MonkeyPatch, state: QuarantineState
+) -> None:
+    poison = Poisoned(b"INBOX 80", ValueError())
+    monkeypatch.setattr("chalicelib.sync.shelf.parse", poison)
+    world.find("INBOX")
+    [entry] = world.quarantine.entries("a")
+    world.quarantine.change(entry, replace(entry, state=state))
+    poison.parsed = 0
+    assert len(world.find("INBOX")) == 5 and poison.parsed == 0
+
+
+def test_a_message_during_which_a_worker_may_have_died_is_left_to_sync(
+    world: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = Poisoned(b"INBOX 80", ValueError())
+    monkeypatch.setattr("chalicelib.sync.shelf.parse", poison)
+    [id] = [id for id, one in world.server.boxes["INBOX"].messages.items() if b"INBOX 80" in one.raw]
+    inbox = next(one for one in world.mail.all_folders.values() if one.role == "inbox")
+    world.quarantine.suspect("a", [(inbox.id, id)])
+    assert len(world.find("INBOX")) == 5 and poison.parsed == 0 and not world.quarantine.rows
+
+
+def test_a_storm_of_failures_is_no_failure_of_the_search_and_sets_nothing_aside(
+    world: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(STORM + 5):
+        world.server.deliver("INBOX", mail(f"storm {number}", 2_000 + number), at=world.date(90))
+    monkeypatch.setattr("chalicelib.sync.shelf.parse", Poisoned(b"storm", ValueError()))
+    assert world.find("storm") == [] and not world.quarantine.rows
+
+
+def test_a_server_that_stumbles_over_one_folder_gives_out_the_others(
+    world: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring = world.server.bring
+
+    def stumbling(collection_id: str, *rest: Any) -> Any:
+        if collection_id == "INBOX":
+            raise ProviderError("it hung up")
+        return bring(collection_id, *rest)
+
+    monkeypatch.setattr(world.server, "bring", stumbling)
+    assert world.subjects("Junk 200") == ["Junk 200"]
+    assert world.subjects("INBOX") == ["INBOX 1", "INBOX 20"]
+
+
+def test_mail_is_taken_in_step_by_step_until_the_time_is_up(
+    world: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        world.server.deliver("INBOX", mail(f"old {number}", 2_000 + number), at=world.date(90))
+    monkeypatch.setattr(bounds, "SEARCHED_IN_A_STEP", 10)
+    steps: list[int] = []
+    bring = world.server.bring
+
+    def counting(collection_id: str, ids: Any, budget: Any) -> Any:
+        steps.append(len(ids))
+        return bring(collection_id, ids, budget)
+
+    monkeypatch.setattr(world.server, "bring", counting)
+    deadline = Deadline(at=3, now=lambda: len(steps))
+    found = searching.search(world.workspace(), world.accounts.account, "old", 60, deadline)
+    assert steps == [10, 10, 10] and len(found) == 30
+
+
+def test_a_search_that_brings_nothing_does_not_read_the_quarantine(
+    world: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.quarantine, "entries", lambda account_id: 1 / 0)
+    assert world.subjects("INBOX 1") == ["INBOX 1"]
 
 
 def test_a_provider_that_cannot_search_is_told_so(world: Searched) -> None:

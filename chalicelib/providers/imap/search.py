@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from chalicelib import bounds
 from chalicelib.domain.change import Budget, RemoteId, RemoteMessage
-from chalicelib.errors import InvalidRequest
+from chalicelib.providers.imap import search_here
+from chalicelib.providers.imap.beginnings import raise_if_throttled
 from chalicelib.providers.imap.bodies import bodies
 from chalicelib.providers.imap.dating import received_at
 from chalicelib.providers.imap.fetching import metas, open_mailbox, remote_id, split_id
 from chalicelib.providers.imap.metadata import Meta
-from chalicelib.providers.imap.numbers import number
-from chalicelib.providers.imap.search_keys import search_words
+from chalicelib.providers.imap.search_here import uids_of
+from chalicelib.providers.imap.search_keys import search_key
+from chalicelib.providers.imap.search_tree import Key, is_ascii, widened, written
 from chalicelib.providers.imap.session import Session
 
 
@@ -21,22 +24,28 @@ def search(session: Session, collection_id: str, query: str, limit: int) -> list
 
     Where the server cannot sort (RFC 5256), those that came into the folder last count as newest.
     """
-    words = search_words(query)  # a server with a search language of its own gets other words here
+    key = search_key(query)  # a server with a search language of its own gets other words here
     uidvalidity = open_mailbox(session, collection_id).uidvalidity
-    if session.can("SORT"):
-        uids = _uids(session, b"SORT", b"(REVERSE ARRIVAL) UTF-8", *words)
-    else:
-        charset = [] if query.isascii() else [b"CHARSET UTF-8"]
-        uids = sorted(_uids(session, b"SEARCH", *charset, *words), reverse=True)
+    uids = _found(session, key)
+    if uids is None:
+        candidates = _found(session, widened(key)) or []
+        uids = search_here.matching(session, key, candidates[: bounds.SEARCHED_HERE_MESSAGES])
     return [remote_id(uidvalidity, uid) for uid in uids[:limit]]
 
 
-def _uids(session: Session, verb: bytes, *words: bytes) -> list[int]:
-    reply = session.wire.run(b"UID " + verb, *words)
-    if not reply.ok and "BADCHARSET" in reply.text.upper():
-        raise InvalidRequest("The mail server searches for ASCII characters only.")
-    words_found = (word for line in reply.or_fail().of(verb) for word in line.text.split()[2:])
-    return [uid for word in words_found if (uid := number(word))]
+def _found(session: Session, key: Key) -> list[int] | None:
+    """Return the UIDs, newest first; None if the server does not know the charset of the words."""
+    charset, words = b"US-ASCII" if is_ascii(key) else b"UTF-8", written(key)
+    if session.can("SORT"):
+        reply, verb = session.wire.run(b"UID SORT (REVERSE ARRIVAL)", charset, *words), b"SORT"
+    else:
+        named = [] if is_ascii(key) else [b"CHARSET", charset]
+        reply, verb = session.wire.run(b"UID SEARCH", *named, *words), b"SEARCH"
+    if not reply.ok and not is_ascii(key):
+        raise_if_throttled(reply)  # else it is BADCHARSET, whether the server says so or not
+        return None
+    uids = uids_of(reply, verb)
+    return uids if verb == b"SORT" else sorted(uids, reverse=True)
 
 
 def bring(

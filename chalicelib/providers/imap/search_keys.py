@@ -1,7 +1,8 @@
 """A client's search text as IMAP search keys (RFC 3501 and RFC 9051, section 6.4.4).
 
 Nothing of the text reaches the server unread: keys come from the lists below, strings are quoted anew or
-sent as literals, numbers and dates are checked. A text that is not made of keys is looked for as it is.
+sent as literals, numbers and dates are checked. A text that is not made of keys is looked for as it is; in
+double quotes stands a phrase, and what is around it is a phrase, too.
 
 Keys without an argument count in capitals only, because NEW is a key and "new" is a word. Message numbers
 and UIDs are no keys here: they mean nothing to a client, and "2024" is a word.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import re
 
 from chalicelib.errors import InvalidRequest
-from chalicelib.providers.imap.wire import astring
+from chalicelib.providers.imap.search_tree import Either, Every, Key, Not, Plain, Text, Words, written
 
 BARE = frozenset(
     "ALL ANSWERED DELETED DRAFT FLAGGED NEW OLD RECENT SEEN "
@@ -31,8 +32,8 @@ _DATE = re.compile(
 _FLAG = re.compile(r"[A-Za-z0-9$_.-]+")
 _FIELD = re.compile(r"[A-Za-z0-9-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-Words = list[bytes]
+_PHRASE = re.compile(r'(?:^|(?<=[\s()]))"((?:[^"\\]|\\["\\])*)"(?=[\s()]|$)')
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class _NoKeys(Exception):
@@ -41,12 +42,31 @@ class _NoKeys(Exception):
 
 def search_words(query: str) -> Words:
     """Return the keys and arguments of SEARCH, in UTF-8. Raises InvalidRequest."""
+    return written(search_key(query))
+
+
+def search_key(query: str) -> Key:
+    """Return what a client's text looks for. Raises InvalidRequest."""
     if _CONTROL.search(query):
         raise InvalidRequest("q must not hold control characters")
     try:
         return _Keys(query).every()
     except _NoKeys:
-        return [b"TEXT", _string(query.strip())]
+        return _phrases(query)
+
+
+def _phrases(query: str) -> Key:
+    """Return the search for every phrase; a quote that never closes is a character like others."""
+    try:
+        _tokens(query)
+        pieces = _PHRASE.split(query)
+    except _NoKeys:
+        pieces = [query]
+    texts = [
+        _ESCAPED.sub(r"\1", piece) if number % 2 else piece.strip() for number, piece in enumerate(pieces)
+    ]
+    keys = [Text("TEXT", text) for text in texts if text.strip()]
+    return Every(tuple(keys)) if keys else Text("TEXT", query.strip())
 
 
 class _Keys:
@@ -56,46 +76,49 @@ class _Keys:
         self._tokens = _tokens(text)
         self._place = 0
 
-    def every(self) -> Words:
+    def every(self) -> Key:
         """Return all keys, which must all match. Raises _NoKeys."""
-        words = self._key(0)
+        keys = [self._key(0)]
         while self._place < len(self._tokens):
-            words += self._key(0)
-        return words
+            keys.append(self._key(0))
+        return Every(tuple(keys))
 
-    def _key(self, depth: int) -> Words:
+    def _key(self, depth: int) -> Key:
         kind, text = self._next()
+        if kind == "quoted" and text.strip():
+            return Text("TEXT", text)
         if kind == "bracket" and text == "(" and depth < _DEPTH:
             return self._group(depth + 1)
         if kind != "atom" or depth >= _DEPTH:
             raise _NoKeys
         if text in BARE:
-            return [text.encode()]
+            return Plain((text.encode(),))
         name = text.upper()
         if name == "NOT":
-            return [b"NOT", *self._key(depth + 1)]
+            return Not(self._key(depth + 1))
         if name == "OR":
-            return [b"OR", *self._key(depth + 1), *self._key(depth + 1)]
-        return [name.encode(), *self._arguments(name)]
+            return Either(self._key(depth + 1), self._key(depth + 1))
+        return self._with_argument(name)
 
-    def _group(self, depth: int) -> Words:
-        words = self._key(depth)
+    def _group(self, depth: int) -> Key:
+        keys = [self._key(depth)]
         while self._peek() != ("bracket", ")"):
-            words += self._key(depth)
+            keys.append(self._key(depth))
         self._next()
-        return [b"(", *words, b")"]
+        return Every(tuple(keys))
 
-    def _arguments(self, name: str) -> Words:
+    def _with_argument(self, name: str) -> Key:
         if name in _TEXTS:
-            return [_string(self._text())]
+            return Text(name, self._text())
         if name == "HEADER":
-            return [self._checked(_FIELD), _string(self._text())]
+            field = self._checked(_FIELD).decode()
+            return Text(name, self._text(), field)
         if name in _DATES:
-            return [self._checked(_DATE)]
+            return Plain((name.encode(), self._checked(_DATE)))
         if name in _FLAGS:
-            return [self._checked(_FLAG)]
+            return Plain((name.encode(), self._checked(_FLAG)))
         if name in _NUMBERS:
-            return [self._number()]
+            return Plain((name.encode(), self._number()))
         raise _NoKeys
 
     def _number(self) -> bytes:
@@ -137,12 +160,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             raise _NoKeys
         quoted, bracket, atom = match.groups()
         if quoted is not None:
-            found.append(("quoted", re.sub(r"\\(.)", r"\1", quoted)))
+            found.append(("quoted", _ESCAPED.sub(r"\1", quoted)))
         else:
             found.append(("bracket", bracket) if bracket else ("atom", atom))
         place = match.end()
     return found
-
-
-def _string(text: str) -> bytes:
-    return astring(text.encode("utf-8", "replace"))
