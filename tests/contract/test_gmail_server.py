@@ -10,12 +10,13 @@ import pytest
 from imapclient import FLAGGED, SEEN, IMAPClient, imap_utf7
 from imapclient.exceptions import IMAPClientError
 
-from chalicelib.errors import ProviderError
+from chalicelib.errors import InvalidRequest, ProviderError
 from chalicelib.providers.imap.fetching import open_mailbox
-from chalicelib.providers.imap.gmail import search
+from chalicelib.providers.imap.gmail_search import search
 from chalicelib.providers.imap.session import Session, open_session
 from tests.contract.provider import mail
 from tests.contract.test_gmail_provider import HERE, settings_of
+from tests.fakes.ascii_only import KnowsAsciiOnly
 from tests.fakes.gmail_server import PASSWORD, GmailServer
 from tests.fakes.gmail_store import ENGLISH, GmailStore
 
@@ -189,6 +190,7 @@ def found(session: Session, store: GmailStore) -> Session:
         ("subject:Grüße", [1]),
         ('"an invoice" -in:inbox', [2]),
         ("rfc822msgid:2@x.example", [2]),
+        ('"invoice an"', []),
         ("nothing of the kind", []),
         ("", []),
         (" \0 ", []),
@@ -196,6 +198,35 @@ def found(session: Session, store: GmailStore) -> Session:
 )
 def test_gmails_own_language_finds_mail(found: Session, query: str, uids: list[int]) -> None:
     assert search(found, query) == uids
+
+
+@pytest.mark.parametrize(
+    ("query", "uids"),
+    [
+        ("Grüße", [1]),
+        ("subject:grüße ok", [1]),
+        ('"Grüße ok"', [1]),
+        ('subject:"Grüße OK"', [1]),
+        ("-Grüße", [2, 3]),
+        ("Grüße -label:taxes", [1]),
+        ("Grüße invoice", []),
+        ("Jörg", []),
+    ],
+)
+def test_words_outside_ascii_are_found_where_the_server_knows_no_other_charset(
+    found: Session, monkeypatch: pytest.MonkeyPatch, query: str, uids: list[int]
+) -> None:
+    monkeypatch.setattr(found, "wire", KnowsAsciiOnly(found.wire))
+    assert search(found, query) == uids
+
+
+@pytest.mark.parametrize("query", ["{Grüße invoice}", "Grüße OR invoice", "(Grüße)", "filename:ü.pdf"])
+def test_what_only_gmail_understands_is_then_refused(
+    found: Session, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(found, "wire", KnowsAsciiOnly(found.wire))
+    with pytest.raises(InvalidRequest):
+        search(found, query)
 
 
 @pytest.mark.parametrize(

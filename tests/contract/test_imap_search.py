@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -16,11 +15,11 @@ from chalicelib.providers.base import Searching
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.search_keys import BARE
 from chalicelib.providers.imap.session import open_session
-from chalicelib.providers.imap.wire import Reply, Wire
 from tests.contract.test_imap_provider import HERE, Program
 from tests.contract.test_imap_provider import other as other  # a fixture
 from tests.contract.test_imap_provider import server as server  # a fixture
 from tests.contract.test_imap_provider import settings as settings  # a fixture
+from tests.fakes.ascii_only import KnowsAsciiOnly
 
 pytestmark = pytest.mark.server
 DAY = 86_400
@@ -30,22 +29,6 @@ def letter(subject: str, body: str = "text", sender: str = "mira@kestrel.example
     head = f"From: {sender}\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n"
     kind = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
     return f"{head}{kind}\r\n{body}\r\n".encode()
-
-
-class KnowsAsciiOnly:
-    """The wire to a server that knows one charset."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def run(self, *items: bytes) -> Reply:
-        asked = b" ".join(items)
-        if b"UTF-8" in asked or not asked.isascii():
-            return Reply("NO", "[BADCHARSET (US-ASCII)] The specified charset is not supported.")
-        return self._wire.run(*items)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._wire, name)
 
 
 @pytest.fixture(params=["SORT", "no SORT", "ASCII only", "ASCII only, no SORT"])

@@ -27,9 +27,10 @@ from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.fetching import open_mailbox, remote_id, search_uids, split_id
 from chalicelib.providers.imap.gmail_labels import Labels, gmail_collections
+from chalicelib.providers.imap.gmail_search import search
 from chalicelib.providers.imap.numbers import number, uid_sets
 from chalicelib.providers.imap.session import Session, open_session
-from chalicelib.providers.imap.wire import Line, Literal, tokens
+from chalicelib.providers.imap.wire import Line, tokens
 from chalicelib.providers.reach import PUBLIC, Reach
 
 _UNTOLD = "Gmail does not tell identity, conversation and labels of this message."
@@ -63,20 +64,6 @@ def detect(settings: MailSettings, reach: Reach = PUBLIC) -> ImapProvider:
     """Connect and log in; what the server offers decides, not its name."""
     session = open_session(settings, reach=reach, compress=is_far)
     return GmailProvider(session) if offered(session) else ImapProvider(session)
-
-
-def search(session: Session, query: str) -> list[int]:
-    """Return the UIDs in the open mailbox that Gmail's own search syntax finds, ascending.
-
-    The query travels as a literal in UTF-8, so nothing in it can be taken for a command. Raises
-    ProviderError; a blank query finds nothing.
-    """
-    raw = query.replace("\0", "").encode("utf-8", "replace")
-    if not raw.strip():
-        return []
-    reply = session.wire.run(b"UID SEARCH", b"CHARSET UTF-8 X-GM-RAW", Literal(raw)).or_fail()
-    words = (word for line in reply.of(b"SEARCH") for word in line.text.split()[2:])
-    return sorted({int(word) for word in words if word.isdigit()})
 
 
 def traits(session: Session, uids: Iterable[int], labels: Labels) -> dict[int, Traits]:
