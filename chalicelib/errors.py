@@ -66,9 +66,13 @@ class NotFound(InvalidRequest):
 
 
 class NotOffered(InvalidRequest):
-    """Something v2 does with such an object and we do not."""
+    """Something v2 does with such an object and we do not; `allowed` names the methods that there are."""
 
     status = 405
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class Conflict(InvalidRequest):

@@ -19,14 +19,6 @@ _WRONG_UNIT = {
 }
 
 
-def parse(raw: bytes) -> dict[str, Any]:
-    """Return the body of a PUT, which must say something. Raises InvalidRequest."""
-    body = read.parse(raw)
-    if not body:
-        raise InvalidRequest("The request body is empty.")
-    return body
-
-
 def wanted(
     account: Account, body: Mapping[str, Any], folders: Mapping[str, Folder], current: Iterable[str]
 ) -> Wanted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from email.header import Header
 from mimetypes import guess_extension
 from typing import Any
 
@@ -16,6 +15,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.message import File, Message
 from chalicelib.services import services
 from chalicelib.wire import file as wire
+from chalicelib.wire.disposition import attachment
 
 files = Routes(__name__)
 _FILTERS = frozenset({"message_id", "filename", "content_type"})
@@ -54,19 +54,9 @@ def download_file(id: str) -> Response:
     file, message_id = existing(here.mail.file(account.id, object_id(id)), id)
     message = existing(here.mail.messages(account.id, [message_id]).get(message_id), id)
     data = here.contents.file(account, message, file.part)
-    headers = {"Content-Type": "application/octet-stream", "Content-Disposition": _disposition(file)}
-    return Response(data, headers=headers)
-
-
-def _disposition(file: File) -> str:
-    """The name stands without quotes: v2 SDKs cut the literal prefix off and take the rest."""
     name = file.filename or f"attachment{guess_extension(file.content_type) or ''}"
-    name = "".join(c for c in name if c.isprintable())
-    try:
-        name.encode("latin-1")
-    except UnicodeEncodeError:
-        name = Header(name, "utf-8", maxlinelen=10_000).encode(linesep="").replace("\n", "")
-    return f"attachment; filename={name}"
+    headers = {"Content-Type": "application/octet-stream", "Content-Disposition": attachment(name)}
+    return Response(data, headers=headers)
 
 
 def _found(account: Account, query: Query) -> Iterator[tuple[File, Message]]:

@@ -65,5 +65,5 @@ def _account(request: Request, unit: str) -> Account:
     if account.organization_unit != unit:
         raise NotFound(f"This account's provider has {account.organization_unit}s, not {unit}s.")
     if request.method != "GET":
-        raise NotOffered("Labels can be created, renamed and deleted in Gmail only.")
+        raise NotOffered("Labels can be created, renamed and deleted in Gmail only.", allowed="GET")
     return account

@@ -32,7 +32,7 @@ def show_application(client_id: str) -> Any:
 def update_application(client_id: str) -> Any:
     """Change name, redirect URIs (as a whole), icon or history window; what is absent stays."""
     application = access.application(management.current_request, client_id)
-    changed = wire.load_application(application, body.parse(management.current_request.raw_body))
+    changed = wire.load_application(application, body.stated(management.current_request.raw_body))
     services().applications.update(changed)
     if changed.history_days != application.history_days:
         _sync(one for one in services().accounts.of_application(client_id) if one.history_days is None)
@@ -60,7 +60,7 @@ def update_account(client_id: str, id: str) -> Any:
     """Change how much mail is kept, of the account or of single folders; what is absent stays."""
     account = access.managed(management.current_request, client_id, id)
     Query(management.current_request)
-    request = body.parse(management.current_request.raw_body)
+    request = body.stated(management.current_request.raw_body)
     if unknown := request.keys() - window.KEYS:
         raise InvalidRequest(f"Unexpected attribute: {min(unknown)[:100]}")
     folders = {folder.id for folder in services().mail.folders(account.id) if folder.is_synced}

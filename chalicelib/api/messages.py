@@ -17,6 +17,7 @@ from chalicelib.domain.message import Message
 from chalicelib.errors import InvalidRequest
 from chalicelib.services import services
 from chalicelib.sync import edits
+from chalicelib.wire import body as read
 
 messages = Routes(__name__)
 RAW = "message/rfc822"
@@ -52,7 +53,7 @@ def update_message(id: str) -> Any:
     account = access.writer(messages.current_request)
     Query(messages.current_request)
     shown = Shown(account)
-    body, message = changes.parse(messages.current_request.raw_body), _one(account, id)
+    body, message = read.stated(messages.current_request.raw_body), _one(account, id)
     wanted = changes.wanted(account, body, shown.folders, message.folder_ids)
     here = services()
     updated = edits.update(here.mail, here.queues, account.id, [message], wanted)

@@ -1,7 +1,8 @@
 """A Blueprint whose views return wire objects and raise ApiErrors.
 
-Every view is wrapped once: path parameters are decoded, errors become the v2 API's error object, and
-every answer bears the API version. A view that returns bytes may do so whatever `Accept` says.
+Every view is wrapped once: path parameters are decoded, errors become the v2 API's error object, every
+answer bears the API version, and no cache keeps it. A view that returns bytes may do so whatever `Accept`
+says.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from urllib.parse import unquote
 from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
 
 from chalicelib.config import DEFAULT_API_VERSION
-from chalicelib.errors import ApiError, TooMany, Unauthorized
+from chalicelib.errors import ApiError, NotOffered, TooMany, Unauthorized
 from chalicelib.wire import size
 
 log = logging.getLogger(__name__)
 V = TypeVar("V", bound=Callable[..., Any])
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Every answer holds somebody's mail, a secret, or what was wrong with a request for them."""
+
 _VERSION = re.compile(r"1\.0|2\.[0-7]")
 
 
@@ -67,6 +71,7 @@ def complete(request: Request, response: Response) -> None:
     version = asked if _VERSION.fullmatch(asked) else DEFAULT_API_VERSION
     response.headers.setdefault("Content-Type", "application/json")
     response.headers.setdefault("Nylas-Api-Version", version)
+    response.headers |= PRIVATE
     if isinstance(response.body, bytes):
         # Chalice answers 400 unless Accept names the binary type, but v2 clients send none or */*.
         accept = {**request.headers, "accept": response.headers["Content-Type"]}
@@ -78,6 +83,8 @@ def failure(error: ApiError) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Basic realm="API Access Token Required"'
+    if isinstance(error, NotOffered):
+        headers["Allow"] = error.allowed
     if isinstance(error, TooMany):
         headers |= {"X-RateLimit-Limit": str(error.limit), "X-RateLimit-Reset": str(error.seconds)}
     return Response(error.body(), headers=headers, status_code=error.status)

@@ -18,7 +18,7 @@ from chalicelib.deltas import follow
 from chalicelib.errors import ApiError
 from chalicelib.services import services
 
-HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 _DEFAULT_SECONDS = 1800.0
 _LOOK_SECONDS = 60.0
 

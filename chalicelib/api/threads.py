@@ -16,6 +16,7 @@ from chalicelib.domain.message import Message
 from chalicelib.domain.thread import Thread
 from chalicelib.services import services
 from chalicelib.sync import edits
+from chalicelib.wire import body as read
 
 threads = Routes(__name__)
 _STAY = ("sent", "drafts")
@@ -45,7 +46,7 @@ def update_thread(id: str) -> Any:
     account = access.writer(threads.current_request)
     Query(threads.current_request)
     shown = Shown(account)
-    body = changes.parse(threads.current_request.raw_body)
+    body = read.stated(threads.current_request.raw_body)
     changes.refuse_others(body)
     every = list(_messages(account, _one(account, id)))
     wanted = changes.wanted(account, body, shown.folders, {id for one in every for id in one.folder_ids})

@@ -24,6 +24,14 @@ def parse(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def stated(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object of a request that must say something. Raises InvalidRequest."""
+    body = parse(raw)
+    if not body:
+        raise InvalidRequest("The request body is empty.")
+    return body
+
+
 def text(body: Body, key: str) -> str | None:
     """Return a string, None if absent or null."""
     value = body.get(key)

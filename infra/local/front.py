@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -69,7 +69,7 @@ class Front:
         if route is None:
             return gateway.error(404, "No such path.")
         if ("GET" if request.method == "HEAD" else request.method) not in route.methods:
-            return gateway.error(405, "This method is not allowed here.")
+            return gateway.error(405, "This method is not allowed here.", _allow(route.methods))
         event = self._event(request, route)
         return gateway.answer(self._app(event, invocation.context("APIHandler", TIMEOUT)))
 
@@ -93,6 +93,11 @@ class Front:
             await loop.run_in_executor(self._waiting, pieces)
         finally:
             watcher.cancel()
+
+
+def _allow(methods: Iterable[str]) -> list[tuple[str, str]]:
+    answered = {*methods, "HEAD"} if "GET" in methods else set(methods)
+    return [("allow", ", ".join(sorted(answered)))]
 
 
 async def _until_gone(receive: Receive, gone: threading.Event) -> None:

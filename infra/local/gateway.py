@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from chalicelib.api.routes import PRIVATE
+
 MAX_BODY = 10 * 1024 * 1024
 Pairs = Sequence[tuple[str, str]]
 
@@ -61,10 +63,10 @@ def match(routes: Mapping[str, Mapping[str, Any]], path: str) -> Match | None:
     return min(found, key=lambda item: item[0])[1] if found else None
 
 
-def error(status: int, message: str) -> Answer:
-    """Return an error in the API's shape."""
+def error(status: int, message: str, more: Pairs = ()) -> Answer:
+    """Return an error in the API's shape, with more headers."""
     body = json.dumps({"type": "invalid_request_error", "message": message}).encode()
-    return Answer(status, [("content-type", "application/json")], body)
+    return Answer(status, [("content-type", "application/json"), *PRIVATE.items(), *more], body)
 
 
 def event(request: Request, route: Match, binary_types: Sequence[str]) -> dict[str, Any]:

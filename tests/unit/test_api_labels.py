@@ -229,8 +229,6 @@ def test_sent_mail_is_left_to_gmail_to_file(call: Call, here: MemoryServices) ->
         ("GET", "/labels", "/labels", None),
         ("GET", "/labels", "/labels?view=ids", None),
         ("GET", "/labels/{id}", "/labels/taxes", None),
-        ("POST", "/labels", "/labels", {"display_name": "x"}),
-        ("DELETE", "/labels/{id}", "/labels/taxes", None),
         ("GET", "/folders", "/folders", None),
         ("GET", "/messages", "/messages?view=expanded", None),
         ("PUT", "/messages/{id}", "/messages/{message}", {"label_ids": ["taxes"]}),
@@ -247,7 +245,7 @@ def test_a_real_answer_has_the_form_the_reference_promises(
     ids = {"message": first(call), "thread": call("GET", "/threads?view=ids")[1][0]}
     auth = basic("secret") if path.startswith("/a/") else "Bearer token"
     status, answer = call(method, request_path.format(**ids), body, auth=auth)
-    assert status == (404 if path == "/folders" else 405 if path.startswith("/labels") and body else status)
+    assert status == (404 if path == "/folders" else 200)
     assert mistakes(answer_schema(path, method, status), answer) == []
     asked = FILE["paths"][path][method.lower()].get("requestBody")
     assert not asked or mistakes(asked["content"]["application/json"]["schema"], body) == []

@@ -198,7 +198,7 @@ def test_raw_and_download_need_no_matching_accept(call: Call, here: MemoryServic
     assert (raw.status_code, raw.headers["Content-Type"]) == (200, "message/rfc822")
     assert raw.body == mail(2)
     assert download.status_code == 200 and download.body.strip() == b"1;2"
-    assert download.headers["Content-Disposition"] == "attachment; filename=a b.csv"
+    assert download.headers["Content-Disposition"] == 'attachment; filename="a b.csv"'
 
 
 @pytest.mark.parametrize("key", ["folder", "folder_id"])

@@ -50,7 +50,17 @@ class TestTheWindow:
 
     def test_a_window_that_stays_as_it_is_has_nothing_synced(self, call: Call, here: MemoryServices) -> None:
         assert put(call, {"history_days": ACCOUNT.history_days})[0] == 200
-        assert put(call, {})[0] == 200
+        assert put(call, {"folder_history_days": {}})[0] == 200
+        assert jobs(here) == []
+
+    @pytest.mark.parametrize("path", ["/a/app", "/a/app/accounts/acc"])
+    @pytest.mark.parametrize("method", ["PUT", "POST"])
+    @pytest.mark.parametrize("body", [None, {}])
+    def test_a_change_that_says_nothing_is_refused(
+        self, call: Call, here: MemoryServices, method: str, path: str, body: Any
+    ) -> None:
+        status, answer = call(method, path, body, auth=basic("secret"))
+        assert (status, answer["message"]) == (400, "The request body is empty.")
         assert jobs(here) == []
 
     @pytest.mark.parametrize(
