@@ -123,7 +123,11 @@ def mappings(node: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_array_says_of_what() -> None:
     """Generators of clients drop a schema that has an array without items, however short it must be."""
-    assert [one for one in mappings(FILE) if one.get("type") == "array" and "items" not in one] == []
+    assert [
+        one
+        for one in mappings(FILE)
+        if one.get("type") == "array" and not {"items", "prefixItems"} & one.keys()
+    ] == []
 
 
 def test_no_comma_cuts_a_description_in_two() -> None:
