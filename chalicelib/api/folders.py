@@ -15,6 +15,8 @@ from chalicelib.services import services
 from chalicelib.wire import folder as wire
 
 folders = Routes(__name__)
+NOT_OFFERED = {"/labels": frozenset({"POST"}), "/labels/{id}": frozenset({"PUT", "PATCH", "DELETE"})}
+"""Methods by path that v2 has; here they are answered with 405."""
 
 
 @folders.route("/folders", methods=["GET"])
@@ -29,13 +31,13 @@ def show_folder(id: str) -> Any:
     return _one(folders.current_request, "folder", id)
 
 
-@folders.route("/labels", methods=["GET", "POST"])
+@folders.route("/labels", methods=["GET", *sorted(NOT_OFFERED["/labels"])])
 def labels() -> Any:
     """Return labels, oldest first; they are made in Gmail only."""
     return _listing(folders.current_request, "label")
 
 
-@folders.route("/labels/{id}", methods=["GET", "PUT", "PATCH", "DELETE"])
+@folders.route("/labels/{id}", methods=["GET", *sorted(NOT_OFFERED["/labels/{id}"])])
 def label(id: str) -> Any:
     """Return one label; they are renamed and deleted in Gmail only."""
     return _one(folders.current_request, "label", id)
@@ -62,8 +64,8 @@ def _one(request: Request, unit: str, id: str) -> Any:
 def _account(request: Request, unit: str) -> Account:
     """Return the account if it has what is asked for. Raises NotFound, NotOffered."""
     account = access.account(request)
-    if account.organization_unit != unit:
-        raise NotFound(f"This account's provider has {account.organization_unit}s, not {unit}s.")
     if request.method != "GET":
         raise NotOffered("Labels can be created, renamed and deleted in Gmail only.", allowed="GET")
+    if account.organization_unit != unit:
+        raise NotFound(f"This account's provider has {account.organization_unit}s, not {unit}s.")
     return account

@@ -42,6 +42,8 @@ class Query:
             if name in self._values or (len(values) > 1 and name not in _REPEATABLE):
                 raise InvalidRequest(f"{name} may be given only once")
             self._values[name] = values[0]
+        self._limit = self._count("limit", DEFAULT_LIMIT, MAX_LIMIT)
+        self._offset = self._count("offset", 0, bounds.OFFSET_ITEMS)
 
     def has(self, name: str) -> bool:
         """Tell whether a parameter was sent."""
@@ -92,11 +94,11 @@ class Query:
 
     def limit(self) -> int:
         """Return how many items are wanted."""
-        return self._count("limit", DEFAULT_LIMIT, MAX_LIMIT)
+        return self._limit
 
     def offset(self) -> int:
         """Return how many items are to be skipped."""
-        return self._count("offset", 0, bounds.OFFSET_ITEMS)
+        return self._offset
 
     def seconds(self, name: str, default: float, most: float) -> float:
         """Return a time span, fractions allowed; more than `most` is `most`."""

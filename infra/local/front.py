@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +17,7 @@ import uvicorn
 from chalice.local import LocalChalice
 
 import app as application
+from chalicelib.api.folders import NOT_OFFERED
 from chalicelib.errors import InvalidRequest
 from infra.local import gateway, invocation
 from infra.local.gathering import GatheringProtocol
@@ -69,7 +70,7 @@ class Front:
         if route is None:
             return gateway.error(404, "No such path.")
         if ("GET" if request.method == "HEAD" else request.method) not in route.methods:
-            return gateway.error(405, "This method is not allowed here.", _allow(route.methods))
+            return gateway.error(405, "This method is not allowed here.", _allow(route))
         event = self._event(request, route)
         return gateway.answer(self._app(event, invocation.context("APIHandler", TIMEOUT)))
 
@@ -95,9 +96,9 @@ class Front:
             watcher.cancel()
 
 
-def _allow(methods: Iterable[str]) -> list[tuple[str, str]]:
-    answered = {*methods, "HEAD"} if "GET" in methods else set(methods)
-    return [("allow", ", ".join(sorted(answered)))]
+def _allow(route: gateway.Match) -> list[tuple[str, str]]:
+    methods = set(route.methods) - NOT_OFFERED.get(route.resource, frozenset())
+    return [("allow", ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods)))]
 
 
 async def _until_gone(receive: Receive, gone: threading.Event) -> None:

@@ -95,6 +95,9 @@ def test_labels_are_listed_and_folders_are_not(call: Call) -> None:
         assert status == 404 and error["type"] == "invalid_request_error" and "labels" in error["message"]
     for method, path in [("POST", "/labels"), ("PUT", "/labels/taxes"), ("DELETE", "/labels/taxes")]:
         assert call(method, path, {"display_name": "x"})[0] == 405
+    with Client(APP) as client:
+        refused = client.http.post("/labels", headers={"Authorization": "Bearer token"})
+    assert refused.headers["Allow"] == "GET"
 
 
 def test_messages_and_threads_show_labels_and_no_folder(call: Call) -> None:

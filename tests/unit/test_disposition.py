@@ -122,6 +122,8 @@ def test_a_token_is_not_kept_by_a_cache(call: Call, here: MemoryServices) -> Non
         ("PUT", "/a/app/webhooks", "GET, HEAD, POST"),
         ("OPTIONS", "/a/app", "GET, HEAD, POST, PUT"),
         ("TRACE", "/connect/token", "POST"),
+        ("OPTIONS", "/labels", "GET, HEAD"),
+        ("OPTIONS", "/labels/x", "GET, HEAD"),
     ],
 )
 def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(

@@ -247,8 +247,9 @@ def test_weight_is_what_lambda_sends(value: str) -> None:
     ],
 )
 def test_too_large_a_number_is_told_its_bound(call: Call, query: str, said: str) -> None:
-    status, answer = call("GET", f"/messages?{query}")
-    assert (status, answer["message"]) == (400, said)
+    for path in ("/messages", "/folders?view=count", "/threads?view=ids", "/account"):
+        status, answer = call("GET", f"{path}{'&' if '?' in path else '?'}{query}")
+        assert (status, answer["message"]) == (400, said)
 
 
 def test_zeros_before_a_number_do_not_count(call: Call) -> None:
