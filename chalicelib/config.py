@@ -38,16 +38,22 @@ class Settings:
     stream_seconds: float = 840.0
     search_seconds: float = 15.0
     application_requests: int = 500
-    webhook_destinations: frozenset[str] = frozenset()
+    webhook_destinations: Mapping[str, frozenset[str]] = field(default_factory=dict)
     removal_seconds: int = 600
     mail_networks: tuple[Network, ...] = ()
     mail_ca_file: str = ""
+
+    def destinations_of(self, application_id: str) -> frozenset[str]:
+        """Return the ARNs that webhooks of an application may write to."""
+        own = self.webhook_destinations.get(application_id, frozenset())
+        return own | self.webhook_destinations.get("*", frozenset())
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read the environment of a Lambda function (or of the local runtime).
 
-        POSTERN_TABLE_PREFIX, POSTERN_BUCKET, POSTERN_KEY_ID and POSTERN_PEPPER are required;
+        POSTERN_TABLE_PREFIX, POSTERN_BUCKET and POSTERN_KEY_ID are required; POSTERN_PEPPER, which keys the
+        hashes of secrets, is for those who look at tokens and client secrets;
         POSTERN_QUEUE_<NAME> names the URL of the queue <name> in lower case;
         POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything; applications and accounts may
         have it otherwise. POSTERN_LONGPOLL_SECONDS and
@@ -59,7 +65,8 @@ class Settings:
         POSTERN_BACKFILLS_PER_APPLICATION bound how many turns run at once; POSTERN_ACCOUNT_MEGABYTES and
         POSTERN_HOST_MEGABYTES what is read in a UTC day, by host: `imap.gmail.com=2500,*=0` (0: no
         bound). POSTERN_POLLS_PER_SECOND is how many accounts of one host are polled in a second.
-        POSTERN_WEBHOOK_DESTINATIONS lists the ARNs of queues and event buses webhooks may write to.
+        POSTERN_WEBHOOK_DESTINATIONS says which queues and event buses an application's webhooks may write to:
+        `client_id=arn,client_id=arn`, `*` is any application.
         POSTERN_MAIL_NETWORKS lists networks (10.1.0.0/16) that are not public and in which mail servers may
         lie, POSTERN_MAIL_CA_FILE names a PEM file with authorities that mail servers are also verified with.
         POSTERN_REMOVAL_SECONDS is how long the removal of most of a folder waits for a second look.
@@ -70,7 +77,7 @@ class Settings:
             table_prefix=env["POSTERN_TABLE_PREFIX"],
             bucket=env["POSTERN_BUCKET"],
             key_id=env["POSTERN_KEY_ID"],
-            pepper=env["POSTERN_PEPPER"],
+            pepper=env.get("POSTERN_PEPPER", ""),
             queue_urls={k[len(prefix) :].lower(): v for k, v in env.items() if k.startswith(prefix)},
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
             endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
@@ -88,7 +95,7 @@ class Settings:
             stream_seconds=float(env.get("POSTERN_STREAM_SECONDS", "840")),
             search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
             application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "500")),
-            webhook_destinations=_listed(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
+            webhook_destinations=_by_owner(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
             mail_networks=_networks(env.get("POSTERN_MAIL_NETWORKS", "")),
             mail_ca_file=env.get("POSTERN_MAIL_CA_FILE", ""),
             removal_seconds=int(env.get("POSTERN_REMOVAL_SECONDS") or _removal_seconds(env)),
@@ -111,6 +118,15 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(name) for name in sorted(_listed(text)))
     except ValueError as error:
         raise ValueError(f"POSTERN_MAIL_NETWORKS: {error}.") from error
+
+
+def _by_owner(text: str) -> Mapping[str, frozenset[str]]:
+    """Read `client_id=arn,*=arn`; an ARN without an owner is nobody's."""
+    found: dict[str, frozenset[str]] = {}
+    for owner, equals, arn in (pair.partition("=") for pair in _listed(text)):
+        if equals and owner.strip():
+            found[owner.strip()] = found.get(owner.strip(), frozenset()) | {arn.strip()}
+    return found
 
 
 def _listed(text: str) -> frozenset[str]:

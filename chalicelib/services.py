@@ -241,9 +241,10 @@ class Services:
         """The way to webhook endpoints: HTTP, and by the scheme of their URL queues and event buses."""
         from chalicelib.domain.destination import SCHEMES
 
-        def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-            aws = url.partition(":")[0] in SCHEMES
-            return (self.destinations if aws else self.web).post(url, body, headers)
+        def send(url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
+            if url.partition(":")[0] in SCHEMES:
+                return self.destinations.post(url, body, headers, application_id)
+            return self.web.post(url, body, headers)
 
         return send
 

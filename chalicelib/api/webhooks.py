@@ -33,9 +33,8 @@ def create_webhook(client_id: str) -> Any:
     application = access.application(webhooks.current_request, client_id)
     body = read.parse(webhooks.current_request.raw_body)
     settings = services().settings
-    wanted = wire.load(
-        body, random_id(), application.id, settings.local, destinations=settings.webhook_destinations
-    )
+    listed = settings.destinations_of(application.id)
+    wanted = wire.load(body, random_id(), application.id, settings.local, destinations=listed)
     return wire.dump(services().office.create(wanted))
 
 

@@ -1,7 +1,8 @@
 """Notifications for queues and event buses instead of HTTP endpoints.
 
 SQS: the body is the message, the signature headers are its attributes. EventBridge: the body is the
-detail of an event of source `postern`; the bus vouches for its sender, so there is no signature.
+detail of an event of source `postern`, with the exact text that was signed and its signature headers in
+`signed`, because a bus hands out objects, not bytes. The resource of the event names the application.
 """
 
 from __future__ import annotations
@@ -37,14 +38,19 @@ class AwsDestinations:
         self._settings = settings
         self._queue_urls: dict[Destination, str] = {}
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Hand a notification over. Raises Refused, or ProviderError if AWS does not answer."""
-        destination = of_url(url)
-        if destination is None or not allowed(destination, self._settings.webhook_destinations):
-            raise Refused("This destination is not listed in this deployment.")
-        send = self._to_queue if destination.service == "sqs" else self._to_bus
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
+        """Hand a notification of an application over.
+
+        Raises Refused, or ProviderError if AWS does not answer.
+        """
+        destination, listed = of_url(url), self._settings.destinations_of(application_id)
+        if destination is None or not allowed(destination, listed):
+            raise Refused("This destination is not listed for this application.")
         try:
-            return send(destination, body.decode(), headers)
+            if destination.service == "sqs":
+                return self._to_queue(destination, body.decode(), headers)
+            arn = next(one for one in listed if allowed(destination, [one]))
+            return self._to_bus(destination, arn, _event(body.decode(), headers, application_id))
         except ClientError as error:
             return _refusal(error.response["Error"]["Code"], error.response["ResponseMetadata"])
         except BotoCoreError as error:
@@ -53,9 +59,7 @@ class AwsDestinations:
     def _to_queue(self, queue: Destination, body: str, headers: Mapping[str, str]) -> Answer:
         request: dict[str, Any] = {"QueueUrl": self._queue_url(queue), "MessageBody": body}
         request["MessageAttributes"] = {
-            name: {"DataType": "String", "StringValue": value}
-            for name, value in headers.items()
-            if name.lower() in _SIGNATURES
+            name: {"DataType": "String", "StringValue": value} for name, value in _signatures(headers).items()
         }
         if queue.name.endswith(".fifo"):
             request["MessageGroupId"] = json.loads(body)["deltas"][0]["object_data"]["account_id"]
@@ -63,10 +67,8 @@ class AwsDestinations:
         answer = self._client(queue).send_message(**request)
         return Answer(200, str(answer["MessageId"]).encode())
 
-    def _to_bus(self, bus: Destination, body: str, headers: Mapping[str, str]) -> Answer:
-        arn = next(a for a in self._settings.webhook_destinations if allowed(bus, [a]))
-        entry = {"EventBusName": arn, "Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": body}
-        answer = self._client(bus).put_events(Entries=[entry])
+    def _to_bus(self, bus: Destination, arn: str, event: Mapping[str, Any]) -> Answer:
+        answer = self._client(bus).put_events(Entries=[{"EventBusName": arn, **event}])
         [result] = answer["Entries"]
         if "ErrorCode" in result:
             return _refusal(result["ErrorCode"], {"HTTPStatusCode": 400})
@@ -82,6 +84,21 @@ class AwsDestinations:
 
     def _client(self, destination: Destination) -> Any:
         return client(replace(self._settings, region=destination.region), destination.service)
+
+
+def _event(body: str, headers: Mapping[str, str], application_id: str) -> dict[str, Any]:
+    """Return an event whose receiver can tell that it is ours, and of which application."""
+    detail = {**json.loads(body), "signed": {"body": body, "headers": _signatures(headers)}}
+    return {
+        "Source": SOURCE,
+        "DetailType": DETAIL_TYPE,
+        "Resources": [f"{SOURCE}:application/{application_id}"],
+        "Detail": json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
+    }
+
+
+def _signatures(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() in _SIGNATURES}
 
 
 def _refusal(code: str, metadata: Mapping[str, Any]) -> Answer:

@@ -1,8 +1,12 @@
-"""Sealing of secrets: a data key per application, itself wrapped by KMS; and keyed hashes.
+"""Sealing of secrets: data keys per application and purpose, themselves wrapped by KMS; and keyed hashes.
 
 A sealed value is one byte of key version, a nonce of 12 bytes and the AES-256-GCM ciphertext. Its
-key is derived from the application's data key for exactly one application, account, field and version, and
-the same names are authenticated: moved to another row, a sealed value no longer opens.
+key is derived from a data key for exactly one application, account, field and version, and the same names
+are authenticated: moved to another row, a sealed value no longer opens.
+
+The purpose is part of the encryption context, so that KMS can refuse what a function need not open: whoever
+signs notifications cannot read mail passwords, whoever reads mail cannot sign. Client secrets of version 1
+still lie under the key of the credentials; rotating them moves them to a key of their own.
 """
 
 from __future__ import annotations
@@ -24,8 +28,12 @@ from chalicelib.store.connection import bind, client
 from chalicelib.store.tables.core import KeyRow, application_pk
 
 KEY_SECONDS = 300
-_VERSION = 1
+CREDENTIALS, SIGNING = "credentials", "signing"
 _NONCE = 12
+_VERSIONS = {"client_secret": 2}
+"""Version with which a field is sealed; 1 is the key of the credentials, whatever the field."""
+
+_PURPOSES = {1: CREDENTIALS, 2: SIGNING}
 
 
 class Unsealable(Exception):
@@ -40,56 +48,57 @@ class Vault:
         self._kms = client(settings, "kms")
         self._key_id = settings.key_id
         self._now = now
-        self._keys: dict[str, tuple[bytes, float]] = {}
+        self._keys: dict[tuple[str, str], tuple[bytes, float]] = {}
 
     def seal(self, application_id: str, account_id: str, field: str, plain: bytes) -> bytes:
         """Return the value sealed for this place; never twice the same bytes."""
-        place = _place(application_id, account_id, field, _VERSION)
+        version = _VERSIONS.get(field, 1)
+        place = _place(application_id, account_id, field, version)
         nonce = os.urandom(_NONCE)
-        sealed = self._cipher(application_id, place).encrypt(nonce, plain, place)
-        return bytes([_VERSION]) + nonce + sealed
+        sealed = self._cipher(application_id, _PURPOSES[version], place).encrypt(nonce, plain, place)
+        return bytes([version]) + nonce + sealed
 
     def open(self, application_id: str, account_id: str, field: str, sealed: bytes) -> bytes:
         """Return the value sealed for this place. Raises Unsealable."""
-        if len(sealed) <= 1 + _NONCE or sealed[0] != _VERSION:
+        if len(sealed) <= 1 + _NONCE or sealed[0] not in (1, _VERSIONS.get(field, 1)):
             raise Unsealable(field)
-        place = _place(application_id, account_id, field, _VERSION)
-        cipher = self._cipher(application_id, place)
+        version = sealed[0]
+        place = _place(application_id, account_id, field, version)
+        cipher = self._cipher(application_id, _PURPOSES[version], place)
         try:
             return cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], place)
         except InvalidTag as error:
             raise Unsealable(field) from error
 
-    def _cipher(self, application_id: str, place: bytes) -> AESGCM:
-        key = self._data_key(application_id)
+    def _cipher(self, application_id: str, purpose: str, place: bytes) -> AESGCM:
+        key = self._data_key(application_id, purpose)
         return AESGCM(HKDF(SHA256(), 32, application_id.encode(), place).derive(key))
 
-    def _data_key(self, application_id: str) -> bytes:
-        key, until = self._keys.get(application_id, (b"", 0.0))
+    def _data_key(self, application_id: str, purpose: str) -> bytes:
+        name = (application_id, purpose)
+        key, until = self._keys.get(name, (b"", 0.0))
         if self._now() >= until:
-            key = self._stored_key(application_id) or self._new_key(application_id)
-            self._keys[application_id] = (key, self._now() + KEY_SECONDS)
+            key = self._stored_key(*name) or self._new_key(*name)
+            self._keys[name] = (key, self._now() + KEY_SECONDS)
         return key
 
-    def _stored_key(self, application_id: str) -> bytes | None:
+    def _stored_key(self, application_id: str, purpose: str) -> bytes | None:
         try:
-            row = KeyRow.get(application_pk(application_id), _key_sk(), consistent_read=True)
+            row = KeyRow.get(application_pk(application_id), _key_sk(purpose), consistent_read=True)
         except KeyRow.DoesNotExist:
             return None
-        answer = self._kms.decrypt(
-            KeyId=self._key_id, CiphertextBlob=row.wrapped, EncryptionContext=_context(application_id)
-        )
+        context = _context(application_id, purpose)
+        answer = self._kms.decrypt(KeyId=self._key_id, CiphertextBlob=row.wrapped, EncryptionContext=context)
         return bytes(answer["Plaintext"])
 
-    def _new_key(self, application_id: str) -> bytes:
-        made = self._kms.generate_data_key(
-            KeyId=self._key_id, NumberOfBytes=32, EncryptionContext=_context(application_id)
-        )
-        row = KeyRow(application_pk(application_id), _key_sk(), wrapped=made["CiphertextBlob"])
+    def _new_key(self, application_id: str, purpose: str) -> bytes:
+        context = _context(application_id, purpose)
+        made = self._kms.generate_data_key(KeyId=self._key_id, NumberOfBytes=32, EncryptionContext=context)
+        row = KeyRow(application_pk(application_id), _key_sk(purpose), wrapped=made["CiphertextBlob"])
         try:
             row.save(condition=KeyRow.pk.does_not_exist())
         except PutError as error:
-            stored = self._stored_key(application_id)  # another process was first: its key counts
+            stored = self._stored_key(application_id, purpose)  # another process was first: its key counts
             if error.cause_response_code != "ConditionalCheckFailedException" or stored is None:
                 raise
             return stored
@@ -97,7 +106,9 @@ class Vault:
 
 
 def keyed_hash(pepper: str, secret: str) -> str:
-    """Return the hash under which a random secret is stored and found again."""
+    """Return the hash under which a random secret is stored and found again. Raises ValueError if unkeyed."""
+    if not pepper:
+        raise ValueError("POSTERN_PEPPER is not set: this process may not look at secrets")
     return hmac.digest(pepper.encode(), secret.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
 
 
@@ -105,9 +116,9 @@ def _place(application_id: str, account_id: str, field: str, version: int) -> by
     return f"app:{application_id}|acct:{account_id}|{field}|v{version}".encode()
 
 
-def _context(application_id: str) -> dict[str, str]:
-    return {"application_id": application_id, "purpose": "credentials"}
+def _context(application_id: str, purpose: str) -> dict[str, str]:
+    return {"application_id": application_id, "purpose": purpose}
 
 
-def _key_sk() -> str:
-    return f"KEY#{_VERSION}"
+def _key_sk(purpose: str) -> str:
+    return "KEY#1" if purpose == CREDENTIALS else f"KEY#1#{purpose}"

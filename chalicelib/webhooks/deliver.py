@@ -123,7 +123,7 @@ def post(desk: Desk, webhook: Webhook, body: bytes, id: str) -> Reply:
     """Make one signed request to an endpoint; whatever goes wrong is in the reply."""
     now = int(desk.now())
     secrets = desk.applications.secrets(webhook.application_id, now)
-    return posting.post(desk.send, webhook.callback_url, body, signature.headers(secrets, body, id, now), now)
+    return posting.post(desk.send, webhook, body, signature.headers(secrets, body, id, now), now)
 
 
 def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from chalicelib.domain.answer import Answer
 from chalicelib.domain.delivery import Attempt
+from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import ProviderError, Refused
 
 EXCERPT = 200
@@ -18,9 +19,9 @@ USER_AGENT = "postern-webhooks"
 
 
 class Send(Protocol):
-    """Hands a body to a destination. Raises ProviderError if there is no answer in time."""
+    """Hands a body of an application to a destination. Raises ProviderError if there is no answer in time."""
 
-    def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer: ...
+    def __call__(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,12 @@ class Reply:
     refused: bool = False
 
 
-def post(send: Send, url: str, body: bytes, signed: Mapping[str, str], now: int) -> Reply:
+def post(send: Send, webhook: Webhook, body: bytes, signed: Mapping[str, str], now: int) -> Reply:
     """Make one request; whatever goes wrong is in the reply. `signed` are the headers that vouch for it."""
     headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, **signed}
     began = time.monotonic()
     try:
-        answer = send(url, body, headers)
+        answer = send(webhook.callback_url, body, headers, webhook.application_id)
     except ProviderError as error:
         attempt = Attempt(at=now, status=0, ms=_ms(began), error=error.message[:EXCERPT])
         return Reply(attempt, refused=isinstance(error, Refused))

@@ -166,6 +166,6 @@ class World:
             self.queues.send(fanout.QUEUE, [wake.message()], wake.webhook_id)
         self.deliveries.queued(due)
 
-    def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _send(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
         self.posted.setdefault(url, []).append(Posted(self.now, body, headers))
         return self.behaviours[url](self.now)

@@ -33,6 +33,9 @@ HEADERS = {
 }
 
 
+SIGNATURES = {name: value for name, value in HEADERS.items() if name != "Content-Type"}
+
+
 def url(arn: str) -> str:
     _, _, service, region, account, name = arn.split(":")
     return f"{service}://{region}/{account}/{name.removeprefix('event-bus/')}"
@@ -45,8 +48,8 @@ class Site:
     settings: Settings
     sqs: Any
 
-    def post(self, arn: str) -> int:
-        return AwsDestinations(self.settings).post(url(arn), BODY, HEADERS).status
+    def post(self, arn: str, application: str = "app") -> int:
+        return AwsDestinations(self.settings).post(url(arn), BODY, HEADERS, application).status
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         place = self.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -62,7 +65,7 @@ def site() -> Iterator[Site]:
         sqs = boto3.client("sqs", region_name=REGION)
         sqs.create_queue(QueueName="theirs")
         sqs.create_queue(QueueName="theirs.fifo", Attributes={"FifoQueue": "true"})
-        yield Site(replace(settings, webhook_destinations=frozenset({QUEUE, FIFO, BUS, GONE})), sqs)
+        yield Site(replace(settings, webhook_destinations={"app": frozenset({QUEUE, FIFO, BUS, GONE})}), sqs)
 
 
 def test_a_queue_gets_the_bytes_and_every_signature(site: Site) -> None:
@@ -91,7 +94,31 @@ def test_an_event_bus_gets_the_notification_as_detail(site: Site) -> None:
     assert site.post(BUS) == 200
     [entry] = sent[0]["Entries"]
     assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (BUS, "postern", "webhook")
-    assert entry["Detail"].encode() == BODY
+    detail = json.loads(entry["Detail"])
+    assert detail.pop("signed") == {"body": BODY.decode(), "headers": SIGNATURES}
+    assert detail == json.loads(BODY)
+
+
+def test_an_event_shows_whose_it_is_and_cannot_be_made_by_somebody_else(site: Site) -> None:
+    boto3.client("events", region_name=REGION).create_event_bus(Name="theirs-bus")
+    sent: list[dict[str, Any]] = []
+    client(site.settings, "events").meta.events.register(
+        "provide-client-params.events.PutEvents", lambda params, **_: sent.append(params)
+    )
+    site.post(BUS)
+    [entry] = sent[0]["Entries"]
+    assert entry["Resources"] == ["postern:application/app"]
+    signed = json.loads(json.dumps(json.loads(entry["Detail"]), indent=1))["signed"]  # as a bus reorders it
+    assert signed["headers"]["X-Nylas-Signature"] == signature.sign("old", signed["body"].encode())
+    assert signed["headers"]["X-Nylas-Signature"] != signature.sign("theirs", signed["body"].encode())
+
+
+@pytest.mark.parametrize("application", ["other", "", "*", "APP", "app "])
+@pytest.mark.parametrize("arn", [QUEUE, FIFO, BUS])
+def test_an_application_writes_to_its_own_destinations_only(site: Site, application: str, arn: str) -> None:
+    with pytest.raises(Refused):
+        site.post(arn, application)
+    assert site.messages("theirs") == []
 
 
 @pytest.mark.parametrize(("code", "status"), [("InternalFailure", 503), ("NotAuthorizedForSource", 400)])
@@ -109,7 +136,7 @@ def test_an_event_that_the_bus_does_not_take_is_a_failure(site: Site, code: str,
 
 
 def test_a_queue_that_is_gone_is_a_refusal_to_be_tried_again(site: Site) -> None:
-    answer = AwsDestinations(site.settings).post(url(GONE), BODY, HEADERS)
+    answer = AwsDestinations(site.settings).post(url(GONE), BODY, HEADERS, "app")
     assert (answer.status == 400 and b"NonExistentQueue" in answer.body) or b"DoesNotExist" in answer.body
 
 
@@ -121,9 +148,9 @@ def test_what_the_owner_has_not_listed_is_refused_even_if_it_exists(site: Site) 
 
 
 def test_the_scheme_of_the_url_chooses_the_way(site: Site) -> None:
-    assert Services(settings=site.settings).post(url(QUEUE), BODY, HEADERS).status == 200
+    assert Services(settings=site.settings).post(url(QUEUE), BODY, HEADERS, "app").status == 200
     with pytest.raises(Refused):
-        Services(settings=site.settings).post("https://127.0.0.1/", BODY, HEADERS)
+        Services(settings=site.settings).post("https://127.0.0.1/", BODY, HEADERS, "app")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +187,13 @@ def test_no_pattern_in_the_list_stands_for_many() -> None:
 
 def test_the_list_comes_from_the_environment() -> None:
     needed = {f"POSTERN_{name}": "x" for name in ("TABLE_PREFIX", "BUCKET", "KEY_ID", "PEPPER")}
-    listed = Settings.from_env({**needed, "POSTERN_WEBHOOK_DESTINATIONS": f"{QUEUE}, {BUS},"})
-    assert listed.webhook_destinations == {QUEUE, BUS}
-    assert Settings.from_env(needed).webhook_destinations == frozenset()
+    owned = f"app={QUEUE}, other={BUS},other = {QUEUE},*={FIFO},,{GONE}"
+    listed = Settings.from_env({**needed, "POSTERN_WEBHOOK_DESTINATIONS": owned})
+    assert listed.webhook_destinations == {"app": {QUEUE}, "other": {QUEUE, BUS}, "*": {FIFO}}
+    assert listed.destinations_of("app") == {QUEUE, FIFO}
+    assert listed.destinations_of("other") == {QUEUE, BUS, FIFO}
+    assert listed.destinations_of("third") == {FIFO}
+    assert Settings.from_env(needed).destinations_of("app") == frozenset()
+    for nobodys in (QUEUE, f"={QUEUE}", f" = {QUEUE}", f"{QUEUE},{BUS}"):
+        alone = Settings.from_env({**needed, "POSTERN_WEBHOOK_DESTINATIONS": nobodys})
+        assert alone.webhook_destinations == {}
