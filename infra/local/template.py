@@ -124,8 +124,9 @@ class Template:
         }
 
     def _ref(self, name: str) -> Any:
-        pseudo = {"AWS::StackName": self.stack, "AWS::Region": self.region, "AWS::AccountId": self.account}
-        pseudo |= {"AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
+        pseudo: dict[str, Any] = {"AWS::StackName": self.stack, "AWS::Region": self.region}
+        pseudo |= {"AWS::AccountId": self.account}
+        pseudo |= {"AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com", "AWS::NoValue": None}
         if name in pseudo:
             return pseudo[name]
         parameters = self.document.get("Parameters") or {}

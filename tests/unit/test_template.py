@@ -200,6 +200,140 @@ def test_only_those_who_need_credentials_can_unseal_them() -> None:
     assert able == {"APIHandler", "SyncAccount", "BackfillAccount", "ApplyEdits", "Deliver"}
 
 
+PURPOSE, VIA = "kms:EncryptionContext:purpose", "kms:ViaService"
+BY_WAY_OF_S3 = {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("role", "purposes"),
+    [
+        ("APIHandler", ["credentials", "signing"]),
+        ("SyncAccount", ["credentials"]),
+        ("BackfillAccount", ["credentials"]),
+        ("ApplyEdits", ["credentials"]),
+        ("Watcher", ["credentials"]),
+        ("Deliver", ["signing"]),
+        ("StreamDeltas", []),
+    ],
+)
+def test_the_key_opens_what_a_role_needs_and_nothing_else(role: str, purposes: list[str]) -> None:
+    opened: list[str] = []
+    for one in statements(role):
+        if not [action for action in listed(one["Action"]) if action.startswith("kms:")]:
+            continue
+        [(_, condition)] = one["Condition"].items()
+        assert condition.get(VIA, BY_WAY_OF_S3) == BY_WAY_OF_S3
+        opened += listed(condition.get(PURPOSE, []))
+    assert opened == purposes
+
+
+def test_no_other_role_may_use_the_key() -> None:
+    names = [name.removesuffix("Role") for name in of_type(resources(), "AWS::IAM::Role")]
+    able = {name for name in names if any(action.startswith("kms:") for action in actions(name))}
+    assert able == {
+        "APIHandler", "SyncAccount", "BackfillAccount", "ApplyEdits", "Watcher", "Deliver", "StreamDeltas",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variable", "functions"),
+    [
+        ("POSTERN_PEPPER", {"APIHandler", "StreamDeltas"}),
+        ("POSTERN_WEBHOOK_DESTINATIONS", {"APIHandler", "Deliver"}),
+    ],
+)
+def test_only_those_have_a_setting_who_need_it(variable: str, functions: set[str]) -> None:
+    every = build_template.functions(resources())
+    holding = {
+        name for name, one in every.items() if variable in one["Properties"]["Environment"]["Variables"]
+    }
+    assert holding == functions
+    [container] = resources()["WatcherTask"]["Properties"]["ContainerDefinitions"]
+    assert variable not in {item["Name"] for item in container["Environment"]}
+
+
+def test_mail_is_read_and_written_below_raw_only() -> None:
+    for name in of_type(resources(), "AWS::IAM::Role"):
+        for one in statements(name.removesuffix("Role")):
+            if {"s3:GetObject", "s3:PutObject"} & set(listed(one["Action"])):
+                assert one["Resource"] == {"Fn::Sub": "${MailBucket.Arn}/raw/*"}, name
+
+
+def test_deliver_may_change_the_state_of_endpoints_and_no_other_row() -> None:
+    core = {"Fn::GetAtt": ["CoreTable", "Arn"]}
+    mine = [one for one in statements("Deliver") if core in (one["Resource"], *listed(one["Resource"]))]
+    writing = [one for one in mine if not set(listed(one["Action"])) <= set(READS)]
+    assert [one["Action"] for one in writing] == ["dynamodb:UpdateItem"]
+    for one in mine:
+        assert one["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"] == ["APP#*"]
+    [attributes] = writing[0]["Condition"]["ForAllValues:StringEquals"].values()
+    assert not {"secret", "secret_hash", "previous_secret", "wrapped", "callback_url"} & set(attributes)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+READS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+
+
+def test_connecting_mailboxes_has_a_throttle_of_its_own() -> None:
+    settings = {one["ResourcePath"]: one for one in resources()["RestAPI"]["Properties"]["MethodSettings"]}
+    authorize, every = settings["/~1connect~1authorize"], settings["/*"]
+    assert authorize["HttpMethod"] == "POST"
+    assert authorize["ThrottlingRateLimit"] == {"Ref": "ConnectsPerSecond"}
+    assert authorize["ThrottlingBurstLimit"] < every["ThrottlingBurstLimit"] / 10
+    assert settings["/~1connect~1token"]["ThrottlingRateLimit"] < every["ThrottlingRateLimit"]
+
+
+def test_the_concurrency_of_the_api_is_reserved_on_request_only() -> None:
+    reserved = resources()["APIHandler"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["ApiReserved", {"Ref": "ApiConcurrency"}, {"Ref": "AWS::NoValue"}]}
+
+
+def test_the_stacks_own_key_seals_everything_on_request() -> None:
+    def on_request(value: Any) -> bool:
+        return "KeyForEverything" in str(value) and "NoValue" in str(value)
+
+    for name, table in of_type(resources(), "AWS::DynamoDB::Table").items():
+        assert on_request(table["SSESpecification"]), name
+    groups = of_type(resources(), "AWS::Logs::LogGroup")
+    assert len(groups) == 13
+    for name, group in groups.items():
+        assert on_request(group["KmsKeyId"]), name
+    assert on_request(resources()["AlarmTopic"]["Properties"]["KmsMasterKeyId"])
+    policy = resources()["Key"]["Properties"]["KeyPolicy"]["Statement"]
+    assert [one["Fn::If"][0] for one in policy if "Fn::If" in one] == ["KeyForEverything"] * 3
+
+
+def test_the_access_log_holds_no_id_no_query_and_no_secret() -> None:
+    condition, setting, nothing = resources()["RestAPI"]["Properties"]["AccessLogSetting"]["Fn::If"]
+    assert (condition, nothing) == ("AccessLogged", {"Ref": "AWS::NoValue"})
+    line = json.loads(setting["Format"])
+    assert line["route"] == "$context.resourcePath"
+    for word in ("path", "querystring", "header", "authorizer", "input"):
+        assert not any(f"$context.{word}" in value or "$input" in value for value in line.values())
+
+
+def test_no_name_depends_on_the_stacks_being_in_lower_case() -> None:
+    """Buckets take small letters only; CloudFormation makes a name of its own."""
+    assert "BucketName" not in resources()["MailBucket"]["Properties"]
+
+
+def test_sam_build_makes_no_copy_of_the_code() -> None:
+    for name, function in build_template.functions(resources()).items():
+        assert function["Metadata"] == {"SkipBuild": True}, name
+        assert function["Properties"]["CodeUri"] == "build/lambda"
+
+
+def test_what_the_gateway_itself_answers_is_not_kept_by_a_cache() -> None:
+    body = resources()["RestAPI"]["Properties"]["DefinitionBody"]
+    for name, response in body["x-amazon-apigateway-gateway-responses"].items():
+        parameters = response["responseParameters"]
+        assert parameters["gatewayresponse.header.Cache-Control"] == "'no-store'", name
+        assert parameters["gatewayresponse.header.X-Content-Type-Options"] == "'nosniff'", name
+
+
 def test_the_stream_is_answered_piece_by_piece_by_a_function_of_its_own() -> None:
     paths = resources()["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
     integrations = {
@@ -265,7 +399,7 @@ def test_what_an_account_is_alarmed_for_is_what_the_code_logs() -> None:
 def test_the_watcher_is_there_only_with_an_image() -> None:
     document = yaml.safe_load(TEMPLATE.read_text("utf-8"))
     assert document["Parameters"]["WatcherImage"]["Default"] == ""
-    assert document["Conditions"] == {"Watched": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WatcherImage"}, ""]}]}}
+    assert document["Conditions"]["Watched"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WatcherImage"}, ""]}]}
     mine = {name: item for name, item in resources().items() if name.startswith("Watcher")}
     assert {item["Type"] for item in mine.values()} >= {"AWS::ECS::Service", "AWS::ECS::TaskDefinition"}
     assert {item.get("Condition") for item in mine.values()} == {"Watched"}
