@@ -1,8 +1,9 @@
 """Build the folder that template.yaml deploys: our code and its libraries for Lambda on arm64.
 
-    python infra/package.py      fill build/lambda and report its size
+    sh infra/build.sh      fill build/lambda and report its size, with python3 or python
 
-Wheels for the target are downloaded whatever this machine is; nothing is compiled.
+Wheels for the target are downloaded whatever this machine is, and checked against the hashes in
+infra/lambda/requirements.txt; nothing is compiled.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,16 +20,18 @@ TARGET = ROOT / "build" / "lambda"
 PYTHON = "3.13"
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
 LIMIT_MB = 50
-# botocore describes every service of AWS in 30 MB of JSON; a function loads four of them.
-SERVICES = frozenset({"dynamodb", "kms", "s3", "sqs"})
+HASHED = ROOT / "infra" / "lambda" / "requirements.txt"
+# botocore describes every service of AWS in 30 MB of JSON; our code makes clients of five of them.
+SERVICES = frozenset({"dynamodb", "events", "kms", "s3", "sqs"})
+STRAY = ROOT / ".aws-sam"
 NEEDLESS = ("bin", "*.dist-info", "boto3/examples", "chalice/cli", "chalice/deploy", "chalice/templates")
 
 
-def build(target: Path = TARGET) -> None:
-    """Replace the folder by a fresh build."""
+def build(target: Path = TARGET, install: Callable[[Path], None] | None = None) -> None:
+    """Replace the folder by a fresh build; `install` puts the libraries there."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    _install(target)
+    (install or _install)(target)
     _prune(target)
     shutil.copy2(ROOT / "app.py", target)
     shutil.copy2(ROOT / "infra" / "lambda" / "stream_bootstrap", target)  # keeps its executable bit
@@ -44,8 +48,20 @@ def _install(target: Path) -> None:
     platforms = [word for name in PLATFORMS for word in ("--platform", name)]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--no-compile", "--implementation", "cp", "--python-version", PYTHON, *platforms]
-    command += ["--only-binary=:all:", "--target", str(target), "-r", str(ROOT / "requirements.txt")]
-    subprocess.run(command, check=True)
+    command += ["--only-binary=:all:", "--require-hashes", "--target", str(target), "-r", str(HASHED)]
+    if subprocess.run(command, check=False).returncode:
+        raise SystemExit(
+            f"The libraries could not be installed by {sys.executable} -m pip. If it has no pip, use "
+            ".venv/bin/python, which `make run` makes."
+        )
+
+
+def remove_stray_copy(stray: Path = STRAY) -> bool:
+    """Remove what a `sam build` has left; `sam deploy` would take that copy instead of ours."""
+    if not stray.exists():
+        return False
+    shutil.rmtree(stray)
+    return True
 
 
 def _prune(target: Path) -> None:
@@ -61,6 +77,8 @@ def _prune(target: Path) -> None:
 
 def main() -> int:
     """Build, report, and fail if the package is larger than Lambda likes."""
+    if remove_stray_copy():
+        print(f"removed {STRAY.name}: `sam deploy` would have deployed that copy of a `sam build`")
     build()
     unzipped = sum(path.stat().st_size for path in TARGET.rglob("*") if path.is_file())
     zipped = zipped_size(TARGET) / 1e6
