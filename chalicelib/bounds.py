@@ -171,6 +171,9 @@ IDS_IN_A_LIST = 100
 RESPONSE_BYTES = 5_500_000
 """What a function answers with, quoted once more: Lambda takes 6 MB."""
 
+BINARY_BYTES = 4_600_000
+"""A file or a raw mail, which Lambda takes as base64; the local runtime has no such bound."""
+
 BATCH_BYTES = 3_000_000
 """The deltas of one batch, quoted like that; a batch of one delta may be no larger either."""
 

@@ -16,8 +16,10 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
 
+from chalicelib import bounds
 from chalicelib.config import DEFAULT_API_VERSION
-from chalicelib.errors import ApiError, NotOffered, TooMany, Unauthorized
+from chalicelib.errors import ApiError, NotOffered, TooLarge, TooMany, Unauthorized
+from chalicelib.services import services
 from chalicelib.wire import size
 
 log = logging.getLogger(__name__)
@@ -93,8 +95,15 @@ def failure(error: ApiError) -> Response:
 def _as_response(answer: Any) -> Response:
     """Return the response of what a view returned. Raises TooLarge."""
     if isinstance(answer, Response):
+        _refuse_large_bytes(answer.body)
         return answer
     return Response(None if answer is None else size.text(size.fitted(answer)))
+
+
+def _refuse_large_bytes(body: Any) -> None:
+    """Raise TooLarge where Lambda would drop an answer without a word; bytes travel as base64 there."""
+    if isinstance(body, bytes) and len(body) > bounds.BINARY_BYTES and not services().settings.local:
+        raise TooLarge(f"More than {bounds.BINARY_BYTES} bytes cannot be answered at once here.")
 
 
 def _where(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from chalicelib.store.tables.body import BodyTable
 from chalicelib.sync.content import Contents
 from chalicelib.wire import application_cursor, size
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic
+from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic, mail
 from tests.unit.test_api_resources import call as call  # a fixture
 from tests.unit.test_api_resources import here as here  # a fixture
 
@@ -226,6 +227,24 @@ def test_the_longest_threads_of_a_list_come_without_their_messages(call: Call, h
 def test_what_cannot_be_made_smaller_is_refused_with_advice() -> None:
     with pytest.raises(TooLarge, match="smaller limit"):
         size.fitted([{"id": "x" * 1000}] * 9, 5_000)
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("accept", ["message/rfc822", "application/octet-stream"])
+def test_bytes_that_lambda_would_drop_are_refused_with_words(
+    call: Call, here: MemoryServices, local: bool, accept: str
+) -> None:
+    raw = b"x" * (bounds.BINARY_BYTES + 1)
+    assert len(base64.b64encode(raw[:-1])) < LAMBDA_BYTES
+    here.settings = replace(here.settings, local=local)
+    id = sorted(here.mail.all_messages)[0]
+    [file] = call("GET", f"/files?message_id={id}&view=ids")[1]
+    path = f"/messages/{id}" if accept == "message/rfc822" else f"/files/{file}/download"
+    whole = mail(0).replace(b"1;2", raw)
+    here.blobs.get = lambda key, offset, length: whole  # type: ignore[method-assign]
+    with Client(APP) as client:
+        answer = client.http.get(path, headers={"Authorization": "Bearer token", "Accept": accept})
+    assert answer.status_code == (200 if local else 413)
 
 
 @pytest.mark.parametrize("value", ["plain", 'a"b', "a\\b", "\n\t\x01", "ü潮🙂", "\u2028\u2029", "\ud800"])
