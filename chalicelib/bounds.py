@@ -157,6 +157,15 @@ LINE_BYTES = 64_000_000
 ANSWER_BYTES = 256_000_000
 """What a server may send in answer to one command after the login."""
 
+SEARCH_KEYS_DEPTH = 20
+"""Brackets, NOT and OR within each other in a search."""
+
+SEARCH_FETCHED_MESSAGES = 100
+"""Messages that a search brings here."""
+
+SEARCH_FETCHED_BYTES = 16_000_000
+"""Of mail that a search brings here."""
+
 SEARCHED_HERE_MESSAGES = 200
 """The newest of a folder, whose beginnings are searched here for words outside ASCII if the server cannot."""
 
@@ -167,6 +176,18 @@ SEARCHED_IN_A_STEP = 20
 
 IDS_IN_A_LIST = 100
 """Ids that one request may name, separated by commas."""
+
+LIST_ITEMS = 1_000
+"""What a list may be asked for at once, and how far into its results a search may be paged."""
+
+PARAMETER_CHARACTERS = 255
+"""A query parameter that is compared or searched for, and an address in one."""
+
+ADDRESSES_IN_A_PARAMETER = 25
+"""Addresses that one parameter may name."""
+
+WINDOW_FOLDERS = 1_000
+"""Folders for which one request may set a history window."""
 
 RESPONSE_BYTES = 5_500_000
 """What a function answers with, quoted once more: Lambda takes 6 MB."""
@@ -230,6 +251,9 @@ SENT_REFERENCES_BYTES = 8_000
 """The Message-IDs of a conversation that a reply names behind the first."""
 
 # --- Webhooks -------------------------------------------------------------------------------------------
+
+CALLBACK_CHARACTERS = 1_900
+"""A callback URL; the challenge adds a few to the 2,000 that are called."""
 
 WEBHOOK_RESPONSE_BYTES = 65_536
 """What is read of an endpoint's response."""

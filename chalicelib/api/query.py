@@ -15,7 +15,7 @@ from chalicelib.errors import InvalidRequest, NotFound
 from chalicelib.ids import is_id
 
 T = TypeVar("T")
-MAX_LIMIT, DEFAULT_LIMIT = 1000, 100
+DEFAULT_LIMIT = 100
 PAGE = frozenset({"limit", "offset", "view"})
 _ALIASES = {
     "folder_id": "in",
@@ -24,7 +24,6 @@ _ALIASES = {
     "excludeTypes": "exclude_types",
 }
 _REPEATABLE = frozenset({"metadata_pair", "metadata_key", "metadata_value"})
-_MAX_TEXT, _MAX_EMAILS = 255, 25
 _SPAN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _ADDRESS = re.compile(r"[^\s@,]+@[^\s@,]+")
 
@@ -42,7 +41,7 @@ class Query:
             if name in self._values or (len(values) > 1 and name not in _REPEATABLE):
                 raise InvalidRequest(f"{name} may be given only once")
             self._values[name] = values[0]
-        self._limit = self._count("limit", DEFAULT_LIMIT, MAX_LIMIT)
+        self._limit = self._count("limit", DEFAULT_LIMIT, bounds.LIST_ITEMS)
         self._offset = self._count("offset", 0, bounds.OFFSET_ITEMS)
 
     def has(self, name: str) -> bool:
@@ -56,8 +55,8 @@ class Query:
     def text(self, name: str) -> str | None:
         """Return a parameter of up to 255 characters."""
         value = self._values.get(name)
-        if value is not None and len(value) > _MAX_TEXT:
-            raise InvalidRequest(f"{name} may have at most {_MAX_TEXT} characters")
+        if value is not None and len(value) > bounds.PARAMETER_CHARACTERS:
+            raise InvalidRequest(f"{name} may have at most {bounds.PARAMETER_CHARACTERS} characters")
         return value
 
     def flag(self, name: str) -> bool | None:
@@ -80,10 +79,10 @@ class Query:
         if value is None:
             return []
         found = [email.strip() for email in value.split(",")]
-        if len(found) > _MAX_EMAILS:
-            raise InvalidRequest(f"{name} may hold at most {_MAX_EMAILS} addresses")
+        if len(found) > bounds.ADDRESSES_IN_A_PARAMETER:
+            raise InvalidRequest(f"{name} may hold at most {bounds.ADDRESSES_IN_A_PARAMETER} addresses")
         for email in found:
-            if not _ADDRESS.fullmatch(email) or len(email) > _MAX_TEXT:
+            if not _ADDRESS.fullmatch(email) or len(email) > bounds.PARAMETER_CHARACTERS:
                 raise InvalidRequest(f"{name} holds something that is not an address: {email[:100]}")
         return found
 

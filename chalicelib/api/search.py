@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib import bounds
 from chalicelib.api import access
-from chalicelib.api.query import MAX_LIMIT, Query
+from chalicelib.api.query import Query
 from chalicelib.api.routes import Routes
 from chalicelib.api.views import Shown, listing
 from chalicelib.domain.account import Account
@@ -45,10 +46,12 @@ def search_threads() -> Any:
 
 def _found(account: Account, query: Query, per_object: int) -> list[Message]:
     text, last = _words(query), query.offset() + query.limit()
-    if last > MAX_LIMIT:
-        raise InvalidRequest(f"Too many results: offset and limit may reach the newest {MAX_LIMIT} only")
+    if last > bounds.LIST_ITEMS:
+        raise InvalidRequest(
+            f"Too many results: offset and limit may reach the newest {bounds.LIST_ITEMS} only"
+        )
     try:
-        return services().search(account, text, min(last * per_object, MAX_LIMIT)) if last else []
+        return services().search(account, text, min(last * per_object, bounds.LIST_ITEMS)) if last else []
     except AuthRejected as error:
         raise AuthRejected(
             "This search can't be performed because the account's credentials are out of date."

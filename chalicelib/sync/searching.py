@@ -27,8 +27,6 @@ from chalicelib.sync.intake import Place as IntakePlace
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.workspace import Workspace
 
-MOST_FETCHED = 100
-MOST_BYTES = 16_000_000
 STAY_SECONDS = 86_400
 """How long mail that nothing but a search wanted stays here."""
 
@@ -107,7 +105,7 @@ class _Search:
             with suppress(Gone):
                 missing[folder.collection] = self._look(folder)
         wanted = {name: self._admitted(name, ids) for name, ids in missing.items() if ids}
-        for collection_id, ids in _shares(wanted, min(self.most, MOST_FETCHED)).items():
+        for collection_id, ids in _shares(wanted, min(self.most, bounds.SEARCH_FETCHED_MESSAGES)).items():
             try:
                 self._fetch(collection_id, ids, deadline)
             except (AuthRejected, Throttled):
@@ -138,7 +136,7 @@ class _Search:
             if deadline.passed():
                 return
             some = ids[start : start + bounds.SEARCHED_IN_A_STEP]
-            budget = Budget(messages=len(some), bytes=MOST_BYTES - self.bytes)
+            budget = Budget(messages=len(some), bytes=bounds.SEARCH_FETCHED_BYTES - self.bytes)
             brought = self.server.bring(collection_id, some, budget)
             self.bytes += sum(len(one.raw) for one in brought)
             self._take_in(self.shelf.folder(collection_id), brought)

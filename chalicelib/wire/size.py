@@ -19,9 +19,10 @@ _SEPARATORS = (b"\xe2\x80\xa8", b"\xe2\x80\xa9")  # U+2028, U+2029: Lambda's run
 _STAGES: Sequence[Sequence[str]] = (
     ("body",),
     ("headers", "to", "cc", "bcc", "reply_to", "from", "participants", "files", "cids", "labels"),
-    ("message_ids", "messages"),
+    ("message_ids", "messages", "folders"),
+    ("attributes",),
 )
-"""What is left out, in this order."""
+"""What is left out, in this order; a delta without its object still moves a cursor."""
 
 
 def text(value: Any) -> str:
@@ -58,7 +59,7 @@ def _cut_body(one: dict[str, Any], surplus: int) -> int:
     if before <= surplus + _MARK_BYTES:
         return 0
     kept = body
-    while weight(kept) > before - surplus - _MARK_BYTES:
+    while kept and weight(kept) > before - surplus - _MARK_BYTES:
         kept = kept[: len(kept) * 3 // 4]
     one["body"] = kept
     _mark(one, "body")

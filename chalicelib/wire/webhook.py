@@ -6,13 +6,11 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
+from chalicelib import bounds
 from chalicelib.domain.destination import SCHEMES, allowed, of_url
 from chalicelib.domain.webhook import ALIASES, TRIGGERS, Webhook
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
-
-LONGEST_URL = 1900
-"""Characters; the challenge adds a few to the 2,000 that are called."""
 
 DEFAULT_OVERLAP, LONGEST_OVERLAP = 86400, 7 * 86400
 
@@ -94,8 +92,8 @@ def _url(url: str, plain_http: bool) -> str:
         valid = False
     if not valid or parts.scheme not in (("http", "https") if plain_http else ("https",)):
         raise InvalidRequest("callback_url must be an https URL")
-    if len(url) > LONGEST_URL:
-        raise InvalidRequest(f"callback_url may have at most {LONGEST_URL} characters")
+    if len(url) > bounds.CALLBACK_CHARACTERS:
+        raise InvalidRequest(f"callback_url may have at most {bounds.CALLBACK_CHARACTERS} characters")
     if parts.username or parts.password or parts.fragment or not url.isascii():
         raise InvalidRequest("callback_url must not hold credentials, a fragment or non-ASCII characters")
     return url

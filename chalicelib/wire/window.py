@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from chalicelib import bounds
 from chalicelib.domain.account import Account
 from chalicelib.domain.window import MOST_DAYS, WindowChange
 from chalicelib.errors import InvalidRequest
@@ -13,7 +14,6 @@ from chalicelib.wire import body as read
 NOTHING = "none"
 DAYS, FOLDER_DAYS = "history_days", "folder_history_days"
 KEYS = frozenset({DAYS, FOLDER_DAYS})
-_MOST_FOLDERS = 1_000
 
 
 def dump(account: Account) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def _folders(request: read.Body) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise InvalidRequest(f"{FOLDER_DAYS} must be an object")
-    if len(value) > _MOST_FOLDERS:
-        raise InvalidRequest(f"{FOLDER_DAYS} may name at most {_MOST_FOLDERS} folders")
+    if len(value) > bounds.WINDOW_FOLDERS:
+        raise InvalidRequest(f"{FOLDER_DAYS} may name at most {bounds.WINDOW_FOLDERS} folders")
     return value
 
 

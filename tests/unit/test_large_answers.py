@@ -14,13 +14,15 @@ from chalice.test import Client
 
 from app import app as APP
 from chalicelib import bounds
+from chalicelib.deltas.follow import Feed
+from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.message import Address, Message
 from chalicelib.domain.thread import Entry
 from chalicelib.errors import TooLarge
 from chalicelib.store.tables.body import BodyTable
 from chalicelib.sync.content import Contents
 from chalicelib.wire import application_cursor, size
-from tests.fakes.services import MemoryServices
+from tests.fakes.services import MemoryLog, MemoryServices
 from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic, mail
 from tests.unit.test_api_resources import call as call  # a fixture
 from tests.unit.test_api_resources import here as here  # a fixture
@@ -222,6 +224,41 @@ def test_the_longest_threads_of_a_list_come_without_their_messages(call: Call, h
     assert status == 200 and len(found) == len(here.mail.all_threads)
     assert {one["id"] for one in found if one.get("incomplete") == ["messages"]} == {id}
     assert sum(asked) < bounds.MESSAGES_IN_THREADS
+
+
+@pytest.mark.parametrize(
+    "object",
+    [
+        {"body": "x" * 3_000_000},
+        {"to": [{"email": "x" * 200}] * 20_000},
+        {"participants": [{"email": "x"}] * 90_000, "message_ids": ["x" * 25] * 90_000},
+        {"folders": [{"id": "x" * 25, "display_name": "y" * 99}] * 20_000},
+        {"folder_history_days": {f"{number:025}": 1 for number in range(90_000)}},
+        {"snippet": "x" * 2_000_000},
+        {"filename": "\u2028" * 900_000},
+        {"a": [[["x" * 1_000_000]]]},
+    ],
+)
+def test_no_object_whatsoever_keeps_a_cursor_from_moving(object: dict[str, Any]) -> None:
+    log = MemoryLog()
+    change = Change(account_id="a", kind="message", id="m", event=Event.CREATE, rev=1)
+    log.append("a", [change], 7)
+    line = {"cursor": "c", "object": "message", "id": "m", "event": "create", "attributes": object}
+    batch = Feed(log=log, account_id="a", limit=9, show=lambda deltas: [(1, line)]).after((0, 0))
+    assert batch.end == (1, 7) and batch.size <= bounds.DELTA_BYTES
+    [(_, told)] = batch.shown
+    assert told["id"] == "m" and (told.get("incomplete") or told["attributes"]["incomplete"])
+
+
+@pytest.mark.parametrize("excess", range(1, 60))
+def test_a_body_of_any_length_around_the_bound_is_cut_or_left_out(excess: int) -> None:
+    for length in (1, 40, 50, 3_000):
+        one = {"id": "m", "body": "x" * length}
+        most = size.weight(one) - excess
+        try:
+            assert size.weight(size.fitted(one, most)) <= max(most, 80)
+        except TooLarge:
+            assert most < 100
 
 
 def test_what_cannot_be_made_smaller_is_refused_with_advice() -> None:

@@ -148,14 +148,14 @@ def test_out_of_time_the_other_folders_are_left_out(world: Searched) -> None:
 
 
 def test_no_more_is_fetched_than_may_be(world: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "MOST_FETCHED", 3)
+    monkeypatch.setattr(bounds, "SEARCH_FETCHED_MESSAGES", 3)
     assert world.subjects("INBOX") == ["INBOX 1", "INBOX 20", "INBOX 40", "INBOX 80", "INBOX 200"]
-    monkeypatch.setattr(searching, "MOST_BYTES", 10)
+    monkeypatch.setattr(bounds, "SEARCH_FETCHED_BYTES", 10)
     assert len(world.subjects("INBOX")) == 5, "bytes were not counted"
 
 
 def test_the_folders_share_what_may_be_fetched(world: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "MOST_FETCHED", 2)
+    monkeypatch.setattr(bounds, "SEARCH_FETCHED_MESSAGES", 2)
     world.find("Subject:")
     assert 40 in world.ages() and 40 in world.ages("Junk")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+from chalicelib import bounds
 from chalicelib.errors import InvalidRequest
 from chalicelib.providers.imap.search_tree import Either, Every, Key, Not, Plain, Text, Words, written
 
@@ -23,7 +24,6 @@ _TEXTS = frozenset("BCC BODY CC FROM SUBJECT TEXT TO".split())
 _DATES = frozenset("BEFORE ON SENTBEFORE SENTON SENTSINCE SINCE".split())
 _NUMBERS = frozenset("LARGER SMALLER".split())
 _FLAGS = frozenset("KEYWORD UNKEYWORD".split())
-_DEPTH = 20
 _MOST_NUMBER = 2**32 - 1
 _TOKEN = re.compile(r'\s*(?:"((?:[^"\\]|\\["\\])*)"(?=[\s()]|$)|([()])|([^\s()"]+))')
 _DATE = re.compile(
@@ -87,9 +87,9 @@ class _Keys:
         kind, text = self._next()
         if kind == "quoted" and text.strip():
             return Text("TEXT", text)
-        if kind == "bracket" and text == "(" and depth < _DEPTH:
+        if kind == "bracket" and text == "(" and depth < bounds.SEARCH_KEYS_DEPTH:
             return self._group(depth + 1)
-        if kind != "atom" or depth >= _DEPTH:
+        if kind != "atom" or depth >= bounds.SEARCH_KEYS_DEPTH:
             raise _NoKeys
         if text in BARE:
             return Plain((text.encode(),))
