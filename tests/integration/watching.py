@@ -44,7 +44,9 @@ class Mailboxes(MemoryAccounts):
         if account_id not in self.servers:
             raise NotFound(f"No account {account_id}.")
         server = self.servers[account_id]
-        return MailSettings(imap=server, smtp=server, tls_required=self.tls_required)
+        return MailSettings(
+            imap=server, smtp=server, tls_required=self.tls_required, tls_verified=self.tls_required
+        )
 
 
 class Scene(MemoryServices):
