@@ -244,8 +244,8 @@ SENT_HEADER_VALUE_BYTES = 5_000
 SENT_WORD_CHARACTERS = 900
 """Characters of such a value without a blank: a line has 998 at most and ends at blanks only."""
 
-SENT_HEADER_BYTES = 200_000
-"""The header of a mail to be sent, as it is written: long lists of long names."""
+SENT_HEADER_BYTES = 100_000
+"""The header of a mail to be sent, as it is written: what common servers take and sync reads as a whole."""
 
 SENT_REFERENCES_BYTES = 8_000
 """The Message-IDs of a conversation that a reply names behind the first."""

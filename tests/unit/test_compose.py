@@ -208,6 +208,18 @@ def test_no_mail_holds_a_nul() -> None:
     assert b"\0" not in mail.copy and b"=00" not in mail.copy and b"ab" in mail.wire
 
 
+@pytest.mark.parametrize("piece", ["ü", "名", "é,", "üa bcdefghijklmnopqrstuvw ", "=?", "x"])
+def test_whatever_is_as_long_as_it_may_be_is_read_back(piece: str) -> None:
+    def most(size: int) -> str:
+        return (piece * size).encode()[:size].decode("utf-8", "ignore")
+
+    crowd = [{"email": f"person.{n}@verwaltung.example.org", "name": most(90)} for n in range(200)]
+    value = most(bounds.SENT_HEADER_VALUE_BYTES - 10)
+    longest = " ".join(value[at : at + 800] for at in range(0, len(value), 800))
+    raw = composed(to=crowd, subject=most(1000), custom_headers={"X-A": longest}).wire
+    assert [person.email for person in parse(raw).to] == [person["email"] for person in crowd]
+
+
 def test_a_header_of_many_long_names_is_too_large() -> None:
     crowd = [{"email": f"a{number}@x.example", "name": "ü" * 500} for number in range(400)]
     with pytest.raises(TooLarge, match="header has"):
