@@ -144,6 +144,10 @@ class Refused(ProviderError):
     """The address is not one we talk to; trying again will not help."""
 
 
+class NotTaken(ProviderError):
+    """The mail server has answered that it does not keep a message given to it."""
+
+
 class Gone(ProviderError):
     """The item is no longer on the mail server."""
 

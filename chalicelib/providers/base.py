@@ -66,7 +66,13 @@ class Provider(Protocol):
         """Make changes on the server; making them twice is harmless."""
 
     def append(self, collection_id: str, raw: bytes, flags: Flags) -> None:
-        """File a message."""
+        """File a message, whatever was done over this connection before. Raises NotTaken."""
+
+    def end(self, collection_id: str) -> str:
+        """Return where a collection ends now, for `lost_since`."""
+
+    def lost_since(self, collection_id: str, end: str) -> bool:
+        """Tell whether a message that came after that end has gone again; True if nobody can tell."""
 
     def find(self, collection_id: str, message_id: str) -> RemoteId | None:
         """Return a message by its Message-ID header, None if it is not there."""

@@ -122,8 +122,8 @@ class MemoryProvider:
         fresh = {"v": box.uidvalidity, "next": box.uidnext, "low": box.uidnext, "since": budget.since}
         fresh["whole"] = fresh["low"] if self.large else 1
         state = json.loads(cursor) if cursor else fresh
-        if state["v"] != box.uidvalidity:
-            raise CursorExpired("new UIDVALIDITY")
+        if state["v"] != box.uidvalidity or state["next"] > box.uidnext:
+            raise CursorExpired("new UIDVALIDITY, or set back")
         if state["since"] > budget.since + DAY:
             until = state["since"] if max(state["low"], state["whole"]) <= 1 else 0
             state |= {"low": box.uidnext, "whole": fresh["whole"], "since": budget.since, "until": until}
@@ -193,6 +193,17 @@ class MemoryProvider:
     def append(self, collection_id: str, raw: bytes, flags: Flags) -> None:
         """File a message."""
         self.deliver(collection_id, raw, flags)
+
+    def end(self, collection_id: str) -> str:
+        """Return where a folder ends."""
+        box = self._box(collection_id)
+        return f"{box.uidvalidity}.{box.uidnext}"
+
+    def lost_since(self, collection_id: str, end: str) -> bool:
+        """Tell whether something that came since has gone."""
+        box, (uidvalidity, first) = self._box(collection_id), map(int, end.split("."))
+        kept = sum(_uid(id) >= first for id in box.messages)
+        return box.uidvalidity != uidvalidity or kept < box.uidnext - first
 
     def find(self, collection_id: str, message_id: str) -> RemoteId | None:
         """Return the newest message with this Message-ID."""

@@ -17,12 +17,18 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
-from chalicelib.errors import CursorExpired, Gone, ProviderError
+from chalicelib.errors import CursorExpired, Gone, NotTaken, ProviderError
 from chalicelib.providers.imap import changes, search
 from chalicelib.providers.imap.bodies import bodies
 from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.cursor import load, narrowed
-from chalicelib.providers.imap.fetching import open_mailbox, remote_id, split_id, uids_with_message_id
+from chalicelib.providers.imap.fetching import (
+    open_mailbox,
+    remote_id,
+    split_id,
+    uids_between,
+    uids_with_message_id,
+)
 from chalicelib.providers.imap.folders import collection_list
 from chalicelib.providers.imap.metadata import Meta
 from chalicelib.providers.imap.numbers import uid_sets
@@ -107,8 +113,30 @@ class ImapProvider:
                     self._move(uids, move_to)
 
     def append(self, collection_id: str, raw: bytes, flags: Flags) -> None:
-        """File a message."""
-        self._session.wire.run(b"APPEND", astring(collection_id), _flag_list(flags), Literal(raw)).or_fail()
+        """File a message; no mailbox is open meanwhile: some servers take none then. Raises NotTaken."""
+        self._session.leave()
+        command = b"APPEND", astring(collection_id), _flag_list(flags), Literal(raw)
+        try:
+            self._session.wire.run(*command).or_fail()
+        except ProviderError as error:
+            if type(error) is not ProviderError or self._session.is_lost():
+                raise  # what a lost connection has brought over, nobody knows
+            raise NotTaken(error.message, **error.details) from error
+
+    def end(self, collection_id: str) -> str:
+        """Return UIDVALIDITY and UIDNEXT of a mailbox, as it was opened last if it is open."""
+        standing = self._session.standing
+        here = standing and standing[0] == collection_id
+        opened = standing[1] if standing and here else open_mailbox(self._session, collection_id)
+        return remote_id(opened.uidvalidity, opened.uidnext)
+
+    def lost_since(self, collection_id: str, end: str) -> bool:
+        """Tell whether UIDs from that end on are missing; True after a change of UIDVALIDITY."""
+        opened, (uidvalidity, first) = open_mailbox(self._session, collection_id), split_id(RemoteId(end))
+        if opened.uidvalidity != uidvalidity:
+            return True
+        given = range(first, opened.uidnext)
+        return len(uids_between(self._session, given.start, given.stop - 1)) < len(given)
 
     def find(self, collection_id: str, message_id: str) -> RemoteId | None:
         """Return the newest message with this Message-ID header, None if there is none."""

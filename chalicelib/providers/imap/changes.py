@@ -33,6 +33,7 @@ from chalicelib.providers.imap.fetching import (
     split_id,
     uids_between,
 )
+from chalicelib.providers.imap.marks import agree, noted
 from chalicelib.providers.imap.session import Session
 
 _FLAGS_DURING_HISTORY = 500  # newest messages compared in each step where changes are not counted
@@ -42,10 +43,12 @@ _MANY = 1_000  # names of vanished messages that are looked up without asking wh
 def step(
     session: Session, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
 ) -> ChangeBatch:
-    """Return the next batch. Raises CursorExpired if the mailbox has a new UIDVALIDITY."""
+    """Return the next batch. Raises CursorExpired if UIDs mean something else than for the cursor."""
     before = load(cursor) if cursor else None
     opened, ahead = open_ahead(session, collection, before, budget)
     at = Step(session, opened, known, budget, ahead)
+    if before and _is_set_back(at, before):
+        raise CursorExpired("The folder was set back to an earlier state on the mail server.")
     if before is None:
         progress, cut = _beginning(at), False
     else:
@@ -56,6 +59,7 @@ def step(
         progress = _contents(at, progress) if progress.contents_are_due else _history(at, progress)
     if progress.complete:
         progress = replace(progress, until=0)
+    progress = replace(progress, marks=noted(progress.marks, at.arrived))
     return ChangeBatch(
         arrived=tuple(at.arrived),
         flags=at.flags,
@@ -70,7 +74,7 @@ def step(
 def listing(session: Session, collection: Collection, cursor: Cursor, since: int) -> dict[RemoteId, Flags]:
     """Return what the synced range holds. Raises CursorExpired if the mailbox has a new UIDVALIDITY."""
     opened, progress = open_mailbox(session, collection.id), load(cursor)
-    if opened.uidvalidity != progress.uidvalidity:
+    if opened.uidvalidity != progress.uidvalidity or (opened.told and opened.uidnext < progress.uidnext):
         raise CursorExpired("The folder was made anew on the mail server.")
     first, last = progress.low, progress.uidnext - 1
     flags = flags_between(session, first, last)
@@ -85,6 +89,20 @@ def items(session: Session, collection: Collection, ids: Sequence[RemoteId]) -> 
     uids = [uid for generation, uid in map(split_id, ids) if generation == opened.uidvalidity]
     fetch(at, list(metas(session, sorted(uids)).values()))
     return at.arrived
+
+
+def _is_set_back(at: Step, old: Progress) -> bool:
+    """Tell whether an earlier state of the mailbox was put back, and UIDs have other mail now.
+
+    UIDNEXT and HIGHESTMODSEQ never become less where servers are sound. Some make UIDNEXT of the newest
+    message, which may go; some lose their count of changes: then the landmarks are as they were.
+    """
+    now = at.opened
+    if now.uidvalidity != old.uidvalidity:
+        return False
+    if now.told and now.uidnext < old.uidnext:
+        return bool(now.exists) and not (old.complete and agree(at.session, old.marks))
+    return 0 < now.modseq < old.modseq and agree(at.session, old.marks) is False
 
 
 def _beginning(at: Step) -> Progress:
@@ -123,7 +141,7 @@ def _live(at: Step, old: Progress) -> tuple[Progress, bool]:
         _vanished(at, gone)
     elif old.exists + len(new) != opened.exists:
         _removals(at, old)
-    if gone is None and len(new) < opened.uidnext - old.uidnext:
+    if gone is None and (len(new) < opened.uidnext - old.uidnext or not opened.told):
         _lost(at, old, set(new))
     handled = bring(at, new)
     waiting = len(new) - handled

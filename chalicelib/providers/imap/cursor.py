@@ -25,7 +25,7 @@ class Progress:
     `until` (0: no bound) where a second walk fetches what a narrower window had left out.
 
     Large messages of the history come with their beginning first. From `whole` on everything is here in
-    full; below it, down to `low`, the rest of the large ones is still to come.
+    full; below it, down to `low`, the rest of the large ones is still to come. `marks` are its landmarks.
     """
 
     uidvalidity: int
@@ -37,6 +37,7 @@ class Progress:
     since: int = 0
     until: int = 0
     whole: int = 1
+    marks: str = ""
 
     @property
     def listed(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from chalicelib.domain.change import Flags, RemoteId
 from chalicelib.providers.imap.metadata import FLAGS, LARGE, QUOTED_BODY, Meta, letters, meta_of
-from chalicelib.providers.imap.numbers import number, state_numbers, uid_sets
+from chalicelib.providers.imap.numbers import UINT32, number, state_numbers, uid_sets
 from chalicelib.providers.imap.session import Opened, Session
 from chalicelib.providers.imap.wire import Command, Line, Reply, astring
 
@@ -16,6 +16,7 @@ LARGER = b"LARGER %d" % LARGE
 """The search key of large messages."""
 
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d+)", re.I)
+_STATUS_UIDNEXT = re.compile(rb"\b(UIDNEXT) (\d+)", re.I)
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.I)
 _MOVED = re.compile(rb"\* (\d+ (EXISTS|EXPUNGE)|VANISHED)\b", re.I)
 _FETCH = re.compile(rb"\* \d+ FETCH ", re.I)
@@ -56,7 +57,7 @@ def open_with(
     verb = b"SELECT" if write else b"EXAMINE"
     # The parameter counts for servers that cannot ENABLE: HIGHESTMODSEQ stays away without either.
     extra = [b"(CONDSTORE)"] if counted and not session.can("ENABLE") else []
-    session.selected, session.standing = True, None
+    session.selected, session.writable, session.standing = True, write, None
     first, *replies = session.wire.run_all([(verb, astring(name), *extra), *behind])
     codes: dict[bytes, int] = {}
     exists = 0
@@ -64,12 +65,20 @@ def open_with(
         codes |= state_numbers(_CODE.findall(line.text))
         if found := _EXISTS.match(line.text):
             exists = int(found.group(1))
-    if b"UIDNEXT" not in codes:
-        codes[b"UIDNEXT"] = max(rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1
+    uidnext, told = codes.get(b"UIDNEXT") or _asked_uidnext(session, name), True
+    if not uidnext:  # no more than a lower bound: the newest may have gone again
+        uidnext, told = max(rows(session.wire.run(b"UID FETCH * (UID)").lines), default=0) + 1, False
     modseq = codes.get(b"HIGHESTMODSEQ", 0) if counted else 0
-    opened = Opened(codes.get(b"UIDVALIDITY", 0), codes[b"UIDNEXT"], exists, modseq)
+    opened = Opened(codes.get(b"UIDVALIDITY", 0), uidnext, exists, modseq, told=told)
     session.standing = name, opened
     return opened, replies
+
+
+def _asked_uidnext(session: Session, name: str) -> int:
+    """Return UIDNEXT as STATUS tells it where opening did not (Courier), 0 if it does not either."""
+    reply = session.wire.run(b"STATUS", astring(name), b"(UIDNEXT)")
+    told = (state_numbers(_STATUS_UIDNEXT.findall(line.text)) for line in reply.of(b"STATUS"))
+    return max((numbers[b"UIDNEXT"] for numbers in told if numbers), default=0)
 
 
 def stay_with(session: Session, commands: Sequence[Command]) -> list[Reply]:
@@ -139,8 +148,10 @@ def changes_between(
 
 def changes_question(session: Session, first: int, last: int, since: int) -> Command:
     """Return the command of `changes_between`."""
-    vanished = b" VANISHED" if _resyncs(session) else b""
-    return b"UID FETCH", b"%d:%d" % (first, last), b"(UID FLAGS) (CHANGEDSINCE %d%s)" % (since, vanished)
+    if not _resyncs(session):
+        return b"UID FETCH", b"%d:%d" % (first, last), b"(UID FLAGS) (CHANGEDSINCE %d)" % since
+    # To the last UID there can be: Cyrus up to 3.8 tells nothing of those above the newest that is left.
+    return b"UID FETCH", b"%d:%d" % (first, UINT32), b"(UID FLAGS) (CHANGEDSINCE %d VANISHED)" % since
 
 
 def read_changes(

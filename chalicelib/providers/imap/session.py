@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib import bounds
@@ -38,26 +38,31 @@ Compress = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A mailbox as EXAMINE or SELECT described it; `modseq` is 0 if changes are not counted."""
+    """A mailbox as EXAMINE or SELECT described it; `modseq` is 0 if changes are not counted.
+
+    Where the server has not `told` UIDNEXT, `uidnext` is one more than the highest UID there is.
+    """
 
     uidvalidity: int
     uidnext: int
     exists: int
     modseq: int
+    told: bool = field(default=True, compare=False, kw_only=True)
 
 
 @dataclass(slots=True)
 class Session:
     """A connection that is logged in, and what its server can do.
 
-    `selected` tells whether a mailbox is open, `standing` which one and how it was then, until the server
-    says that it has moved.
+    `selected` tells whether a mailbox is open, `writable` whether by SELECT, `standing` which one and how it
+    was then, until the server says that it has moved.
     """
 
     connection: Any
     wire: Wire
     capabilities: frozenset[str]
     selected: bool = False
+    writable: bool = False
     standing: tuple[str, Opened] | None = None
 
     def can(self, capability: str) -> bool:
@@ -68,6 +73,8 @@ class Session:
         """Leave the open mailbox: a server reports the open one as this connection last saw it."""
         if self.selected and self.can("UNSELECT"):
             self.wire.put_before((b"UNSELECT",))
+        elif self.selected and not self.writable:
+            self.wire.put_before((b"CLOSE",))  # which expunges nothing now (RFC 3501 section 6.4.2)
         elif self.selected:
             self.wire.run(b"NOOP")  # a server may answer it after what is asked later
         self.selected, self.standing = False, None
