@@ -172,6 +172,15 @@ SEARCHED_HERE_MESSAGES = 200
 SEARCHED_IN_A_STEP = 20
 """Messages that a search fetches and takes in before it looks at the time again."""
 
+RENEWALS_AT_ONCE = 3
+"""Times one worker fetches a folder again whose server has numbered it anew; then the folder rests."""
+
+RENEWALS = 30
+"""Times this may happen to a folder with less than two days in between; then it rests before each."""
+
+RENEWAL_REST_SECONDS = 86_400
+"""The longest of these rests; they begin with ten minutes and double."""
+
 # --- Requests and responses of the API ------------------------------------------------------------------
 
 IDS_IN_A_LIST = 100

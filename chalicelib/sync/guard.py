@@ -62,6 +62,8 @@ class Guard:
             return True
         known = self._work.mail.known(self._account_id, folder.id)
         count = len(removed & known.keys())
+        if is_too_much(count, len(known), self._few) and not self._lost(folder, sorted(removed)):
+            return False  # old names of mail that lies elsewhere, or here under a new one
         return self._freeze_if_too_much(folder, count, len(known), vanished=False)
 
     def keeps(self, folder: Folder) -> bool:

@@ -26,8 +26,9 @@ from chalicelib.sync.guard import Guard, Scene
 from chalicelib.sync.hold import Hold
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.labels import labels_of
+from chalicelib.sync.renewals import Renewals
 from chalicelib.sync.shelf import Arrival
-from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.stale import Busy, Overtaken, until_fresh
 from chalicelib.sync.stay import Stay
 from chalicelib.sync.tallies import Tallies
 from chalicelib.sync.workspace import Workspace
@@ -60,9 +61,11 @@ class Sweep:
         self._pace = stay.pace
         self._held: list[_Fetched] = []
         self._hidden: set[str] = set()
+        self._renewed: set[str] = set()
         self._batches = 0
         self._intake = Intake(work.quarantine, account.id, work.now)
         self._hold = Hold(work, account.id, self._tallies, self._intake.begin)
+        self._renewals = Renewals(self._hold, work.now, self._hold.own)
         self._cabinet = Cabinet(work, account)
         self._hangups = stay.hangups
         self._guard = Guard(work, account)
@@ -155,7 +158,7 @@ class Sweep:
             return None
         try:
             history = self._pace.history()
-            with foreseen(f"folder {folder.id} of account {self._account.id}"):
+            with foreseen(f"folder {folder.id} of account {self._account.id}", Busy, Overtaken):
                 batch = self._changes(collection, folder, history)
         except ProviderError as error:
             self._pass_over(folder, error)
@@ -164,6 +167,9 @@ class Sweep:
         self._hold.cursors[folder.id] = batch.cursor
         self._pace.note(len(batch.arrived), received(self._provider))
         self._agenda.note(collection, folder.id, batch, before=before, history=history)
+        if folder.id in self._renewed:  # a second look tells whether the new numbers last
+            self._renewed.discard(folder.id)
+            self._agenda.put_back(folder.id)
         if batch.arrived and self._hold.lease is None:
             with self._storing:
                 self._hold.own()  # whoever dies over a message must leave a trace
@@ -199,9 +205,13 @@ class Sweep:
         self._batches += 1
         cursor = self._hold.cursors.get(folder.id)
         known = partial(self._known, folder.id)
+        self._renewals.check(folder.id)
         try:
             return self._provider.changes(collection, cursor, known, budget)
         except CursorExpired:
+            with self._storing:
+                self._renewals.note(folder.id)
+            self._renewed.add(folder.id)
             # Never wipe: the new generation is walked from the start, known mail is recognised.
             return self._provider.changes(collection, None, known, budget)
 
