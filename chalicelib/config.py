@@ -42,6 +42,7 @@ class Settings:
     removal_seconds: int = 600
     mail_networks: tuple[Network, ...] = ()
     mail_ca_file: str = ""
+    finish_seconds: int = 60
 
     def destinations_of(self, application_id: str) -> frozenset[str]:
         """Return the ARNs that webhooks of an application may write to."""
@@ -70,6 +71,7 @@ class Settings:
         POSTERN_MAIL_NETWORKS lists networks (10.1.0.0/16) that are not public and in which mail servers may
         lie, POSTERN_MAIL_CA_FILE names a PEM file with authorities that mail servers are also verified with.
         POSTERN_REMOVAL_SECONDS is how long the removal of most of a folder waits for a second look.
+        POSTERN_FINISH_SECONDS after a mail was sent it is looked whether its copy is where it belongs.
         """
         env = os.environ if env is None else env
         prefix = "POSTERN_QUEUE_"
@@ -99,6 +101,7 @@ class Settings:
             mail_networks=_networks(env.get("POSTERN_MAIL_NETWORKS", "")),
             mail_ca_file=env.get("POSTERN_MAIL_CA_FILE", ""),
             removal_seconds=int(env.get("POSTERN_REMOVAL_SECONDS") or _removal_seconds(env)),
+            finish_seconds=int(env.get("POSTERN_FINISH_SECONDS", "60")),
         )
 
 

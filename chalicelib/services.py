@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import Deadline
@@ -25,6 +24,8 @@ from chalicelib.ids import random_id
 if TYPE_CHECKING:
     from chalicelib.domain.answer import Answer
     from chalicelib.domain.budget import AccountBudget, HostBudget
+    from chalicelib.domain.folder import Folder
+    from chalicelib.domain.quarantine import Quarantined
     from chalicelib.errors import Throttled
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.providers.http import Client
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from chalicelib.webhooks.deliver import Desk as Delivering
     from chalicelib.webhooks.office import Office
     from chalicelib.webhooks.posting import Send
-
-FINISH_SECONDS = 60
-"""A sent mail that was not filed at once is filed after so long."""
 
 
 @dataclass
@@ -83,6 +81,13 @@ class Services:
         from chalicelib.store.tables.checkpoints import CheckpointTable
 
         return CheckpointTable(self.settings)
+
+    @cached_property
+    def filings(self) -> ports.Filings:
+        """Copies of sent mail on their way."""
+        from chalicelib.store.tables.filings import FilingTable
+
+        return FilingTable(self.dynamodb, self.settings)
 
     @cached_property
     def blobs(self) -> ports.Blobs:
@@ -330,6 +335,7 @@ class Services:
             history_days=self.settings.history_days,
             application_days=self._application_days,
             quarantine=self.quarantine,
+            filings=self.filings,
             safety=Safety(seconds=self.settings.removal_seconds),
         )
 
@@ -362,30 +368,56 @@ class Services:
         return send.send(self._desk(account), account, letter, random_id(), int(time.time()))
 
     def finish_sending(self, account: Account, body: Mapping[str, Any]) -> None:
-        """Store and file a mail that was sent, unless that was done already."""
+        """Store and file a mail that was sent, unless that was done already. Raises ProviderError."""
         from chalicelib.sending import send
 
         raw = self.blobs.get(str(body["sent"]), 0, int(body["length"]))
         if raw is not None:
             send.finish(self._desk(account), account, raw, int(body["at"]))
 
+    def file_again(self, account: Account, entry: Quarantined) -> None:
+        """Offer the copy of a sent mail once more, as long as we have it. A refusal is noted, and no more."""
+        from chalicelib import bounds
+        from chalicelib.errors import NotTaken
+
+        key = f"raw/{account.id}/{entry.remote_id}"
+        with suppress(NotTaken):
+            self.finish_sending(account, {"sent": key, "length": bounds.SENT_BYTES, "at": entry.first_at})
+
     def _desk(self, account: Account) -> Desk:
+        from chalicelib.domain.filing import Filing, filing_key
         from chalicelib.sending.send import Desk
-        from chalicelib.sync.sent import record_sent
+        from chalicelib.sending.unfiled import Unfiled
+        from chalicelib.sync.sent import forget_sent, name_sent, record_sent
+
+        window = self.window(account)
+
+        def forget(raw: bytes, folder: Folder) -> None:
+            self.sync(account, self.working_time())  # it may have been moved: then it is known elsewhere
+            forget_sent(self.mail, self.blobs, account, raw, folder, window=window)
 
         return Desk(
             mail=self.mail,
             remember=partial(self._remember, account),
-            record=partial(record_sent, self.mail, self.blobs, account, window=self.window(account)),
+            record=partial(record_sent, self.mail, self.blobs, account, window=window),
+            name=partial(name_sent, self.mail, self.blobs, account, window=window),
+            forget=forget,
+            unfiled=Unfiled(quarantine=self.quarantine, account_id=account.id, now=time.time),
+            filing=lambda raw: self.filings.get(account.id, filing_key(raw)) or Filing(),
+            note=lambda raw, filing: self.filings.put(account.id, filing_key(raw), filing),
             transport=partial(self.transport, account),
             provider=partial(self.provider, account),
         )
 
     def _remember(self, account: Account, raw: bytes, at: int) -> None:
-        key = f"raw/{account.id}/{sha256(raw).hexdigest()}"
+        from chalicelib.domain.filing import Filing, filing_key
+
+        name = filing_key(raw)
+        key = f"raw/{account.id}/{name}"
         self.blobs.put(key, raw)
         job: dict[str, str | int] = {"account_id": account.id, "sent": key, "length": len(raw), "at": at}
-        self.queues.send("edits", [job], account.id, delay=FINISH_SECONDS)
+        self.queues.send("edits", [job], account.id, delay=self.settings.finish_seconds)
+        self.filings.put(account.id, name, Filing())
 
     def working_time(self) -> Deadline:
         """Return how long a worker may take, from now on."""
@@ -451,12 +483,20 @@ class Services:
         from chalicelib.sync import repair
 
         wait = repair.SETTLED_SECONDS if settled is None else settled
-        return repair.repair(self.workspace, account, deadline, wait)
+        findings = repair.repair(self.workspace, account, deadline, wait)
+        for entry in self.quarantine.entries(account.id) if findings else []:
+            if entry.is_unfiled and entry.last_at <= time.time() - repair.RETRY_SECONDS:
+                self.file_again(account, entry)
+        return findings
 
     def retry_quarantined(self, account: Account, id: str) -> bool:
         """Try a message that was set aside once more; False if another worker is at the account."""
         from chalicelib.sync import retry
 
+        entry = self.quarantine.get(account.id, id)
+        if entry and entry.is_unfiled:
+            self.file_again(account, entry)
+            return True
         return retry.retry(self.workspace, account, id)
 
     def apply_edit(self, account: Account, body: Mapping[str, Any]) -> None:

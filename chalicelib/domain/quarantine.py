@@ -19,6 +19,8 @@ class Cause(StrEnum):
     """The mail server does not give the message out."""
     POISON = "poison"
     """We cannot parse or store it."""
+    FILING = "filing"
+    """We sent it, and the mail server does not take its copy; the name is that of the mail we keep."""
 
 
 class QuarantineState(StrEnum):
@@ -46,6 +48,11 @@ class Quarantined:
     attempts: int
     first_at: int
     last_at: int
+
+    @property
+    def is_unfiled(self) -> bool:
+        """Whether it is a sent mail whose copy is to be offered again: not one that its owner has skipped."""
+        return self.cause is Cause.FILING and self.state is not QuarantineState.SKIPPED
 
 
 def entry_id(account_id: str, folder_id: str, remote_id: RemoteId) -> str:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 from chalicelib import bounds
 from chalicelib.domain.account import Account
-from chalicelib.domain.change import Flags
+from chalicelib.domain.change import Flags, RemoteId
+from chalicelib.domain.filing import Filing, Stage
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
-from chalicelib.errors import InvalidRequest, ProviderError, SendFailed, TooLarge
+from chalicelib.errors import AuthRejected, InvalidRequest, NotTaken, ProviderError, SendFailed, TooLarge
 from chalicelib.formats.mime import parse
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import Letter, own
+from chalicelib.sending.unfiled import Unfiled
 from chalicelib.store.ports import Mail
 
 log = logging.getLogger(__name__)
@@ -28,11 +30,19 @@ class Desk:
 
     `remember` takes the raw mail and the time and makes sure that `finish` is called for them, even if we
     die here. `record` stores the mail as a message; it takes the folder it goes to, too (None: nowhere).
+    `name` tells what the server calls the copy there, `forget` takes back that there is one, if sync has
+    never seen it. `filing` tells how far the copy has come, `note` keeps that, and `unfiled` is for copies
+    that the server does not take.
     """
 
     mail: Mail
     remember: Callable[[bytes, int], None]
     record: Callable[[bytes, Folder | None, int], Message]
+    name: Callable[[bytes, Folder, int, RemoteId], None]
+    forget: Callable[[bytes, Folder], None]
+    filing: Callable[[bytes], Filing]
+    note: Callable[[bytes, Filing], None]
+    unfiled: Unfiled
     transport: Callable[[], Transport]
     provider: Callable[[], Provider]
 
@@ -51,9 +61,10 @@ def send(desk: Desk, account: Account, letter: Letter, id: str, now: int) -> Mes
         )
     refused = desk.transport().send(own(account).email, letter.recipients, mail.wire)
     desk.remember(mail.copy, now)
-    message = desk.record(mail.copy, _sent(desk, account), now)
+    sent = _sent(desk, account)
+    message = desk.record(mail.copy, sent, now)
     try:
-        _file(desk, account, mail.copy)
+        _file(desk, account, mail.copy, sent)
     except ProviderError as error:  # the mail is out; `finish` tries again
         log.warning("a sent mail could not be filed: %s", type(error).__name__)
     if refused:
@@ -87,23 +98,86 @@ def _parent(mail: Mail, account: Account, letter: Letter) -> Message | None:
 def finish(desk: Desk, account: Account, raw: bytes, at: int) -> None:
     """Store and file a mail that was sent at that time; what is done already is left alone.
 
-    Stored before it is filed: sync then recognises the copy in Sent, however soon it sees it.
+    Stored before it is filed: sync then recognises the copy in Sent, however soon it sees it. A copy that
+    has been in Sent and is no longer there was deleted by somebody: that is taken over, and it is never
+    filed again. Raises ProviderError; if that goes on, the account's owner is told.
     """
-    desk.record(raw, _sent(desk, account), at)
-    _file(desk, account, raw)
+    sent = _sent(desk, account)
+    try:
+        _finish(desk, account, raw, sent, at)
+    except AuthRejected:  # which the account says itself
+        raise
+    except ProviderError as error:
+        if sent:
+            desk.unfiled.note(sent.id, raw, error.message)
+        raise
+    if sent:
+        desk.unfiled.clear(sent.id, raw)
+
+
+def _finish(desk: Desk, account: Account, raw: bytes, sent: Folder | None, at: int) -> None:
+    filing = desk.filing(raw)
+    if filing.stage is not Stage.FILED and not _has_gone(desk, raw, sent, filing):
+        desk.record(raw, sent, at)
+        _file(desk, account, raw, sent)
+    if sent and not account.labelled:
+        _settle(desk, raw, sent, at)
+
+
+def _settle(desk: Desk, raw: bytes, sent: Folder, at: int) -> None:
+    """Give the copy in Sent its name, by which sync will miss it; or take over that it has gone already."""
+    message_id = parse(raw).message_id
+    if message_id is None:
+        return
+    with closing(desk.provider()) as provider:
+        found = provider.find(sent.collection, message_id)
+    if found:
+        desk.name(raw, sent, at, found)
+    else:
+        desk.forget(raw, sent)
 
 
 def _sent(desk: Desk, account: Account) -> Folder | None:
     return next((folder for folder in desk.mail.folders(account.id) if folder.role == "sent"), None)
 
 
-def _file(desk: Desk, account: Account, raw: bytes) -> None:
+def _file(desk: Desk, account: Account, raw: bytes, sent: Folder | None) -> None:
     """Put a copy into Sent unless it is there: some servers file what they submit."""
-    if account.labelled:  # Gmail does so itself, in its own time: a second copy would stay
-        return
-    sent, message_id = _sent(desk, account), parse(raw).message_id
-    if sent is None or message_id is None:
-        return
+    message_id = parse(raw).message_id
+    # Gmail files in its own time: a second copy would stay.
+    if sent and message_id and not account.labelled:
+        with closing(desk.provider()) as provider:
+            is_there = provider.find(sent.collection, message_id) is not None
+            if not is_there:
+                desk.note(raw, Filing(Stage.OFFERED, provider.end(sent.collection)))
+                is_refused = _refuses(provider, sent, raw)
+        if not is_there and is_refused:
+            _append_at_once(desk, sent, raw)
+    desk.note(raw, Filing(Stage.FILED))
+
+
+def _refuses(provider: Provider, sent: Folder, raw: bytes) -> bool:
+    """Append a copy; True if the server refuses it. Raises ProviderError if it cannot be known."""
+    try:
+        provider.append(sent.collection, raw, Flags("s"))
+    except NotTaken:
+        return True
+    return False
+
+
+def _append_at_once(desk: Desk, sent: Folder, raw: bytes) -> None:
+    """Append a copy on a connection that has done nothing else: no server can mind what went before."""
     with closing(desk.provider()) as provider:
-        if provider.find(sent.collection, message_id) is None:
-            provider.append(sent.collection, raw, Flags("s"))
+        provider.append(sent.collection, raw, Flags("s"))
+
+
+def _has_gone(desk: Desk, raw: bytes, sent: Folder | None, filing: Filing) -> bool:
+    """Tell whether the server took the copy before we died, and it has been deleted since."""
+    message_id = parse(raw).message_id
+    if filing.stage is not Stage.OFFERED or sent is None or message_id is None:
+        return False
+    with closing(desk.provider()) as provider:
+        if provider.find(sent.collection, message_id) or not provider.lost_since(sent.collection, filing.end):
+            return False
+    desk.note(raw, Filing(Stage.FILED))
+    return True

@@ -12,6 +12,7 @@ from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.circuit import Circuit
 from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.delta import Change, Delta, Name
+from chalicelib.domain.filing import Filing
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.message import File, Message
@@ -106,6 +107,16 @@ class Checkpoints(Protocol):
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it is lost already."""
+
+
+class Filings(Protocol):
+    """Copies of sent mail on their way into Sent, by `filing_key` (table `mail`)."""
+
+    def get(self, account_id: str, name: str) -> Filing | None:
+        """Return how far a copy has come, strongly consistent; None if nothing was sent under this name."""
+
+    def put(self, account_id: str, name: str, filing: Filing) -> None:
+        """Note how far a copy has come."""
 
 
 class Blobs(Protocol):

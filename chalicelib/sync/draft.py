@@ -21,6 +21,7 @@ from chalicelib.domain.window import PAST, latest
 from chalicelib.store.ports import Mail
 from chalicelib.store.values import Location, MailChanges, Revised
 from chalicelib.sync.identity import is_same, namesake_ids
+from chalicelib.sync.loose import listed
 from chalicelib.sync.reading import completed
 from chalicelib.sync.threads import derive_threads, thread_messages
 
@@ -79,8 +80,8 @@ class Draft:
         held = self._recognise(arrival)
         self._vacate(remote.id, held)
         message = _completed(held, arrival) if held else arrival.message
-        if self.shelf.account.labelled and message.places and not remote.id:
-            self.wanted[message.id] = message  # a mail of ours that the provider has shown us already
+        if not remote.id and self._has_place(message):
+            self.wanted[message.id] = message  # a mail of ours that the server has shown us already
             return message.id
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
@@ -105,6 +106,11 @@ class Draft:
         if location and (held is None or held.id != location.message_id):
             self.displace(remote_id)
             del self.moved_locations[remote_id]  # which is about to lead to the right one
+
+    def _has_place(self, message: Message) -> bool:
+        """Whether a copy lies in this folder; mail with labels has one copy only, wherever it is."""
+        labelled = self.shelf.account.labelled
+        return any(labelled or place.folder_id == self.folder.id for place in message.places)
 
     def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
         """The other copies; a mail with labels has one only, and what arrives has left its former place."""
@@ -161,9 +167,15 @@ class Draft:
         if location is None:
             return
         self.moved_locations[remote_id] = None
-        message = self.wanted.get(location.message_id)
-        if message is None:
-            return
+        if message := self.wanted.get(location.message_id):
+            self._leave(message, remote_id)
+
+    def let_go(self, id: str) -> None:
+        """Take a message out of this folder as far as its copy has no name; the last place deletes it."""
+        if message := self.wanted.get(id):
+            self._leave(message, RemoteId(""))
+
+    def _leave(self, message: Message, remote_id: RemoteId) -> None:
         places = tuple(p for p in message.places if not p.is_at(self.folder.id, remote_id))
         self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
 
@@ -176,12 +188,12 @@ class Draft:
         derive_threads(self)
         folder_id = self.folder.id
         bodies = {id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None}
+        revised = [
+            Revised(self.stored.get(id), new) for id, new in self.wanted.items() if self.stored.get(id) != new
+        ]
+        loose, named = listed(revised)
         return MailChanges(
-            messages=[
-                Revised(self.stored.get(id), new)
-                for id, new in self.wanted.items()
-                if self.stored.get(id) != new
-            ],
+            messages=revised,
             bodies=bodies,
             bodies_expire={id: m.expires_at for id, m in self.wanted.items() if m and id in bodies},
             threads=[
@@ -193,8 +205,9 @@ class Draft:
             anchors_expire=self.shelf.anchors_expire(),
             shared=self.shelf.until != PAST,
             new_locations={(folder_id, id): location for id, location in self.new_locations.items()}
-            | self.other_locations,
-            locations={(folder_id, id): location for id, location in self.moved_locations.items()},
+            | self.other_locations
+            | loose,
+            locations={(folder_id, id): location for id, location in self.moved_locations.items()} | named,
         )
 
     def _outlived(self) -> dict[str, Anchor]:

@@ -16,6 +16,7 @@ from chalicelib.errors import Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.labels import edit_of, relabelled
+from chalicelib.sync.loose import listed
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import Mail, Queues
@@ -69,8 +70,11 @@ def _update_once(
     folders = {folder.id: folder for folder in mail.folders(account_id)}
     sent = next((id for id, folder in folders.items() if folder.role == "sent"), None)
     threads = mail.threads(account_id, {new.thread_id for _, new in revised})
+    loose, named = listed(Revised(old, new) for old, new in revised)
     changes = MailChanges(
         messages=[Revised(old, new) for old, new in revised],
+        new_locations=loose,
+        locations=named,
         threads=[rethreaded(thread, [new for _, new in revised], sent) for thread in threads.values()],
     )
     # The job leaves first: if the store refuses, the server is merely told what it knows already.

@@ -18,7 +18,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account
 from chalicelib.domain.change import Collection, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder
-from chalicelib.domain.quarantine import Quarantined, QuarantineState
+from chalicelib.domain.quarantine import Cause, Quarantined, QuarantineState
 from chalicelib.domain.window import is_over
 from chalicelib.errors import CursorExpired, Gone, Interrupted
 from chalicelib.providers.base import Labelled, Provider
@@ -26,6 +26,7 @@ from chalicelib.sync import retry
 from chalicelib.sync.foreseen import foreseen
 from chalicelib.sync.guard import Guard
 from chalicelib.sync.intake import Intake, Place
+from chalicelib.sync.settling import Loose
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.tallies import recount
@@ -91,12 +92,14 @@ class _Comparison:
     guard: Guard = field(init=False)
     set_aside: list[Quarantined] = field(init=False)
     findings: Findings = field(default_factory=Findings)
+    compared: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         work, id = self.work, self.account.id
         self.intake = Intake(work.quarantine, id, work.now)
         self.guard = Guard(work, self.account)
-        self.set_aside = work.quarantine.entries(id) if work.quarantine else []
+        entries = work.quarantine.entries(id) if work.quarantine else []
+        self.set_aside = [one for one in entries if one.cause is not Cause.FILING]
 
     def run(self) -> Findings:
         folders = {folder.collection: folder for folder in self.work.mail.folders(self.account.id)}
@@ -120,6 +123,8 @@ class _Comparison:
             frozen = self.guard.freezes(folder, removed)
             for part in _chunks(sorted(removed) if not frozen else []):
                 until_fresh(partial(self.shelf.remove, folder, frozenset(part)))
+        loose = Loose(self.work, self.account, self.provider, self.shelf, self.compared)
+        self.findings.surplus += loose.settle(int(self.work.now()) - self.settled)
         with suppress(Interrupted):  # then the connection has ended, and everything else is done
             self._retry()
         log.info("account %s compared with its server: %s", self.account.id, self.findings)
@@ -152,6 +157,7 @@ class _Comparison:
             labels = self.provider.labels(collection, part) if isinstance(self.provider, Labelled) else {}
             until_fresh(partial(self.shelf.restate, folder, flags, settled, labels))
         self.findings.folders += 1
+        self.compared.add(folder.id)
         self._clear(folder, everything.keys())
         removed = frozenset(known.keys() - everything.keys())
         self.findings.surplus += len(removed)

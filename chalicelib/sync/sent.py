@@ -8,9 +8,12 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
+from chalicelib.domain.threader import message_key
 from chalicelib.domain.window import Window
+from chalicelib.formats.mime import parse
 from chalicelib.store.ports import Blobs, Mail
 from chalicelib.sync.draft import Draft
+from chalicelib.sync.identity import namesake_ids
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 
@@ -23,16 +26,15 @@ def record_sent(
     folder: Folder | None,
     at: int,
     *,
+    name: RemoteId = RemoteId(""),  # noqa: B008 - a constant
     window: Window | None = None,
 ) -> Message:
     """Store a mail just sent, before sync has seen its copy in Sent; that copy keeps this id."""
-    folders = {one.collection: one for one in mail.folders(account.id)}
-    fixed = (window or Window()).fixed(folders.values())
-    shelf = Shelf(mail=mail, blobs=blobs, account=account, folders=folders, window=fixed)
+    shelf = _shelf(mail, blobs, account, window)
     home = folder or Folder(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
-    remote = RemoteMessage(id=RemoteId(""), flags=Flags("s"), received_at=at, raw=raw)
+    remote = RemoteMessage(id=name, flags=Flags("s"), received_at=at, raw=raw)
     if account.labelled and (all_mail := shelf.role("all")):  # where Gmail will file it itself
         home, remote = all_mail, replace(remote, labels=(home.collection,))
     [arrival] = shelf.arrivals([remote])
@@ -46,3 +48,38 @@ def record_sent(
         return mail.messages(account.id, [id])[id]
 
     return until_fresh(store)
+
+
+def name_sent(
+    mail: Mail,
+    blobs: Blobs,
+    account: Account,
+    raw: bytes,
+    folder: Folder,
+    at: int,
+    name: RemoteId,
+    *,
+    window: Window | None = None,
+) -> None:
+    """Let the copy of a mail we sent be known by its name, unless sync has seen it already."""
+    if not mail.locations(account.id, folder.id, [name]):
+        record_sent(mail, blobs, account, raw, folder, at, name=name, window=window)
+
+
+def forget_sent(
+    mail: Mail, blobs: Blobs, account: Account, raw: bytes, folder: Folder, *, window: Window | None = None
+) -> None:
+    """Take a mail we sent out of Sent if sync has never seen its copy there: the copy has gone before."""
+    shelf, sent = _shelf(mail, blobs, account, window), parse(raw)
+    keys = [message_key(sent.message_id)] if sent.message_id else []
+
+    def forget() -> None:
+        shelf.let_go(folder, namesake_ids(sent, mail.anchors(account.id, keys)))
+
+    until_fresh(forget)
+
+
+def _shelf(mail: Mail, blobs: Blobs, account: Account, window: Window | None) -> Shelf:
+    folders = {one.collection: one for one in mail.folders(account.id)}
+    fixed = (window or Window()).fixed(folders.values())
+    return Shelf(mail=mail, blobs=blobs, account=account, folders=folders, window=fixed)

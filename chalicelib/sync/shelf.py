@@ -115,6 +115,15 @@ class Shelf:
         self.mail.save(self.account.id, draft.changes())
         return len(draft.moved_locations)
 
+    def let_go(self, folder: Folder, ids: Iterable[str]) -> None:
+        """Forget copies without a name in a folder: they are not there. Raises Stale."""
+        draft = Draft(shelf=self, folder=folder)
+        draft.stored = self.mail.messages(self.account.id, ids)
+        draft.wanted = dict(draft.stored)
+        for id in draft.stored:
+            draft.let_go(id)
+        self.mail.save(self.account.id, draft.changes())
+
     def label_ids(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the ids of labels by their collections; those that are not shown to us are left out."""
         return tuple(sorted({self.folders[name].id for name in names if name in self.folders}))

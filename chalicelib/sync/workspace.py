@@ -11,7 +11,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.removal import FEW
 from chalicelib.domain.window import Window
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Mail, Quarantine
+from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Filings, Mail, Quarantine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Workspace:
 
     `application_days` is what an application (by id) says of that, None if nothing. Without `safety`
     everything that is gone from the server is removed at once, without a `quarantine` a message that
-    cannot be taken in stops its account.
+    cannot be taken in stops its account, and without `filings` nobody knows of sent mail that was not filed.
     """
 
     mail: Mail
@@ -41,6 +41,7 @@ class Workspace:
     now: Clock = time.time
     sleep: Callable[[float], None] = time.sleep
     quarantine: Quarantine | None = None
+    filings: Filings | None = None
     safety: Safety | None = None
 
     def window(self, account: Account) -> Window:

@@ -30,7 +30,7 @@ from chalicelib.sync.pace import Pace
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.fakes.quarantine import MemoryQuarantine
-from tests.fakes.store import MemoryBlobs, MemoryCheckpoints, MemoryMail
+from tests.fakes.store import MemoryBlobs, MemoryCheckpoints, MemoryFilings, MemoryMail
 
 SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
 SETTINGS = Settings(table_prefix="t", bucket="b", key_id="k", pepper="p", queue_urls={}, local=True)
@@ -300,7 +300,14 @@ class MemoryServer:
         self.filed.append((collection_id, raw, flags))
 
     def find(self, collection_id: str, message_id: str) -> RemoteId | None:
-        return RemoteId("1.1") if self.files_itself else None
+        is_there = self.files_itself or any(message_id.encode() in raw for _, raw, _ in self.filed)
+        return RemoteId("0000000001.0000000001") if is_there else None
+
+    def end(self, collection_id: str) -> str:
+        return f"0000000001.{len(self.filed) + 1:010d}"
+
+    def lost_since(self, collection_id: str, end: str) -> bool:
+        return False
 
     def close(self) -> None:
         pass
@@ -313,6 +320,7 @@ class MemoryServices:
     settings: Settings = SETTINGS
     mail: MemoryMail = field(default_factory=MemoryMail)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    filings: MemoryFilings = field(default_factory=MemoryFilings)
     log: MemoryLog = field(default_factory=MemoryLog)
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     applications: MemoryApplications = field(default_factory=MemoryApplications)

@@ -12,6 +12,7 @@ from chalicelib.domain.account import Account, MailSettings, SyncState
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.delta import Change, Event
+from chalicelib.domain.filing import Filing
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.progress import Tally
@@ -200,6 +201,21 @@ class MemoryCheckpoints:
     def release(self, lease: Lease) -> None:
         if lease.epoch == self.epoch and not isinstance(sys.exc_info()[1], Crash):
             self.held, self.died = False, 0
+
+
+@dataclass
+class MemoryFilings:
+    """The port Filings."""
+
+    fuse: Fuse = field(default_factory=Fuse)
+    rows: dict[tuple[str, str], Filing] = field(default_factory=dict)
+
+    def get(self, account_id: str, name: str) -> Filing | None:
+        return self.rows.get((account_id, name))
+
+    def put(self, account_id: str, name: str, filing: Filing) -> None:
+        with self.fuse.around("filing put"):
+            self.rows[account_id, name] = filing
 
 
 @dataclass

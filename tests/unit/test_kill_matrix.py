@@ -17,11 +17,13 @@ from typing import Any, cast
 import pytest
 
 from chalicelib.domain.delta import Event
+from chalicelib.domain.filing import Filing, filing_key
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending import send as sending
 from chalicelib.sending.letter import load
+from chalicelib.sending.unfiled import Unfiled
 from chalicelib.sync import edits, sweep
-from chalicelib.sync.sent import record_sent
+from chalicelib.sync.sent import forget_sent, name_sent, record_sent
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.services import MemoryQueues
 from tests.fakes.store import Crash, Fuse
@@ -74,6 +76,7 @@ class Mill:
         self.queues = MemoryQueues()
         self.submitted: list[bytes] = []
         self.sent: list[tuple[bytes, int]] = []
+        self.finished: list[tuple[bytes, int]] = []
         for number in range(8):
             reference = f"<{number - 1}@harbour.example>" if number % 2 else ""
             self.server.deliver("INBOX", mail(f"m{number}", number, reference), at=number)
@@ -101,7 +104,7 @@ class Mill:
     def work(self) -> None:
         while self.sent:
             sending.finish(self.desk(), ACCOUNT, *self.sent[0])
-            self.sent.pop(0)
+            self.finished.append(self.sent.pop(0))
         while self.queues.sent:
             edits.apply(cast(Provider, self.provider), self.queues.sent[0][1])
             self.queues.sent.pop(0)
@@ -111,6 +114,11 @@ class Mill:
             mail=self.world.mail,
             remember=self.remember,
             record=partial(record_sent, self.world.mail, self.world.blobs, ACCOUNT),
+            name=partial(name_sent, self.world.mail, self.world.blobs, ACCOUNT),
+            forget=partial(forget_sent, self.world.mail, self.world.blobs, ACCOUNT),
+            filing=lambda raw: self.world.filings.get("a", filing_key(raw)) or Filing(),
+            note=lambda raw, filing: self.world.filings.put("a", filing_key(raw), filing),
+            unfiled=Unfiled(quarantine=self.world.quarantine, account_id="a", now=lambda: self.world.now),
             transport=lambda: cast(Transport, SimpleNamespace(send=self.submit)),
             provider=lambda: cast(Provider, self.provider),
         )
@@ -122,6 +130,7 @@ class Mill:
     def remember(self, raw: bytes, at: int) -> None:
         with self.fuse.around("queue send"):
             self.sent.append((raw, at))
+        self.world.filings.put("a", filing_key(raw), Filing())
 
     def submit(self, sender: str, recipients: Sequence[str], raw: bytes) -> Mapping[str, Any]:
         with self.fuse.around("smtp submit"):
@@ -196,6 +205,48 @@ SCENARIOS: dict[str, tuple[Callable[[Mill], None], Callable[[Mill], None]]] = {
     "move by the API": (_first_sync, lambda mill: mill.edit(role="trash")),
     "sent by us": (_first_sync, lambda mill: mill.send()),
 }
+
+
+def _delete_in_sent(mill: Mill) -> bool:
+    """Let another program delete what was just sent, if it is there."""
+    box = mill.server.boxes["Sent"]
+    there = [id for id, message in box.messages.items() if b"once@" in message.raw]
+    for id in there:
+        mill.server.expunge("Sent", id)
+    return bool(there)
+
+
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("counts", [True, False], ids=["counted", "uncounted"])
+def test_a_sent_mail_that_somebody_deletes_is_gone_for_good_wherever_we_died(
+    counts: bool, seen: bool
+) -> None:
+    points = _points("sent by us", counts)
+    for at, point in enumerate([*points, "never"], 1):
+        for mill in _crashed("sent by us", counts, at):
+            if seen:
+                mill.sync()
+            was_there, before = _delete_in_sent(mill), mill.server.boxes["Sent"].uidnext
+            for _ in range(2):
+                mill.work()
+                mill.sync()
+            mill.world.check()
+            again = mill.server.boxes["Sent"].uidnext - before
+            assert again == (0 if was_there else len(mill.finished)), f"filed again, crash {point}"
+            left = [m for m in mill.world.mail.all_messages.values() if "once@" in (m.message_id or "")]
+            assert bool(left) == bool(again), f"not told, crash {point}"
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["counted", "uncounted"])
+def test_a_sent_mail_that_sync_never_saw_is_missed_once_the_job_has_seen_it(counts: bool) -> None:
+    mill = Mill(counts)
+    mill.sync()
+    mill.send()
+    mill.work()
+    assert _delete_in_sent(mill)
+    mill.sync()
+    mill.world.check()
+    assert not [m for m in mill.world.mail.all_messages.values() if "once@" in (m.message_id or "")]
 
 
 def _points(name: str, counts: bool) -> list[str]:

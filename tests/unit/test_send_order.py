@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.domain.filing import Filing
 from chalicelib.domain.folder import Folder
 from chalicelib.sending.letter import load
 from chalicelib.sending.send import Desk, send
+from chalicelib.sending.unfiled import Unfiled
+from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import MemoryMail
 from tests.unit.test_sync_engine import ACCOUNT
 
@@ -26,6 +29,9 @@ class Server:
     def find(self, collection_id: str, message_id: str) -> None:
         return None
 
+    def end(self, collection_id: str) -> str:
+        return "1.1"
+
     def append(self, collection_id: str, raw: bytes, flags: str) -> None:
         self._steps.append("file")
 
@@ -44,8 +50,13 @@ def test_a_mail_is_stored_before_it_is_filed_so_that_sync_knows_the_copy() -> No
         mail=MemoryMail(all_folders={"f": SENT}),
         remember=lambda raw, at: steps.append("remember"),
         record=record,
+        name=lambda raw, folder, at, name: None,
+        forget=lambda raw, folder: None,
+        filing=lambda raw: Filing(),
+        note=lambda raw, filing: steps.append(filing.stage.value),
+        unfiled=Unfiled(quarantine=MemoryQuarantine(), account_id="a", now=lambda: 5),
         transport=lambda: server,
         provider=lambda: server,
     )
     send(desk, ACCOUNT, load({"to": [{"email": "jonas@werft.example"}]}), "id", 5)
-    assert steps == ["send", "remember", "store", "file"]
+    assert steps == ["send", "remember", "store", "offered", "file", "filed"]

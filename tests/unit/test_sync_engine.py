@@ -30,12 +30,21 @@ from chalicelib.sending.letter import load
 from chalicelib.store.values import MailChanges
 from chalicelib.sync import sweep
 from chalicelib.sync.engine import Outcome, sync_account
+from chalicelib.sync.loose import LOOSE, is_loose
 from chalicelib.sync.repair import RETRY_SECONDS, repair
 from chalicelib.sync.sent import record_sent
 from chalicelib.sync.workspace import Safety, Workspace
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.quarantine import MemoryQuarantine
-from tests.fakes.store import Crash, Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
+from tests.fakes.store import (
+    Crash,
+    Fuse,
+    MemoryAccounts,
+    MemoryBlobs,
+    MemoryCheckpoints,
+    MemoryFilings,
+    MemoryMail,
+)
 
 LARGE = 200
 """Octets of a `mail` that answers no other are fewer, those of one that does are more."""
@@ -78,6 +87,7 @@ class World:
         self.accounts = MemoryAccounts(ACCOUNT, fuse=self.fuse)
         self.checkpoints = MemoryCheckpoints(fuse=self.fuse)
         self.quarantine = MemoryQuarantine(fuse=self.fuse)
+        self.filings = MemoryFilings(fuse=self.fuse)
 
     def sync(self, provider: Any = None, deadline: Deadline | None = None) -> Outcome:
         return sync_account(self.workspace(provider), self.accounts.account, deadline or Deadline.after(60))
@@ -107,6 +117,7 @@ class World:
             now=lambda: self.now,
             sleep=self.pauses.append,
             quarantine=self.quarantine,
+            filings=self.filings,
             safety=self.safety,
         )
 
@@ -117,7 +128,9 @@ class World:
     def flags_by_place(self) -> dict[tuple[str, str], str]:
         """What the store says of every place, by collection and remote id."""
         names = {folder.id: folder.collection for folder in self.mail.all_folders.values()}
-        return {(names[f], id): place.flags for (f, id), place in self.mail.all_locations.items()}
+        return {
+            (names[f], id): place.flags for (f, id), place in self.mail.all_locations.items() if f != LOOSE
+        }
 
     def check(self) -> None:
         """The store says what the server says, and its parts agree with each other."""
@@ -126,7 +139,10 @@ class World:
         assert in_threads == {m.id: m.thread_id for m in self.mail.all_messages.values()}
         at = [(p, m.id) for m in self.mail.all_messages.values() for p in m.places]
         places = {(p.folder_id, p.remote_id): id for p, id in at if p.remote_id}
-        assert places == {key: place.message_id for key, place in self.mail.all_locations.items()}
+        located = {key: place.message_id for key, place in self.mail.all_locations.items()}
+        assert places == {key: id for key, id in located.items() if key[0] != LOOSE}
+        loose = {m.id for m in self.mail.all_messages.values() if is_loose(m)}
+        assert loose <= {id for folder_id, id in located if folder_id == LOOSE}, "nobody would miss it"
         whole = {m.id for m in self.mail.all_messages.values() if m.raw and self._tells_all(m)}
         assert whole == set(self.mail.all_messages), "only a beginning is here"
 
