@@ -16,11 +16,12 @@ demo: ## the same with a mailbox to look at
 environment:
 	@$(BOOT) --only
 
-servers: ## Dovecot for the tests, where we may install it
+servers: ## the mail servers of the tests: Dovecot where we may install it, the others unpacked into .local
 	@command -v dovecot >/dev/null || [ -x /usr/sbin/dovecot ] || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dovecot-imapd >/dev/null; \
 	  else echo "Dovecot is not installed (package dovecot-imapd): tests against a real server are skipped."; fi
+	@$(PYTHON) -m tests.servers.prepare
 
 readers: ## a mail parser of Node for the tests, where npm is installed
 	@[ -d .local/readers/node_modules/postal-mime ] || ! command -v npm >/dev/null || \

@@ -61,9 +61,10 @@ def provider(settings: MailSettings) -> Iterator[ImapProvider]:
 
 @dataclass
 class Program:
-    """Another mail program."""
+    """Another mail program; folders it makes begin with `prefix`."""
 
     client: Any
+    prefix: str = ""
 
     def deliver(self, folder: str, raw: bytes, flags: str = "", at: int = 1_600_000_000) -> RemoteId:
         answer = self.client.append(folder, raw, [_FLAGS[f] for f in flags], datetime.fromtimestamp(at, UTC))
@@ -80,10 +81,11 @@ class Program:
         self.client.expunge()
 
     def renumber(self, folder: str) -> None:
-        self.client.create_folder("Elsewhere")
+        elsewhere = self.prefix + "Elsewhere"
+        self.client.create_folder(elsewhere)
         self.client.select_folder(folder)
-        self.client.copy("1:*", "Elsewhere")
-        self.client.select_folder("Elsewhere")
+        self.client.copy("1:*", elsewhere)
+        self.client.select_folder(elsewhere)
         self.client.delete_folder(folder)
         self.client.create_folder(folder)
         self.client.copy("1:*", folder)
@@ -124,16 +126,8 @@ def _nobody_asks() -> dict[RemoteId, Flags]:
     raise AssertionError("what we hold was read")
 
 
-class TestWithoutExtensions(ProviderContract):
-    """The server offers CONDSTORE, MOVE, UIDPLUS, LIST-STATUS and the like, but we may use none."""
-
-    @pytest.fixture
-    def provider(self, settings: MailSettings) -> Iterator[ImapProvider]:
-        session = open_session(settings, reach=HERE)
-        session.capabilities = _BASIC
-        opened = ImapProvider(session)
-        yield opened
-        opened.close()
+class Uncounted(ProviderContract):
+    """The server does not count changes."""
 
     def test_a_quiet_folder_is_known_from_the_listing(self, provider: Any, other: Any) -> None:
         """Without counted changes the listing never says so."""
@@ -143,6 +137,18 @@ class TestWithoutExtensions(ProviderContract):
         copy = Copy(provider, budget=Budget(messages=2)).catch_up()
         ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
         assert copy.catch_up().order == ids
+
+
+class TestWithoutExtensions(Uncounted):
+    """The server offers CONDSTORE, MOVE, UIDPLUS, LIST-STATUS and the like, but we may use none."""
+
+    @pytest.fixture
+    def provider(self, settings: MailSettings) -> Iterator[ImapProvider]:
+        session = open_session(settings, reach=HERE)
+        session.capabilities = _BASIC
+        opened = ImapProvider(session)
+        yield opened
+        opened.close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from infra.demo.submission import Submission
 from infra.local.runtime import LocalRuntime
 
 T = TypeVar("T")
+FINISH_SECONDS = 4
+"""So soon after sending the local runtime looks whether a sent mail is filed."""
 
 
 def eventually(probe: Callable[[], T], seconds: float = 30.0) -> T:
@@ -47,7 +49,11 @@ def smtp_server(imap_server: dovecot.Dovecot) -> Iterator[Submission]:
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
     # Streams end early, so that tests see clients take them up again.
-    runtime = LocalRuntime(tmp_path_factory.mktemp("postern"), POSTERN_STREAM_SECONDS="6")
+    runtime = LocalRuntime(
+        tmp_path_factory.mktemp("postern"),
+        POSTERN_STREAM_SECONDS="6",
+        POSTERN_FINISH_SECONDS=str(FINISH_SECONDS),
+    )
     runtime.start()
     yield runtime
     runtime.stop()

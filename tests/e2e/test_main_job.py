@@ -1,11 +1,14 @@
-"""The main job, as a customer does it: with the unmodified v2 Python SDK over https."""
+"""The main job, as a customer does it: with the unmodified v2 Python SDK over https, on every mail server."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import json
-from typing import Any
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 import requests
@@ -15,16 +18,39 @@ from nylas import APIClient
 from infra.demo.dovecot import PASSWORD, Dovecot
 from infra.demo.mailbox import make_mailbox
 from infra.demo.submission import Submission
-from infra.demo.visitor import fill, login
-from tests.e2e.conftest import Endpoint, eventually
+from infra.demo.visitor import Listening
+from tests.e2e.conftest import FINISH_SECONDS, Endpoint, eventually
+from tests.servers.mailbox import ROLES, Mailbox
+from tests.servers.running import SERVERS, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
-USER = "mira@kestrel.example"
 COUNT = 120
 BRAND_NEW = b"From: a@b.example\r\nSubject: brand new\r\nMessage-ID: <new@b>\r\n\r\nhello\r\n"
 
 
-def connect(info: dict[str, Any], imap: Dovecot, smtp: Submission, user: str, **settings: Any) -> Any:
+class Kept(Submission):
+    """Takes mail and delivers none of it: its recipients live elsewhere."""
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.accepted.append(envelope.content)
+        return "250 OK"
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def mailbox(request: pytest.FixtureRequest) -> Iterator[Mailbox]:
+    """The user's mailbox, on each server in turn."""
+    with running(request.param) as server:
+        box = server.add_user(f"mira@{request.param}.example")
+        yield box.create(*ROLES, *sorted({message.folder for message in make_mailbox(COUNT)}))
+
+
+@pytest.fixture(scope="module")
+def smtp_server() -> Iterator[Submission]:
+    with Kept(cast(Dovecot, None)) as server:
+        yield server
+
+
+def connect(info: dict[str, Any], imap: Listening, smtp: Submission, user: str, **settings: Any) -> Any:
     """Return the answer of /connect/authorize."""
     return requests.post(
         f"{info['api_url']}/connect/authorize",
@@ -64,9 +90,12 @@ def token_of(info: dict[str, Any], code: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def account(info: dict[str, Any], imap_server: Dovecot, smtp_server: Submission) -> dict[str, Any]:
-    fill(imap_server, USER, COUNT)
-    answer = connect(info, imap_server, smtp_server, USER)
+def account(info: dict[str, Any], mailbox: Mailbox, smtp_server: Submission) -> dict[str, Any]:
+    with mailbox.login() as client:
+        for message in make_mailbox(COUNT):
+            at = datetime.fromtimestamp(message.at, UTC)
+            client.append(mailbox.folder(message.folder), message.raw, message.flags, at)
+    answer = connect(info, mailbox, smtp_server, mailbox.user)
     assert answer.status_code == 200, answer.text
     return token_of(info, answer.json()["code"])
 
@@ -102,9 +131,9 @@ def test_folders_have_their_roles(nylas: APIClient) -> None:
     assert roles["INBOX"] == "inbox" and roles["Sent"] == "sent" and roles["Projects/Kestrel"] is None
 
 
-def test_the_raw_message_is_what_the_server_holds(nylas: APIClient, imap_server: Dovecot) -> None:
+def test_the_raw_message_is_what_the_server_holds(nylas: APIClient, mailbox: Mailbox) -> None:
     message = nylas.messages.where(**{"in": "inbox"}).first()
-    with login(imap_server, USER) as client:
+    with mailbox.login() as client:
         client.select_folder("INBOX", readonly=True)
         held = [row[b"BODY[]"] for row in client.fetch(client.search(), ["BODY.PEEK[]"]).values()]
     assert message.raw in held
@@ -117,7 +146,7 @@ def test_an_attachment_downloads_as_it_was_sent(nylas: APIClient) -> None:
 
 
 def test_new_mail_is_a_delta_and_a_webhook(
-    nylas: APIClient, info: dict[str, Any], endpoint: Endpoint, imap_server: Dovecot
+    nylas: APIClient, info: dict[str, Any], endpoint: Endpoint, mailbox: Mailbox
 ) -> None:
     created = requests.post(
         f"{info['api_url']}/a/{info['client_id']}/webhooks",
@@ -127,7 +156,7 @@ def test_new_mail_is_a_delta_and_a_webhook(
     )
     assert created.status_code == 200, created.text
     cursor = nylas.deltas.latest_cursor()
-    with login(imap_server, USER) as client:
+    with mailbox.login() as client:
         client.append(
             "INBOX", b"From: a@b.example\r\nSubject: brand new\r\nMessage-ID: <new@b>\r\n\r\nhello\r\n"
         )
@@ -140,13 +169,13 @@ def test_new_mail_is_a_delta_and_a_webhook(
     assert headers["X-Nylas-Signature"] == signature
 
 
-def test_a_flag_set_by_the_api_reaches_the_server(nylas: APIClient, imap_server: Dovecot) -> None:
+def test_a_flag_set_by_the_api_reaches_the_server(nylas: APIClient, mailbox: Mailbox) -> None:
     message = nylas.messages.where(**{"in": "inbox", "unread": "true"}).first()
     message.mark_as_read()
     assert nylas.messages.get(message["id"])["unread"] is False
 
     def is_seen() -> bool:
-        with login(imap_server, USER) as client:
+        with mailbox.login() as client:
             client.select_folder("INBOX", readonly=True)
             found = client.search(["HEADER", "Subject", message["subject"].split()[-1], "SEEN"])
             return bool(found) and SEEN in client.get_flags(found)[found[0]]
@@ -154,15 +183,15 @@ def test_a_flag_set_by_the_api_reaches_the_server(nylas: APIClient, imap_server:
     eventually(is_seen)
 
 
-def test_a_moved_message_keeps_its_id(nylas: APIClient, imap_server: Dovecot) -> None:
+def test_a_moved_message_keeps_its_id(nylas: APIClient, mailbox: Mailbox) -> None:
     message = nylas.messages.where(**{"in": "inbox", "view": "expanded"}).all(limit=1)[0]
     message_id = message["headers"]["Message-Id"].encode()
     trash = next(folder for folder in nylas.folders.all() if folder["name"] == "trash")
     message.update_folder(trash["id"])
 
     def is_moved() -> bool:
-        with login(imap_server, USER) as client:
-            client.select_folder("Trash", readonly=True)
+        with mailbox.login() as client:
+            client.select_folder(mailbox.folder("Trash"), readonly=True)
             rows = client.fetch(client.search(), ["BODY.PEEK[HEADER]"]).values()
             return any(message_id in row[b"BODY[HEADER]"] for row in rows)
 
@@ -170,17 +199,31 @@ def test_a_moved_message_keeps_its_id(nylas: APIClient, imap_server: Dovecot) ->
     assert nylas.messages.get(message["id"]).folder.name == "trash"
 
 
-def test_a_sent_mail_arrives_and_is_listed_once(
-    nylas: APIClient, imap_server: Dovecot, smtp_server: Submission
-) -> None:
+def send(nylas: APIClient, subject: str) -> Any:
+    """Send a mail and return what the API says of it."""
     draft = nylas.drafts.create()
-    draft.subject, draft.body = "Sent through Postern", "<p>hello</p>"
+    draft.subject, draft.body = subject, "<p>hello</p>"
     draft.to = [{"name": "Weiß, Jonas", "email": "jonas@werft.example"}]
     draft.bcc = [{"name": "Größe, Tide", "email": "tide@harbour.example"}]
-    sent = draft.send()
+    return draft.send()
+
+
+def filed(mailbox: Mailbox, subject: str) -> dict[int, bytes]:
+    """Return what lies in Sent under a subject, by UID."""
+    with mailbox.login() as client:
+        client.select_folder(mailbox.folder("Sent"), readonly=True)
+        found = client.search(["HEADER", "Subject", subject])
+        return {uid: row[b"BODY[]"] for uid, row in client.fetch(found, ["BODY.PEEK[]"]).items()}
+
+
+def test_a_sent_mail_arrives_and_is_listed_once(
+    nylas: APIClient, smtp_server: Submission, mailbox: Mailbox
+) -> None:
+    sent = send(nylas, "Sent through Postern")
     wire = eventually(lambda: smtp_server.accepted)[-1]
     assert b"Sent through Postern" in wire and b"tide@harbour.example" not in wire
-    assert sent["bcc"] == draft.bcc and sent["to"] == draft.to
+    assert [one["email"] for one in sent["bcc"]] == ["tide@harbour.example"]
+    assert [one["name"] for one in (*sent["to"], *sent["bcc"])] == ["Weiß, Jonas", "Größe, Tide"]
 
     def copies() -> list[Any]:
         return list(nylas.messages.where(subject="Sent through Postern").all())
@@ -188,16 +231,40 @@ def test_a_sent_mail_arrives_and_is_listed_once(
     eventually(lambda: [copy["id"] for copy in copies()] == [sent["id"]])
     eventually(lambda: copies()[0].folder.name == "sent")
     assert [copy["id"] for copy in nylas.messages.where(bcc="tide@harbour.example").all()] == [sent["id"]]
-    with login(imap_server, USER) as client:
-        client.select_folder("Sent", readonly=True)
-        [row] = client.fetch(client.search(["SUBJECT", "Sent through Postern"]), ["BODY.PEEK[]"]).values()
-    filed = row[b"BODY[]"].split(b"\r\n")
-    assert [line for line in filed if b"tide@harbour.example" not in line] == wire.split(b"\r\n")
+    [copy] = filed(mailbox, "Sent through Postern").values()
+    lines = [line for line in copy.split(b"\r\n") if b"tide@harbour.example" not in line]
+    assert lines == wire.split(b"\r\n")
+
+
+@pytest.mark.parametrize("wait", [0, FINISH_SECONDS + 3], ids=["at once", "later"])
+def test_a_sent_mail_that_another_program_deletes_is_told_and_never_filed_again(
+    nylas: APIClient, mailbox: Mailbox, wait: int
+) -> None:
+    subject = f"Deleted after {wait} seconds"
+    cursor = nylas.deltas.latest_cursor()
+    sent = send(nylas, subject)
+    [uid] = eventually(lambda: filed(mailbox, subject))
+    time.sleep(wait)
+    with mailbox.login() as client:
+        client.select_folder(mailbox.folder("Sent"))
+        client.delete_messages([uid])
+        client.expunge()
+    eventually(lambda: "delete" in told(nylas, cursor, sent["id"]), seconds=60)
+    time.sleep(max(0, FINISH_SECONDS + 3 - wait))
+    assert filed(mailbox, subject) == {}
+    with pytest.raises(requests.HTTPError):
+        nylas.messages.get(sent["id"])
+
+
+def told(nylas: APIClient, cursor: str, id: str) -> set[str]:
+    """Return which changes of a message were told since a cursor; there are few."""
+    deltas = nylas.deltas.since(cursor).deltas or []
+    return {delta["event"] for delta in deltas if (delta["object"], delta["id"]) == ("message", id)}
 
 
 def test_a_wrong_password_names_the_login_step(
-    info: dict[str, Any], imap_server: Dovecot, smtp_server: Submission
+    info: dict[str, Any], mailbox: Mailbox, smtp_server: Submission
 ) -> None:
-    answer = connect(info, imap_server, smtp_server, "zoe@lind.example", imap_password="wrong")
+    answer = connect(info, mailbox, smtp_server, mailbox.user, imap_password="wrong")
     assert answer.status_code == 403
     assert (answer.json()["type"], answer.json()["error"]) == ("auth_error", "login")
