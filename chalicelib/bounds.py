@@ -224,6 +224,69 @@ OFFSET_ITEMS = 999_999_999
 
 # --- Connecting accounts, guessing, waiting -------------------------------------------------------------
 
+CLIENT_ID_CHARACTERS = 100
+"""Of a client id; ours have 25."""
+
+CREDENTIAL_CHARACTERS = 1_000
+"""Of a client secret, code or token in a body, and of a mailbox's user name or password."""
+
+HOST_CHARACTERS = 253
+"""Of a mail server's name (RFC 1035 2.3.4)."""
+
+ADDRESS_CHARACTERS = 320
+"""Of the address of an account: 64 before the @, 255 behind it (RFC 5321 4.5.3.1)."""
+
+NAME_CHARACTERS = 255
+"""Of the name of an account or an application."""
+
+SCOPES_CHARACTERS = 1_000
+"""Of the scopes asked for, separated by commas."""
+
+URL_CHARACTERS = 2_000
+"""Of an application's icon or redirect URI."""
+
+REDIRECT_URIS = 100
+"""Of an application."""
+
+CURSOR_ACCOUNTS = 10_000
+"""Accounts whose places one request may have renewed in an application-wide cursor."""
+
+CODE_SECONDS = 900
+"""How long a one-time code is good, and the proof of a mailbox lies sealed beside it."""
+
+QUOTA_SECONDS = 60
+"""The span of the quotas below, but of failed logins."""
+
+CONNECTS_PER_SOURCE = 60
+"""Calls of /connect/authorize by one address in that span, without the client secret."""
+
+CONNECTS_PER_APPLICATION = 240
+"""Calls of /connect/authorize for one client id in that span, without the client secret."""
+
+TRUSTED_CONNECTS = 600
+"""Calls of /connect/authorize with the client secret, of one application in that span."""
+
+LOGIN_FAILURES = 5
+"""Logins at one mail server under one user name that may fail in a span."""
+
+LOGIN_FAILURE_SECONDS = 600
+"""The span of failed logins."""
+
+WRONG_SECRETS_PER_SOURCE = 30
+"""Wrong client secrets by one address in a span."""
+
+WRONG_SECRETS_PER_APPLICATION = 120
+"""Wrong client secrets for one client id in a span."""
+
+WRONG_CODES = 60
+"""Wrong one-time codes of one application in a span."""
+
+CONNECTS_AT_ONCE_PER_SOURCE = 4
+"""Logins under way at once for one address, without the client secret."""
+
+WAITING_PER_ACCOUNT = 10
+"""Longpolls of one account at once, and as many streams."""
+
 # --- Mail going out -------------------------------------------------------------------------------------
 
 SENT_BYTES = 25_000_000
@@ -260,6 +323,12 @@ SENT_REFERENCES_BYTES = 8_000
 """The Message-IDs of a conversation that a reply names behind the first."""
 
 # --- Webhooks -------------------------------------------------------------------------------------------
+
+WEBHOOKS = 50
+"""Webhooks of one application."""
+
+TRIGGERS = 100
+"""Names of triggers in one request, repeated ones included."""
 
 CALLBACK_CHARACTERS = 1_900
 """A callback URL; the challenge adds a few to the 2,000 that are called."""

@@ -37,7 +37,9 @@ class Settings:
     longpoll_seconds: float = 25.0
     stream_seconds: float = 840.0
     search_seconds: float = 15.0
-    application_requests: int = 500
+    application_requests: int = 40
+    waiting_requests: int = 160
+    connects: int = 32
     webhook_destinations: Mapping[str, frozenset[str]] = field(default_factory=dict)
     removal_seconds: int = 600
     mail_networks: tuple[Network, ...] = ()
@@ -60,8 +62,9 @@ class Settings:
         have it otherwise. POSTERN_LONGPOLL_SECONDS and
         POSTERN_STREAM_SECONDS bound /delta/longpoll and /delta/streaming: API Gateway ends a plain
         request after 29 s and Lambda a streamed one after 15 minutes; POSTERN_SEARCH_SECONDS bounds the walk
-        through an account's folders for the same reason. POSTERN_APPLICATION_REQUESTS
-        bounds how many of each may be under way at once for one application.
+        through an account's folders for the same reason. POSTERN_WAITING_REQUESTS bounds how many of the
+        first two may be under way at once, POSTERN_APPLICATION_REQUESTS how many of one application, and
+        POSTERN_CONNECTS how many logins of /connect/authorize with the client secret, and as many without.
         POSTERN_BACKFILL_SECONDS is the longest turn of history; POSTERN_BACKFILLS_PER_HOST and
         POSTERN_BACKFILLS_PER_APPLICATION bound how many turns run at once; POSTERN_ACCOUNT_MEGABYTES and
         POSTERN_HOST_MEGABYTES what is read in a UTC day, by host: `imap.gmail.com=2500,*=0` (0: no
@@ -96,7 +99,9 @@ class Settings:
             longpoll_seconds=float(env.get("POSTERN_LONGPOLL_SECONDS", "25")),
             stream_seconds=float(env.get("POSTERN_STREAM_SECONDS", "840")),
             search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
-            application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "500")),
+            application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "40")),
+            waiting_requests=int(env.get("POSTERN_WAITING_REQUESTS", "160")),
+            connects=int(env.get("POSTERN_CONNECTS") or ("6" if env.get("POSTERN_LOCAL") == "1" else "32")),
             webhook_destinations=_by_owner(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
             mail_networks=_networks(env.get("POSTERN_MAIL_NETWORKS", "")),
             mail_ca_file=env.get("POSTERN_MAIL_CA_FILE", ""),

@@ -9,7 +9,7 @@ ApiError                    500  api_error
 │   ├── Conflict            409
 │   ├── TooLarge            413
 │   └── CursorTooOld        400  delta_cursor_expired: take a new cursor and list again
-├── TooMany                 429  api_error: too many requests of a kind at once
+├── TooMany                 429  api_error: too many requests of a kind
 ├── ConnectFailed           400  auth_error: an account could not be connected
 ├── SendFailed              any  api_error: the provider's own answer is passed on
 └── ProviderError           503  api_error: the remote mail server failed
@@ -94,7 +94,7 @@ class CursorTooOld(InvalidRequest):
 
 
 class TooMany(ApiError):
-    """As many requests of this kind are under way as are allowed; `seconds` until it makes sense to ask."""
+    """More requests of a kind than are allowed; `seconds` until it makes sense to ask again."""
 
     status = 429
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account
+from chalicelib.domain.account import Account, MailSettings
 from chalicelib.domain.delta import Change
 from chalicelib.domain.message import Message
 from chalicelib.domain.webhook import Webhook
@@ -150,10 +150,17 @@ class Services:
 
     @cached_property
     def tokens(self) -> ports.Tokens:
-        """Access tokens and codes."""
+        """Access tokens."""
         from chalicelib.store.tables.tokens import TokenTable
 
         return TokenTable(self.settings)
+
+    @cached_property
+    def codes(self) -> ports.Codes:
+        """One-time codes."""
+        from chalicelib.store.tables.codes import CodeTable
+
+        return CodeTable(self.dynamodb, self.settings, self.vault)
 
     @cached_property
     def webhooks(self) -> ports.Webhooks:
@@ -218,6 +225,13 @@ class Services:
         from chalicelib.store.tables.slots import SlotTable
 
         return SlotTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def quotas(self) -> ports.Quotas:
+        """Limits of requests in a span of time."""
+        from chalicelib.store.tables.quotas import QuotaTable
+
+        return QuotaTable(self.dynamodb, self.settings)
 
     @cached_property
     def queues(self) -> ports.Queues:
@@ -309,17 +323,25 @@ class Services:
         if lane and (lane.replay or lane.epoch == webhook.activated_at):
             deliver.work(self.delivering, webhook, lane, deadline)
 
-    def provider(self, account: Account) -> Provider:
-        """Connect to the account's mail server."""
+    def mailbox(self, kind: str, settings: MailSettings, reach: Reach | None = None) -> Provider:
+        """Connect to a mail server as that kind of provider."""
         from chalicelib.providers import registry
 
-        return registry.provider(account.provider, self.accounts.settings(account.id), self.reach)
+        return registry.provider(kind, settings, reach or self.reach)
+
+    def submission(self, kind: str, settings: MailSettings, reach: Reach | None = None) -> Transport:
+        """Return the way to send of that kind of provider."""
+        from chalicelib.providers import registry
+
+        return registry.transport(kind, settings, reach or self.reach)
+
+    def provider(self, account: Account) -> Provider:
+        """Connect to the account's mail server."""
+        return self.mailbox(account.provider, self.accounts.settings(account.id))
 
     def transport(self, account: Account) -> Transport:
         """Return the account's way to send."""
-        from chalicelib.providers import registry
-
-        return registry.transport(account.provider, self.accounts.settings(account.id), self.reach)
+        return self.submission(account.provider, self.accounts.settings(account.id))
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 
 from chalice.app import Request
 
+from chalicelib import bounds
+from chalicelib.api import quotas
 from chalicelib.api.query import existing, object_id
 from chalicelib.domain.account import Account, Application, SyncState
 from chalicelib.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chalicelib.services import services
+from chalicelib.store.values import Admission
 
 _REFUSED = {
     SyncState.INVALID: "This account's credentials are out of date. Please re-authenticate.",
@@ -20,12 +24,14 @@ _REFUSED = {
 
 def account(request: Request) -> Account:
     """Return the account whose access token the request bears. Raises Unauthorized."""
-    account_id = services().tokens.account_of(_credential(request))
-    if account_id is None:
+    grant = services().tokens.grant_of(_credential(request))
+    if grant is None:
         raise _unknown()
-    found = services().accounts.get(account_id)
+    found = services().accounts.get(grant.account_id)
     if found is None:
         raise NotFound("This account no longer exists.")
+    if grant.epoch != found.epoch:  # the account has become another mailbox since
+        raise _unknown()
     return found
 
 
@@ -39,7 +45,26 @@ def writer(request: Request) -> Account:
 
 def application(request: Request, client_id: str) -> Application:
     """Return the application whose client secret the request bears. Raises Unauthorized."""
-    return verified(client_id, _credential(request))
+    return verified(request, client_id, _credential(request))
+
+
+def newest_secret(request: Request, client_id: str) -> str:
+    """Return the client secret of the request if it is the newest. Raises Unauthorized, Forbidden."""
+    secret = _credential(request)
+    if not _admitted(request, client_id, secret).newest:
+        raise Forbidden("This client secret is being replaced: only the newest one manages secrets.")
+    return secret
+
+
+def shows_secret(request: Request, client_id: str, secret: str | None) -> bool:
+    """Tell whether the application itself is asking: by a secret of the body or by the request's credential.
+
+    Official SDKs send others' credentials along, so a wrong one is no error.
+    """
+    shown = {secret} if secret else set()
+    with suppress(Unauthorized):
+        shown.add(_credential(request))
+    return any(services().applications.verify(client_id, one) for one in shown)
 
 
 def managed(request: Request, client_id: str, id: str) -> Account:
@@ -55,12 +80,15 @@ def may_sync(account: Account) -> None:
         raise Conflict(f"{_REFUSED[account.state]} Until then its mail server is not asked for anything.")
 
 
-def verified(client_id: str, secret: str) -> Application:
-    """Return the application of that id and secret. Raises Unauthorized."""
-    found = services().applications.get(client_id)
-    if found is None or not services().applications.verify(client_id, secret):
+def verified(request: Request, client_id: str, secret: str) -> Application:
+    """Return the application of that id and secret. Raises Unauthorized, TooMany after many wrong ones."""
+    return _admitted(request, client_id, secret).application
+
+
+def _admitted(request: Request, client_id: str, secret: str) -> Admission:
+    if len(client_id) > bounds.CLIENT_ID_CHARACTERS or not client_id:
         raise _unknown()
-    return found
+    return services().applications.verify(client_id, secret) or quotas.wrong_secret(request, client_id)
 
 
 def _credential(request: Request) -> str:

@@ -26,7 +26,8 @@ def latest_application_cursor(client_id: str) -> Any:
     application = access.application(application_deltas.current_request, client_id)
     wanted = body.parse(application_deltas.current_request.raw_body)
     newest = _newest(_accounts(application))
-    text, ids = body.text(wanted, "cursor"), body.texts(wanted, "accounts")
+    text = body.text(wanted, "cursor")
+    ids = body.texts(wanted, "accounts", bounds.CURSOR_ACCOUNTS, bounds.CLIENT_ID_CHARACTERS)
     places = cursor.decode(application.id, text) if text is not None else cursor.Places()
     renewed = newest if ids is None else {id: newest.get(id, 0) for id in ids}
     return {"cursor": cursor.encode(application.id, places.moved(renewed, places.turn))}

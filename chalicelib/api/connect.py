@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from chalicelib import bounds
-from chalicelib.api import access
+from chalicelib.api import access, limits, quotas
 from chalicelib.api.routes import Routes
 from chalicelib.auth import connect as connecting
-from chalicelib.errors import ConnectFailed, InvalidRequest
-from chalicelib.providers import registry
 from chalicelib.services import services
 from chalicelib.wire import account as wire
 from chalicelib.wire import body as read
@@ -22,30 +21,35 @@ connect = Routes(__name__)
 
 @connect.route("/connect/authorize", methods=["POST"])
 def authorize() -> Any:
-    """Connect a mailbox and return a one-time code."""
-    wanted = connection.load(read.parse(connect.current_request.raw_body))
-    here = services()
-    if here.applications.get(wanted.application_id) is None:
-        raise ConnectFailed("client_id names no application.", error="Unknown client_id")
-    account = connecting.connect(_desk(), wanted, int(time.time()))
-    return {"code": here.tokens.issue_code(wanted.application_id, account.id)}
+    """Try a mailbox's credentials and return a one-time code; nothing else changes.
+
+    An unknown client id is answered like a known one, with a code that nobody can redeem.
+    """
+    request = connect.current_request
+    body = read.parse(request.raw_body)
+    wanted = connection.load(body)
+    trusted = access.shows_secret(request, wanted.application_id, connection.secret(body))
+    quotas.connect(request, wanted.application_id, trusted=trusted)
+    with limits.connecting(request, trusted=trusted):
+        desk = _desk(partial(quotas.login, client_id=wanted.application_id, trusted=trusted))
+        proof = connecting.prove(desk, wanted, int(time.time() * 1000), trusted=trusted)
+    known = services().applications.get(wanted.application_id) is not None
+    codes = services().codes
+    return {"code": codes.issue(proof) if known else codes.decoy()}
 
 
 @connect.route("/connect/token", methods=["POST"])
 def exchange() -> Any:
-    """Exchange a one-time code for an access token."""
-    body = read.parse(connect.current_request.raw_body)
-    client_id, secret = read.required(body, "client_id"), read.required(body, "client_secret")
-    application = access.verified(client_id, secret)
-    here = services()
-    account_id = here.tokens.redeem_code(application.id, read.required(body, "code"))
-    account = here.accounts.get(account_id) if account_id else None
-    if account is None:
-        raise InvalidRequest("The code is unknown, used or expired.")
-    return wire.dump_connected(account, here.tokens.issue(account.id))
+    """Exchange a one-time code for an access token: the mailbox becomes an account, or renews one."""
+    request = connect.current_request
+    wanted = connection.load_exchange(read.parse(request.raw_body))
+    application = access.verified(request, wanted.client_id, wanted.client_secret)
+    proof = services().codes.redeem(application.id, wanted.code) or quotas.wrong_code(application.id)
+    account = connecting.redeem(_desk(lambda settings: nullcontext()), proof, int(time.time()))
+    return wire.dump_connected(account, services().tokens.issue(account.id, account.epoch))
 
 
-def _desk() -> connecting.Desk:
+def _desk(attempt: connecting.Attempt) -> connecting.Desk:
     here = services()
     reach = here.reach.within(bounds.CONNECTING_SECONDS)
     return connecting.Desk(
@@ -53,7 +57,8 @@ def _desk() -> connecting.Desk:
         polls=here.polls,
         queues=here.queues,
         begin=partial(here.enter_backfill, begun=False),
-        open_mailbox=partial(registry.provider, reach=reach),
-        open_transport=partial(registry.transport, connecting.PROVIDER, reach=reach),
+        open_mailbox=partial(here.mailbox, reach=reach),
+        open_transport=partial(here.submission, connecting.PROVIDER, reach=reach),
         pepper=here.settings.pepper,
+        attempt=attempt,
     )

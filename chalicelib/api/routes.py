@@ -88,7 +88,9 @@ def failure(error: ApiError) -> Response:
     if isinstance(error, NotOffered):
         headers["Allow"] = error.allowed
     if isinstance(error, TooMany):
-        headers |= {"X-RateLimit-Limit": str(error.limit), "X-RateLimit-Reset": str(error.seconds)}
+        seconds = str(error.seconds)
+        headers |= {"X-RateLimit-Limit": str(error.limit), "X-RateLimit-Reset": seconds}
+        headers |= {"Retry-After": seconds}
     return Response(error.body(), headers=headers, status_code=error.status)
 
 

@@ -68,10 +68,18 @@ def show_health(client_id: str, id: str) -> Any:
 @webhooks.route("/a/{client_id}/rotate_secret", methods=["POST"])
 def rotate_secret(client_id: str) -> Any:
     """Replace the client secret; the one before stays valid for a while."""
-    application = access.application(webhooks.current_request, client_id)
+    newest = access.newest_secret(webhooks.current_request, client_id)
     body = read.parse(webhooks.current_request.raw_body)
-    secret, until = services().office.rotate(application.id, wire.overlap(body))
+    secret, until = services().office.rotate(client_id, newest, wire.overlap(body))
     return {"client_secret": secret, "previous_valid_until": until}
+
+
+@webhooks.route("/a/{client_id}/previous_secret", methods=["DELETE"])
+def end_previous_secret(client_id: str) -> Any:
+    """Have only the newest client secret be valid from now on; without an older one nothing changes."""
+    newest = access.newest_secret(webhooks.current_request, client_id)
+    services().office.end_overlap(client_id, newest)
+    return {"previous_valid_until": None}
 
 
 def _one(application: Application, id: str) -> Webhook:

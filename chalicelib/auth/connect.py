@@ -1,24 +1,32 @@
-"""Connecting an end user's mailbox: try the credentials, store them sealed, begin to sync."""
+"""Connecting an end user's mailbox, in two steps.
+
+Whoever knows a client id may ask for the first one, so it changes nothing: it tries the credentials and
+returns a proof, which waits sealed beside a one-time code. The second one takes the client secret; there the
+proof makes an account or renews one, and its sync begins.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from chalicelib.auth import identity, refusals
 from chalicelib.domain.account import GMAIL, Account, MailSettings, SyncState
-from chalicelib.errors import AuthRejected, ConnectFailed, ProviderError, SendFailed
+from chalicelib.domain.connection import Connection, Proof
+from chalicelib.errors import Conflict, ConnectFailed, ProviderError, SendFailed
 from chalicelib.ids import derived_id
 from chalicelib.providers.base import Labelled, Provider, Transport
-from chalicelib.store.values import Poll
-from chalicelib.wire.connection import Connection
+from chalicelib.store.values import Poll, Stale
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import Accounts, Polls, Queues
 
+Attempt = Callable[[MailSettings], AbstractContextManager[None]]
 PROVIDER = "imap"
 DETECT = "detect"
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +34,7 @@ class Desk:
     """What connecting works with; two of the callables open the servers of given settings.
 
     `open_mailbox` takes the kind of provider, too; DETECT leaves it to what the server offers. `begin` has
-    the history of a new account fetched.
+    the history of a new account fetched; `attempt` counts the logins that are tried within.
     """
 
     accounts: Accounts
@@ -36,20 +44,41 @@ class Desk:
     open_mailbox: Callable[[str, MailSettings], Provider]
     open_transport: Callable[[MailSettings], Transport]
     pepper: str
+    attempt: Attempt = field(default=lambda settings: nullcontext())
 
 
-def connect(desk: Desk, wanted: Connection, now: int) -> Account:
-    """Return the account, new or renewed, with its first sync queued. Raises ConnectFailed."""
-    existing = _existing(desk, wanted)
+def prove(desk: Desk, wanted: Connection, now: int, *, trusted: bool = False) -> Proof:
+    """Log in to both servers and return the proof; `now` is in Unix milliseconds. Raises ConnectFailed.
+
+    What is known of accounts is told only to who has proven a mailbox of his own.
+    """
+    known, refusal = _known(desk, wanted, trusted)
+    if known:  # its server alone can say whether another spelling means the same mailbox
+        stored = identity.login_of(desk.accounts, known)
+        wanted = wanted.spelled(stored) if stored.key == wanted.login.key else wanted
     # An account stays what it is: its folders could not become labels, nor the reverse.
-    provider = verify(desk, wanted.settings, existing.provider if existing else DETECT)
-    account = _stored(desk, wanted, existing, provider, now)
-    desk.polls.put(Poll(account_id=account.id, active_at=now, host=account.host))
-    if existing:  # changes may have been given up while the server refused us
-        desk.queues.send("sync", [{"account_id": account.id, "repair": 1}], account.id)
-    else:
-        desk.begin(account)
-    return account
+    with desk.attempt(wanted.settings):
+        provider = verify(desk, wanted.settings, known.provider if known else DETECT)
+    if refusal:
+        raise refusal
+    return Proof(wanted=wanted, provider=provider, at=now, trusted=trusted)
+
+
+def redeem(desk: Desk, proof: Proof, now: int) -> Account:
+    """Return the account of a proof, new or renewed, with its sync under way; `now` is in Unix seconds.
+
+    The rules are those of the moment, not those of the proof. A proof older than what the account has been
+    connected with since gives access to it and changes nothing. Raises ConnectFailed, Conflict.
+    """
+    for _ in range(_TRIES):
+        target = identity.target(desk.accounts, proof.wanted, trusted=proof.trusted)
+        try:
+            if target is None:
+                return _create(desk, proof, now)
+            return target if _is_outdated(desk, target, proof) else _renew(desk, target, proof, now)
+        except Stale:
+            continue  # somebody else was quicker: who is it now?
+    raise Conflict("The account is being connected elsewhere; try again.")
 
 
 def verify(desk: Desk, settings: MailSettings, kind: str) -> str:
@@ -63,55 +92,77 @@ def verify(desk: Desk, settings: MailSettings, kind: str) -> str:
                 raise ConnectFailed("The mailbox has no folders.", error="mailbox", server="imap")
             detected = GMAIL if isinstance(mailbox, Labelled) else PROVIDER
     except ProviderError as error:
-        raise _failed(error, "imap") from error
+        raise refusals.failed(error, "imap", settings.imap) from error
     try:
         desk.open_transport(settings).verify()
     except (ProviderError, SendFailed) as error:
-        raise _failed(error, "smtp") from error
+        raise refusals.failed(error, "smtp", settings.smtp) from error
     return detected if kind == DETECT else kind
 
 
-def _failed(error: ProviderError | SendFailed, server: str) -> ConnectFailed:
-    refused = isinstance(error, AuthRejected) or error.status == 403
-    step = error.details.get("step", "login" if refused else "tcp")
-    failed = ConnectFailed(f"{server.upper()}: {error.message}", error=step, server=server)
-    failed.status = 403 if refused else 400
-    return failed
+def _known(desk: Desk, wanted: Connection, trusted: bool) -> tuple[Account | None, ConnectFailed | None]:
+    try:
+        return identity.target(desk.accounts, wanted, trusted=trusted), None
+    except ConnectFailed as error:
+        return None, error
 
 
-def _existing(desk: Desk, wanted: Connection) -> Account | None:
-    if wanted.reauth_account_id is None:
-        return desk.accounts.by_email(wanted.application_id, wanted.email_address)
-    account = desk.accounts.get(wanted.reauth_account_id)
-    if account is None or account.application_id != wanted.application_id:
-        raise ConnectFailed("reauth_account_id names no account.", error="Unknown account")
-    if account.email_address.lower() != wanted.email_address.lower():
-        raise ConnectFailed("reauth_account_id belongs to another address.", error="Another address")
-    return account
+def _is_outdated(desk: Desk, account: Account, proof: Proof) -> bool:
+    """Tell whether the account was connected since. Raises ConnectFailed if another mailbox was proven."""
+    stored, proven = identity.login_of(desk.accounts, account), proof.wanted.login
+    outdated = proof.at < account.proved_at
+    if stored != proven and (outdated or stored.key == proven.key):
+        raise refusals.another_login()
+    return outdated
 
 
-def _stored(desk: Desk, wanted: Connection, existing: Account | None, provider: str, now: int) -> Account:
+def _create(desk: Desk, proof: Proof, now: int) -> Account:
+    wanted = proof.wanted
     account = Account(
-        id=existing.id if existing else _new_id(desk, wanted),
+        id=derived_id(
+            desk.pepper, "account", wanted.application_id, wanted.email_address.lower(), wanted.login.key
+        ),
         application_id=wanted.application_id,
         email_address=wanted.email_address,
         name=wanted.name,
-        provider=provider,
+        provider=proof.provider,
         state=SyncState.INITIALIZING,
-        linked_at=existing.linked_at if existing else now,
+        linked_at=now,
         scopes=wanted.scopes,
-        history_days=existing.history_days if existing else None,
-        folder_days=existing.folder_days if existing else {},
         host=wanted.settings.imap.host.lower(),
+        login=wanted.login,
+        proved_at=proof.at,
+        epoch=proof.at,
     )
-    account = wanted.window.applied(account)
-    if existing is None:
-        stored = desk.accounts.create(account, wanted.settings)
-        if stored.linked_at == now and stored.name == account.name:
-            return stored
-        account = wanted.window.applied(stored)  # another request connected this address at the same moment
-    return desk.accounts.reconnect(account, wanted.settings)
+    account = desk.accounts.create(wanted.window.applied(account), wanted.settings)
+    _enter(desk, account, now)
+    desk.begin(account)
+    return account
 
 
-def _new_id(desk: Desk, wanted: Connection) -> str:
-    return derived_id(desk.pepper, "account", wanted.application_id, wanted.email_address.lower())
+def _renew(desk: Desk, account: Account, proof: Proof, now: int) -> Account:
+    """Give an account new settings; its address stays. With another login its access tokens end."""
+    wanted = proof.wanted
+    moved = identity.login_of(desk.accounts, account).key != wanted.login.key
+    renewed = replace(
+        wanted.window.applied(account),
+        name=wanted.name,
+        provider=proof.provider,
+        scopes=wanted.scopes,
+        host=wanted.settings.imap.host.lower(),
+        login=wanted.login,
+        proved_at=proof.at,
+        epoch=max(proof.at, account.epoch + 1) if moved else account.epoch,
+        frozen=() if moved else account.frozen,  # what waits there was missed in the other mailbox
+    )
+    renewed = desk.accounts.reconnect(account, renewed, wanted.settings)
+    _enter(desk, renewed, now)
+    # Changes may have been given up while the server refused us.
+    desk.queues.send("sync", [{"account_id": renewed.id, "repair": 1}], renewed.application_id)
+    return renewed
+
+
+def _enter(desk: Desk, account: Account, now: int) -> None:
+    desk.polls.put(
+        Poll(account_id=account.id, active_at=now, host=account.host, application_id=account.application_id)
+    )

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chalicelib.domain.login import Login
     from chalicelib.domain.removal import Frozen
     from chalicelib.domain.trouble import Trouble
 
@@ -36,6 +37,8 @@ class Account:
     `history_days` of mail are kept, 0 is everything, None as the application has it. `folder_days` are
     exceptions by folder id or role; there None means that nothing of the folder is kept.
     `trouble` and `frozen` change without a new `rev`: clients are told of states only.
+    `login` is whose mailbox it is (None: connected by an earlier version) and `proved_at` the millisecond
+    in which that was proven last. Access tokens are good for one `epoch`: another login begins another one.
     """
 
     id: str
@@ -52,6 +55,9 @@ class Account:
     host: str = ""
     trouble: Trouble | None = None
     frozen: tuple[Frozen, ...] = ()
+    login: Login | None = None
+    proved_at: int = 0
+    epoch: int = 0
 
     @property
     def labelled(self) -> bool:

@@ -63,6 +63,11 @@ class Webhook:
     activated_at: int = 0
     history: tuple[StateChange, ...] = ()
 
+    @property
+    def has_been_active(self) -> bool:
+        """Whether its endpoint has ever answered the challenge."""
+        return any(state in TOLD_STATES for state in (self.state, *(one.state for one in self.history)))
+
 
 def in_state(webhook: Webhook, state: str, reason: str, now: int, since: int | None = None) -> Webhook:
     """Return the webhook in a state; one that comes from rest begins anew."""

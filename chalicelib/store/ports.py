@@ -10,11 +10,13 @@ from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.backfill import Backfill
 from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.circuit import Circuit
+from chalicelib.domain.connection import Proof
 from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.filing import Filing
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.lane import Lane
+from chalicelib.domain.login import Login
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.progress import Tally
 from chalicelib.domain.quarantine import Quarantined
@@ -24,6 +26,8 @@ from chalicelib.domain.trouble import Trouble
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import WindowChange
 from chalicelib.store.values import (
+    Admission,
+    Grant,
     HostUsage,
     Lease,
     Location,
@@ -31,6 +35,7 @@ from chalicelib.store.values import (
     Poll,
     Revised,
     Slot,
+    Spent,
     Wake,
 )
 
@@ -205,11 +210,17 @@ class Accounts(Protocol):
     def of_application(self, application_id: str) -> list[Account]:
         """Return every account of an application, oldest first."""
 
-    def create(self, account: Account, settings: MailSettings) -> Account:
-        """Store a new account with sealed credentials; returns the stored one if it exists already."""
+    def by_login(self, application_id: str, login: Login) -> Account | None:
+        """Return the application's account of a mailbox, however its user name is spelled."""
 
-    def reconnect(self, account: Account, settings: MailSettings) -> Account:
-        """Replace the credentials and begin again from `initializing`."""
+    def create(self, account: Account, settings: MailSettings) -> Account:
+        """Store a new account with sealed credentials. Raises Stale if its address or login is taken."""
+
+    def reconnect(self, stored: Account, renewed: Account, settings: MailSettings) -> Account:
+        """Replace the credentials and what else is new, and begin again from `initializing`.
+
+        Raises Stale if the account is not as it was read any more or another one has the login.
+        """
 
     def settings(self, account_id: str) -> MailSettings:
         """Unseal and return the credentials."""
@@ -264,27 +275,40 @@ class Applications(Protocol):
     def secrets(self, application_id: str, now: int) -> list[str]:
         """Return the client secrets that are valid, the older one first; they sign webhooks."""
 
-    def rotate(self, application_id: str, secret: str, until: int) -> None:
-        """Replace the client secret; the one before stays valid until then (Unix seconds)."""
+    def rotate(self, application_id: str, newest: str, secret: str, until: int) -> None:
+        """Replace the newest client secret, which stays valid until then (Unix seconds).
 
-    def verify(self, application_id: str, secret: str) -> bool:
-        """Compare with every valid client secret in constant time."""
+        Raises Stale if it is not the newest any more.
+        """
+
+    def end_overlap(self, application_id: str, newest: str) -> None:
+        """Have no secret but the newest be valid. Raises Stale if it is not the newest any more."""
+
+    def verify(self, application_id: str, secret: str) -> Admission | None:
+        """Return the application if the client secret is valid; the same work if there is none."""
 
 
 class Tokens(Protocol):
-    """Access tokens and one-time codes, stored as keyed hashes (table `core`)."""
+    """Access tokens, stored as keyed hashes (table `core`)."""
 
-    def issue(self, account_id: str) -> str:
-        """Return a new access token; it is shown this once."""
+    def issue(self, account_id: str, epoch: int) -> str:
+        """Return a new access token of an account's epoch; it is shown this once."""
 
-    def account_of(self, token: str) -> str | None:
-        """Return the account id of a live token."""
+    def grant_of(self, token: str) -> Grant | None:
+        """Return what a token gives, None if there is no such token."""
 
-    def issue_code(self, application_id: str, account_id: str) -> str:
-        """Return a code good for one use within 15 minutes."""
 
-    def redeem_code(self, application_id: str, code: str) -> str | None:
-        """Return the account id and spend the code; None if unknown, spent, expired or foreign."""
+class Codes(Protocol):
+    """One-time codes, stored as keyed hashes, each with a sealed proof (table `work`)."""
+
+    def issue(self, proof: Proof) -> str:
+        """Return a code good for one use within 15 minutes by the application of the proof."""
+
+    def redeem(self, application_id: str, code: str) -> Proof | None:
+        """Return the proof and spend the code; None if unknown, spent, expired or foreign."""
+
+    def decoy(self) -> str:
+        """Return what looks like a code and is none."""
 
 
 class Webhooks(Protocol):
@@ -449,11 +473,24 @@ class Usage(Protocol):
         """Note that a host has asked for patience, until a Unix second."""
 
 
+class Quotas(Protocol):
+    """How often something may be done in a span of time (table `work`)."""
+
+    def spend(self, name: str, most: int, seconds: int) -> Spent:
+        """Count one of `most` in the present span of so many seconds, unless all are used up."""
+
+    def give_back(self, spent: Spent) -> None:
+        """Count one less: it was no attempt of the kind that is bounded."""
+
+
 class Slots(Protocol):
     """How many may do something at once (table `work`)."""
 
     def take(self, name: str, most: int, seconds: float) -> Slot | None:
         """Hold one of `most` slots for so long; None while all are held."""
+
+    def taken(self, name: str) -> int:
+        """Return how many are held."""
 
     def give_back(self, slot: Slot) -> None:
         """Free a slot; one that somebody else holds meanwhile stays."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from chalicelib.domain.account import Application
     from chalicelib.domain.anchor import Anchor
     from chalicelib.domain.change import Flags, RemoteId
     from chalicelib.domain.message import Message
@@ -100,13 +101,14 @@ class Wake:
 class Poll:
     """When an account was last seen to be alive, which sets how often it is polled; not before `retry_at`.
 
-    `host` is its mail server.
+    `host` is its mail server; `application_id` is empty if an earlier version has entered it.
     """
 
     account_id: str
     active_at: int
     retry_at: int = 0
     host: str = ""
+    application_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,32 @@ class HostUsage:
 
     received: int = 0
     slow_until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An application that has shown a client secret; not the `newest` while an older one is still valid."""
+
+    application: Application
+    newest: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an access token gives: an account, as long as it is in that epoch."""
+
+    account_id: str
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """One of what a quota allows in a span, which ends in `seconds`; not `allowed` if it is used up."""
+
+    name: str
+    span: int
+    seconds: int
+    allowed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from chalicelib import bounds
 from chalicelib.domain.answer import Answer
 from chalicelib.domain.webhook import TOLD_STATES, Webhook, in_state
 from chalicelib.errors import Conflict, InvalidRequest, ProviderError
@@ -30,10 +31,14 @@ class Desk:
 
 
 def create(desk: Desk, wanted: Webhook, now: int) -> Webhook:
-    """Store a new webhook. Raises InvalidRequest if its URL is taken or does not pass the challenge."""
-    if any(
-        w.callback_url == wanted.callback_url for w in desk.webhooks.of_application(wanted.application_id)
-    ):
+    """Store a new webhook.
+
+    Raises InvalidRequest if there are enough, if its URL is taken or does not pass the challenge.
+    """
+    others = desk.webhooks.of_application(wanted.application_id)
+    if len(others) >= bounds.WEBHOOKS:
+        raise InvalidRequest(f"An application may have at most {bounds.WEBHOOKS} webhooks.")
+    if any(other.callback_url == wanted.callback_url for other in others):
         raise InvalidRequest("This application has a webhook with this callback_url already.")
     if wanted.state == "active":
         _prove(desk, wanted)
@@ -80,6 +85,11 @@ def challenge(url: str, secret: str, get: Get) -> bool:
     return answer.status == 200 and answer.body == secret.encode()
 
 
+def needs_challenge(webhook: Webhook) -> bool:
+    """Tell whether only the endpoint itself can say that it wants to be called."""
+    return urlsplit(webhook.callback_url).scheme in ("http", "https")
+
+
 def with_challenge(url: str, secret: str) -> str:
     """Return the URL with `challenge` set and its other query parameters kept."""
     parts = urlsplit(url)
@@ -89,6 +99,5 @@ def with_challenge(url: str, secret: str) -> str:
 
 def _prove(desk: Desk, webhook: Webhook) -> None:
     """A queue or an event bus needs no proof: the owner of this deployment has listed it."""
-    http = urlsplit(webhook.callback_url).scheme in ("http", "https")
-    if http and not challenge(webhook.callback_url, desk.token, desk.get):
+    if needs_challenge(webhook) and not challenge(webhook.callback_url, desk.token, desk.get):
         raise InvalidRequest("The callback_url did not answer 200 with the challenge as its body.")

@@ -43,9 +43,13 @@ class Office:
         """Return how an endpoint has answered lately."""
         return self.desk.circuits.get(webhook.id)
 
-    def rotate(self, application_id: str, overlap: int) -> tuple[str, int]:
-        """Return a new client secret and until when the one before is valid too."""
-        return rotation.rotate(self.desk.applications, application_id, overlap, int(self.now()))
+    def rotate(self, application_id: str, newest: str, overlap: int) -> tuple[str, int]:
+        """Return a new client secret and until when the newest so far is valid too."""
+        return rotation.rotate(self.desk.applications, application_id, newest, overlap, int(self.now()))
+
+    def end_overlap(self, application_id: str, newest: str) -> None:
+        """Have the secret before the newest be valid no longer."""
+        rotation.end_overlap(self.desk.applications, application_id, newest)
 
     def select(self, webhook: Webhook, wanted: Selection) -> Iterator[Delivery]:
         """Yield entries of the ledger, newest first."""

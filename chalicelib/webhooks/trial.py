@@ -7,8 +7,9 @@ from typing import Any
 
 from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.webhook import Webhook
+from chalicelib.errors import Conflict
 from chalicelib.ids import dated_id
-from chalicelib.webhooks import deliver, payload
+from chalicelib.webhooks import deliver, endpoint, payload
 
 TEST_ACCOUNT = "0" * 25
 _OBJECTS = {"job": "job_status", "thread": "message"}
@@ -18,8 +19,11 @@ _TRACKED = ("message.opened", "message.link_clicked")
 def send(desk: deliver.Desk, webhook: Webhook, trigger: str, nonce: str) -> Delivery:
     """Send one made-up notification and return its entry in the ledger; nothing is tried again.
 
-    It bears an account id of zeros. It is sent whatever state the endpoint is in and changes none.
+    It bears an account id of zeros. It is sent whatever state the endpoint is in and changes none. Raises
+    Conflict if the endpoint has never answered a challenge: it may be a stranger's.
     """
+    if endpoint.needs_challenge(webhook) and not webhook.has_been_active:
+        raise Conflict("This webhook has never been active: its endpoint has not answered the challenge.")
     now = int(desk.now())
     begun = Delivery(
         id=dated_id(now, webhook.id, "test", nonce),

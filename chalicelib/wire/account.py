@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import bounds
 from chalicelib.domain.account import Account, Application, SyncState
 from chalicelib.wire import body, window
 
@@ -101,8 +102,9 @@ def dump_application(application: Application) -> dict[str, Any]:
 
 def load_application(application: Application, request: body.Body) -> Application:
     """Return the application with what the request names changed; what is absent stays."""
-    name, icon = body.text(request, "application_name"), body.text(request, "icon_url")
-    uris = body.texts(request, "redirect_uris")
+    name = body.text(request, "application_name", bounds.NAME_CHARACTERS)
+    icon = body.text(request, "icon_url", bounds.URL_CHARACTERS)
+    uris = body.texts(request, "redirect_uris", bounds.REDIRECT_URIS, bounds.URL_CHARACTERS)
     return replace(
         application,
         name=application.name if name is None else name,

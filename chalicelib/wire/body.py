@@ -32,18 +32,19 @@ def stated(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def text(body: Body, key: str) -> str | None:
-    """Return a string, None if absent or null."""
+def text(body: Body, key: str, longest: int | None = None) -> str | None:
+    """Return a string of at most so many characters, None if absent or null."""
     value = body.get(key)
     if value is not None and not isinstance(value, str):
         raise InvalidRequest(f"{key} must be a string")
-    # A lone surrogate passes JSON but no encoder further on.
-    return value.encode("utf-8", "replace").decode() if value is not None else None
+    if value is not None and longest is not None and len(value) > longest:
+        raise InvalidRequest(f"{key} may have at most {longest} characters")
+    return _encodable(value) if value is not None else None
 
 
-def required(body: Body, key: str) -> str:
-    """Return a non-empty string."""
-    value = text(body, key)
+def required(body: Body, key: str, longest: int | None = None) -> str:
+    """Return a non-empty string of at most so many characters."""
+    value = text(body, key, longest)
     if not value:
         raise InvalidRequest(f"{key} is required")
     return value
@@ -57,14 +58,23 @@ def flag(body: Body, key: str) -> bool | None:
     return value
 
 
-def texts(body: Body, key: str) -> list[str] | None:
-    """Return an array of strings, None if absent or null."""
+def texts(body: Body, key: str, most: int | None = None, longest: int | None = None) -> list[str] | None:
+    """Return an array of at most so many strings of so many characters, None if absent or null."""
     value = body.get(key)
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidRequest(f"{key} must be an array of strings")
-    return value
+    if most is not None and len(value) > most:
+        raise InvalidRequest(f"{key} may hold at most {most} strings")
+    if longest is not None and any(len(item) > longest for item in value):
+        raise InvalidRequest(f"{key} may hold strings of at most {longest} characters")
+    return [_encodable(item) for item in value]
+
+
+def _encodable(value: str) -> str:
+    """A lone surrogate passes JSON but no encoder further on."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def past_second(body: Body, key: str, now: float) -> int:

@@ -1,32 +1,54 @@
-"""The body of POST /connect/authorize."""
+"""The bodies of POST /connect/authorize and POST /connect/token."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from chalicelib import bounds
 from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.connection import Connection
 from chalicelib.domain.folder import ROLES
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import ConnectFailed, InvalidRequest
+from chalicelib.wire import body as read
 from chalicelib.wire import window
 
 DEFAULT_SCOPES = "email,calendar,contacts"
 _TEXTS = ("imap_host", "imap_username", "imap_password", "smtp_host", "smtp_username", "smtp_password")
 _PORTS = {"imap_port": 993, "smtp_port": 587}
+_LONGEST = {
+    "client_id": bounds.CLIENT_ID_CHARACTERS,
+    "name": bounds.NAME_CHARACTERS,
+    "email_address": bounds.ADDRESS_CHARACTERS,
+    "reauth_account_id": bounds.CLIENT_ID_CHARACTERS,
+    "imap_host": bounds.HOST_CHARACTERS,
+    "smtp_host": bounds.HOST_CHARACTERS,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """What an end user's mailbox is to be connected with."""
+class Exchange:
+    """A code and who asks for what it stands for."""
 
-    application_id: str
-    name: str
-    email_address: str
-    scopes: str
-    settings: MailSettings
-    reauth_account_id: str | None
-    window: WindowChange = field(default_factory=WindowChange)
+    client_id: str
+    client_secret: str
+    code: str
+
+
+def load_exchange(body: read.Body) -> Exchange:
+    """Read the body of /connect/token. Raises InvalidRequest."""
+    return Exchange(
+        client_id=read.required(body, "client_id", bounds.CREDENTIAL_CHARACTERS),
+        client_secret=read.required(body, "client_secret", bounds.CREDENTIAL_CHARACTERS),
+        code=read.required(body, "code", bounds.CREDENTIAL_CHARACTERS),
+    )
+
+
+def secret(body: read.Body) -> str | None:
+    """Return the client secret of a body of /connect/authorize, None if there is none."""
+    value = body.get("client_secret")
+    return value if isinstance(value, str) and len(value) <= bounds.CREDENTIAL_CHARACTERS else None
 
 
 def load(body: dict[str, Any]) -> Connection:
@@ -102,7 +124,10 @@ def _scopes(value: Any) -> str:
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConnectFailed("scopes must be a comma-separated string.", error="Invalid scopes")
-    return ",".join(name.strip() for name in names if name.strip())
+    scopes = ",".join(name.strip() for name in names if name.strip())
+    if len(scopes) > bounds.SCOPES_CHARACTERS or not _is_text(scopes):
+        raise ConnectFailed("scopes must be a comma-separated string.", error="Invalid scopes")
+    return scopes
 
 
 def _require(body: dict[str, Any], keys: tuple[str, ...]) -> None:
@@ -114,7 +139,14 @@ def _require(body: dict[str, Any], keys: tuple[str, ...]) -> None:
 
 
 def _text(body: dict[str, Any], key: str) -> str:
-    value = body[key]
-    if not isinstance(value, str) or any(c in value for c in "\r\n\0"):
+    value, longest = body[key], _LONGEST.get(key, bounds.CREDENTIAL_CHARACTERS)
+    if not isinstance(value, str) or any(c in value for c in "\r\n\0") or not _is_text(value):
         raise ConnectFailed(f"{key} must be a string of one line.", error="Invalid settings")
+    if len(value) > longest:
+        raise ConnectFailed(f"{key} may have at most {longest} characters.", error="Invalid settings")
     return value
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether a string can be encoded: a lone surrogate passes JSON but no encoder further on."""
+    return not any("\ud800" <= c <= "\udfff" for c in value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import bounds
 from chalicelib.domain.ledger import Missed, Replay
 from chalicelib.domain.webhook import TRIGGERS, StateChange, Webhook
 from chalicelib.errors import InvalidRequest
@@ -61,14 +62,14 @@ def load_replay(body: read.Body, now: int) -> Replay:
     return Replay(
         since=_moment(body, "since"),
         until=_moment(body, "until", now),
-        account_id=read.text(body, "account_id"),
+        account_id=read.text(body, "account_id", bounds.CLIENT_ID_CHARACTERS),
         failed_only=read.flag(body, "failed_only") or False,
     )
 
 
 def load_test(body: read.Body, triggers: frozenset[str]) -> str:
     """Read which trigger to try, by default one that the webhook has. Raises InvalidRequest."""
-    trigger = read.text(body, "trigger") or min(triggers)
+    trigger = read.text(body, "trigger", bounds.NAME_CHARACTERS) or min(triggers)
     if trigger not in TRIGGERS:
         raise InvalidRequest(f"Unknown trigger: {trigger[:100]}")
     return trigger

@@ -38,7 +38,7 @@ def load(
     return Webhook(
         id=id,
         application_id=application_id,
-        callback_url=_callback(read.required(body, "callback_url"), plain_http, destinations),
+        callback_url=_callback(body, plain_http, destinations),
         triggers=_triggers(body),
         state=state(body, default="active"),
     )
@@ -46,7 +46,7 @@ def load(
 
 def state(body: read.Body, default: str | None = None) -> str:
     """Read the state a customer may set."""
-    value = read.text(body, "state") or default
+    value = read.text(body, "state", bounds.NAME_CHARACTERS) or default
     if value not in ("active", "inactive"):
         raise InvalidRequest("state must be active or inactive")
     return value
@@ -61,7 +61,7 @@ def overlap(body: read.Body) -> int:
 
 
 def _triggers(body: read.Body) -> frozenset[str]:
-    names = read.texts(body, "triggers")
+    names = read.texts(body, "triggers", bounds.TRIGGERS, bounds.NAME_CHARACTERS)
     if not names:
         raise InvalidRequest("triggers must be a non-empty array of trigger names")
     unknown = sorted(set(names) - TRIGGERS - ALIASES.keys())
@@ -71,7 +71,8 @@ def _triggers(body: read.Body) -> frozenset[str]:
     return frozenset(names)
 
 
-def _callback(url: str, plain_http: bool, destinations: Collection[str]) -> str:
+def _callback(body: read.Body, plain_http: bool, destinations: Collection[str]) -> str:
+    url = read.required(body, "callback_url", bounds.CALLBACK_CHARACTERS)
     if not url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
         return _url(url, plain_http)
     destination = of_url(url)
@@ -92,8 +93,6 @@ def _url(url: str, plain_http: bool) -> str:
         valid = False
     if not valid or parts.scheme not in (("http", "https") if plain_http else ("https",)):
         raise InvalidRequest("callback_url must be an https URL")
-    if len(url) > bounds.CALLBACK_CHARACTERS:
-        raise InvalidRequest(f"callback_url may have at most {bounds.CALLBACK_CHARACTERS} characters")
     if parts.username or parts.password or parts.fragment or not url.isascii():
         raise InvalidRequest("callback_url must not hold credentials, a fragment or non-ASCII characters")
     return url

@@ -60,11 +60,11 @@ def measure(count: int, rounds: int = ROUNDS) -> dict[int, list[float]]:
         smtp = stack.enter_context(Submission(imap))
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="postern-rtt"))
         info = stack.enter_context(LocalRuntime(Path(home), **ENVIRONMENT))
-        links = {added: stack.enter_context(Link(imap.imap, rtt=added / 1000)) for added in ADDED}
         for turn in range(rounds):
             for added in ADDED if turn % 2 == 0 else ADDED[::-1]:
                 address = f"far{added}.{turn}@kestrel.example"
-                rates[added].append(_rate(Client(info), address, links[added].port, smtp.port, count))
+                with Link(imap.imap, rtt=added / 1000) as link:  # a port of its own makes it another mailbox
+                    rates[added].append(_rate(Client(info), address, link.port, smtp.port, count))
     return rates
 
 

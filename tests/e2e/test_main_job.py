@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -50,8 +51,15 @@ def smtp_server() -> Iterator[Submission]:
         yield server
 
 
-def connect(info: dict[str, Any], imap: Listening, smtp: Submission, user: str, **settings: Any) -> Any:
-    """Return the answer of /connect/authorize."""
+def connect(
+    info: dict[str, Any],
+    imap: Listening,
+    smtp: Submission,
+    user: str,
+    more: Mapping[str, Any] = MappingProxyType({}),
+    **settings: Any,
+) -> Any:
+    """Return the answer of /connect/authorize; `more` stands beside the settings."""
     return requests.post(
         f"{info['api_url']}/connect/authorize",
         timeout=60,
@@ -74,6 +82,7 @@ def connect(info: dict[str, Any], imap: Listening, smtp: Submission, user: str, 
                 "ssl_verify": False,
                 **settings,
             },
+            **more,
         },
     )
 

@@ -12,16 +12,18 @@ from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
 from chalicelib.domain.allowance import Allowances
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
+from chalicelib.domain.connection import Proof
 from chalicelib.domain.delta import Change, Delta, Name
+from chalicelib.domain.login import Login
 from chalicelib.domain.message import Message
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Trouble
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import Window, WindowChange
-from chalicelib.errors import CursorTooOld
+from chalicelib.errors import AuthRejected, CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services
-from chalicelib.store.values import Poll, Slot, Stale
+from chalicelib.store.values import Admission, Grant, Poll, Slot, Spent, Stale
 from chalicelib.sync.backfill import Desk as Backfilling
 from chalicelib.sync.content import Contents
 from chalicelib.sync.engine import Outcome
@@ -41,6 +43,7 @@ class MemoryAccounts:
     """The port Accounts."""
 
     rows: dict[str, Account] = field(default_factory=dict)
+    sealed: dict[str, MailSettings] = field(default_factory=dict)
 
     def get(self, account_id: str) -> Account | None:
         return self.rows.get(account_id)
@@ -52,15 +55,29 @@ class MemoryAccounts:
     def of_application(self, application_id: str) -> list[Account]:
         return [a for a in self.rows.values() if a.application_id == application_id]
 
-    def create(self, account: Account, settings: MailSettings) -> Account:
-        return self.rows.setdefault(account.id, account)
+    def by_login(self, application_id: str, login: Login) -> Account | None:
+        of = self.of_application(application_id)
+        return next((a for a in of if a.login and a.login.key == login.key), None)
 
-    def reconnect(self, account: Account, settings: MailSettings) -> Account:
-        self.rows[account.id] = replace(account, rev=account.rev + 1)
-        return self.rows[account.id]
+    def create(self, account: Account, settings: MailSettings) -> Account:
+        login = account.login and self.by_login(account.application_id, account.login)
+        if account.id in self.rows or login or self.by_email(account.application_id, account.email_address):
+            raise Stale(account.id)
+        return self._stored(account, settings)
+
+    def reconnect(self, stored: Account, renewed: Account, settings: MailSettings) -> Account:
+        holder = renewed.login and self.by_login(stored.application_id, renewed.login)
+        if self.rows.get(stored.id) != stored or (holder and holder.id != stored.id):
+            raise Stale(stored.id)
+        anew = replace(renewed, state=SyncState.INITIALIZING, rev=stored.rev + 1, trouble=None)
+        return self._stored(anew, settings)
+
+    def _stored(self, account: Account, settings: MailSettings) -> Account:
+        self.rows[account.id], self.sealed[account.id] = account, settings
+        return account
 
     def settings(self, account_id: str) -> MailSettings:
-        return MailSettings(imap=SERVER, smtp=SERVER)
+        return self.sealed.get(account_id, MailSettings(imap=SERVER, smtp=SERVER))
 
     def configure(self, account: Account, change: WindowChange) -> Account:
         self.rows[account.id] = change.applied(self.rows[account.id])
@@ -104,13 +121,23 @@ class MemoryApplications:
         old, until = self.previous.get(application_id, ("", 0))
         return [*([old] if until > now else []), self.secret(application_id)]
 
-    def rotate(self, application_id: str, secret: str, until: int) -> None:
+    def rotate(self, application_id: str, newest: str, secret: str, until: int) -> None:
         application, old = self.rows[application_id]
+        if newest != old:
+            raise Stale(application_id)
         self.previous[application_id] = (old, until)
         self.rows[application_id] = (application, secret)
 
-    def verify(self, application_id: str, secret: str) -> bool:
-        return application_id in self.rows and secret in self.secrets(application_id, int(time.time()))
+    def end_overlap(self, application_id: str, newest: str) -> None:
+        if newest != self.secret(application_id):
+            raise Stale(application_id)
+        self.previous.pop(application_id, None)
+
+    def verify(self, application_id: str, secret: str) -> Admission | None:
+        valid = application_id in self.rows and self.secrets(application_id, int(time.time()))
+        if not valid or secret not in valid:
+            return None
+        return Admission(self.rows[application_id][0], newest=secret == valid[-1])
 
 
 @dataclass
@@ -118,22 +145,52 @@ class MemoryTokens:
     """The port Tokens."""
 
     tokens: dict[str, str] = field(default_factory=dict)
-    codes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
 
-    def issue(self, account_id: str) -> str:
-        self.tokens[f"token{len(self.tokens)}"] = account_id
-        return f"token{len(self.tokens) - 1}"
+    def issue(self, account_id: str, epoch: int) -> str:
+        token = f"token{len(self.tokens)}"
+        self.tokens[token], self.epochs[token] = account_id, epoch
+        return token
 
-    def account_of(self, token: str) -> str | None:
-        return self.tokens.get(token)
+    def grant_of(self, token: str) -> Grant | None:
+        return Grant(self.tokens[token], self.epochs.get(token, 0)) if token in self.tokens else None
 
-    def issue_code(self, application_id: str, account_id: str) -> str:
-        self.codes[f"code{len(self.codes)}"] = (application_id, account_id)
-        return f"code{len(self.codes) - 1}"
 
-    def redeem_code(self, application_id: str, code: str) -> str | None:
-        owner, account_id = self.codes.pop(code, ("", ""))
-        return account_id if owner == application_id else None
+@dataclass
+class MemoryCodes:
+    """The port Codes."""
+
+    codes: dict[str, Proof] = field(default_factory=dict)
+    issued: int = 0
+
+    def issue(self, proof: Proof) -> str:
+        self.codes[code := self.decoy()] = proof
+        return code
+
+    def redeem(self, application_id: str, code: str) -> Proof | None:
+        proof = self.codes.get(code)
+        if proof is None or proof.wanted.application_id != application_id:
+            return None
+        return self.codes.pop(code)
+
+    def decoy(self) -> str:
+        self.issued += 1
+        return f"code{self.issued}"
+
+
+@dataclass
+class MemoryQuotas:
+    """The port Quotas; time does not pass."""
+
+    spent: dict[str, int] = field(default_factory=dict)
+
+    def spend(self, name: str, most: int, seconds: int) -> Spent:
+        allowed = self.spent.get(name, 0) < most
+        self.spent[name] = self.spent.get(name, 0) + allowed
+        return Spent(name=name, span=0, seconds=seconds, allowed=allowed)
+
+    def give_back(self, spent: Spent) -> None:
+        self.spent[spent.name] -= 1
 
 
 @dataclass
@@ -209,10 +266,13 @@ class MemorySlots:
     def take(self, name: str, most: int, seconds: float) -> Slot | None:
         held = self.held.setdefault(name, set())
         free = set(range(most)) - held
-        if not free:
+        if len(held) >= most:
             return None
-        held.add(min(free))
-        return Slot(name=name, number=max(held), rev=1)
+        held.add(number := min(free))
+        return Slot(name=name, number=number, rev=1)
+
+    def taken(self, name: str) -> int:
+        return len(self.held.get(name, ()))
 
     def give_back(self, slot: Slot) -> None:
         self.held[slot.name].discard(slot.number)
@@ -325,6 +385,8 @@ class MemoryServices:
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     applications: MemoryApplications = field(default_factory=MemoryApplications)
     tokens: MemoryTokens = field(default_factory=MemoryTokens)
+    codes: MemoryCodes = field(default_factory=MemoryCodes)
+    quotas: MemoryQuotas = field(default_factory=MemoryQuotas)
     webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     circuits: MemoryCircuits = field(default_factory=MemoryCircuits)
@@ -338,6 +400,8 @@ class MemoryServices:
     usage: MemoryUsage = field(default_factory=MemoryUsage)
     allowances: Allowances = field(default_factory=allowances)
     server: MemoryServer = field(default_factory=MemoryServer)
+    passwords: dict[tuple[str, str], str] = field(default_factory=dict)
+    logins: list[tuple[str, str]] = field(default_factory=list)
     searches: list[tuple[str, int]] = field(default_factory=list)
 
     enter_backfill = Services.enter_backfill
@@ -370,6 +434,20 @@ class MemoryServices:
 
     def fetch_history(self, account: Account, deadline: Deadline, pace: Pace) -> Outcome:
         return Outcome.CURRENT
+
+    def mailbox(self, kind: str, settings: MailSettings, reach: Any = None) -> Any:
+        return self.logged_in(settings.imap)
+
+    def submission(self, kind: str, settings: MailSettings, reach: Any = None) -> Any:
+        return self.logged_in(settings.smtp)
+
+    def logged_in(self, server: Server) -> MemoryServer:
+        """Let in whoever sends the password that `passwords` has for host and user; who is not there, too."""
+        self.logins.append((server.host, server.username))
+        right = self.passwords.get((server.host, server.username), server.password)
+        if server.password != right:
+            raise AuthRejected("535 the words of a server nobody trusts", step="login")
+        return self.server
 
     def provider(self, account: Account) -> Any:
         return self.server

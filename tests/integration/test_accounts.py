@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.login import Login
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
@@ -94,8 +95,9 @@ def test_an_account_of_before_two_settings_of_tls_keeps_what_it_was_connected_wi
 
 
 def test_an_address_is_connected_once_per_application(accounts: AccountTable) -> None:
-    first = accounts.create(account(), mail())
-    assert accounts.create(account(id="acct2", email="ANN@x.org"), mail("other")) == first
+    accounts.create(account(), mail())
+    with pytest.raises(Stale):
+        accounts.create(account(id="acct2", email="ANN@x.org"), mail("other"))
     assert accounts.get("acct2") is None
     assert accounts.settings("acct1") == mail()
 
@@ -111,7 +113,7 @@ def test_tenants_do_not_see_each_other(accounts: AccountTable) -> None:
 
 def test_an_id_in_use_is_never_handed_to_another_tenant(accounts: AccountTable) -> None:
     ours = accounts.create(account(), mail())
-    with pytest.raises(Conflict):
+    with pytest.raises(Stale):
         accounts.create(account(application_id="app2"), mail("theirs"))
     assert accounts.get("acct1") == ours
     assert accounts.by_email("app2", "ann@x.org") is None
@@ -135,10 +137,46 @@ def test_a_transition_from_an_old_revision_is_stale(accounts: AccountTable) -> N
 
 def test_reconnecting_replaces_the_credentials_and_starts_again(accounts: AccountTable) -> None:
     old = accounts.transition(accounts.create(account(), mail()), SyncState.INVALID)
-    renewed = accounts.reconnect(replace(old, name="Ann"), mail("new"))
+    renewed = accounts.reconnect(old, replace(old, name="Ann"), mail("new"))
     assert (renewed.state, renewed.name, renewed.rev) == (SyncState.INITIALIZING, "Ann", old.rev + 1)
     assert accounts.get("acct1") == renewed
     assert accounts.settings("acct1") == mail("new")
+
+
+LOGIN = Login(server="mail.x.org", user="Ann")
+
+
+def test_a_mailbox_is_one_account_of_an_application_however_its_user_is_spelled(
+    accounts: AccountTable,
+) -> None:
+    first = accounts.create(replace(account(), login=LOGIN, proved_at=7, epoch=7), mail())
+    assert accounts.by_login("app1", Login(server="mail.x.org", user="ANN")) == first
+    assert accounts.by_login("app2", LOGIN) is None
+    with pytest.raises(Stale):
+        accounts.create(replace(account(id="acct2", email="other@x.org"), login=LOGIN), mail())
+    assert accounts.get("acct2") is None and accounts.by_email("app1", "other@x.org") is None
+
+
+def test_another_login_leaves_the_old_one_free_and_takes_none_away(accounts: AccountTable) -> None:
+    first = accounts.create(replace(account(), login=LOGIN), mail())
+    bobs = Login(server="mail.x.org", user="bob")
+    accounts.create(replace(account(id="acct2", email="bob@x.org"), login=bobs), mail())
+    with pytest.raises(Stale):
+        accounts.reconnect(first, replace(first, login=bobs), mail())
+    assert accounts.get("acct1") == first
+    moved = replace(first, login=Login(server="new.x.org", user="ann"), epoch=9)
+    stored = accounts.reconnect(first, moved, mail())
+    assert (stored.login, stored.epoch) == (moved.login, 9)
+    assert accounts.by_login("app1", LOGIN) is None
+    assert moved.login and accounts.by_login("app1", moved.login) == stored == accounts.get("acct1")
+
+
+def test_an_account_that_changed_meanwhile_is_not_renewed_blindly(accounts: AccountTable) -> None:
+    before = accounts.create(replace(account(), login=LOGIN), mail())
+    accounts.reconnect(before, before, mail("newer"))
+    with pytest.raises(Stale):
+        accounts.reconnect(before, before, mail("older"))
+    assert accounts.settings("acct1") == mail("newer")
 
 
 def test_swapped_credentials_do_not_open(settings: Settings, accounts: AccountTable) -> None:

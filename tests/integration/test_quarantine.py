@@ -115,15 +115,16 @@ def connected(accounts: AccountTable) -> Account:
 
 
 def test_trouble_comes_back_as_it_was_noted_and_goes(accounts: AccountTable) -> None:
-    noted = accounts.note_trouble(connected(accounts), TROUBLE)
+    before = connected(accounts)
+    noted = accounts.note_trouble(before, TROUBLE)
     assert accounts.get("acct1") == noted and noted.trouble == TROUBLE
-    assert noted.rev == connected(accounts).rev, "clients are told of states only"
+    assert noted.rev == before.rev, "clients are told of states only"
     assert accounts.note_trouble(noted, None) == accounts.get("acct1") == replace(noted, trouble=None)
 
 
 def test_trouble_with_old_credentials_is_not_noted_with_new_ones(accounts: AccountTable) -> None:
     before = accounts.note_trouble(connected(accounts), TROUBLE)
-    renewed = accounts.reconnect(before, mail("new"))
+    renewed = accounts.reconnect(before, before, mail("new"))
     assert renewed.trouble is None and accounts.get("acct1") == renewed
     with pytest.raises(Stale):
         accounts.note_trouble(before, replace(TROUBLE, failures=3))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chalicelib.domain.account import Application
 from chalicelib.store.tables.applications import ApplicationTable
+from chalicelib.store.values import Stale
 from chalicelib.store.vault import Vault
 from tests.integration.aws import deployment, rows
 
@@ -17,10 +20,11 @@ def test_both_secrets_are_valid_until_the_overlap_ends_and_none_is_stored_in_cle
         applications.create(Application(id="app", name="Desk"), "first-secret")
 
         def verified() -> list[bool]:
-            return [applications.verify("app", secret) for secret in ("first-secret", "second-secret", "")]
+            secrets = ("first-secret", "second-secret", "")
+            return [applications.verify("app", secret) is not None for secret in secrets]
 
         assert applications.secrets("app", NOW) == ["first-secret"]
-        applications.rotate("app", "second-secret", NOW + 60)
+        applications.rotate("app", "first-secret", "second-secret", NOW + 60)
         assert applications.secrets("app", NOW + 59) == ["first-secret", "second-secret"]
         assert applications.secret("app") == "second-secret"
         assert verified() == [True, True, False]
@@ -30,3 +34,21 @@ def test_both_secrets_are_valid_until_the_overlap_ends_and_none_is_stored_in_cle
         assert "-secret" not in str(rows(settings, "core"))
         applications.update(Application(id="app", name="Renamed"))
         assert applications.secrets("app", NOW) == ["first-secret", "second-secret"]
+
+
+def test_only_the_newest_secret_rotates_and_ends_the_overlap() -> None:
+    with deployment() as settings:
+        applications = ApplicationTable(settings, Vault(settings), now=lambda: float(NOW))
+        applications.create(Application(id="app", name="Desk"), "first")
+        applications.rotate("app", "first", "second", NOW + 60)
+        for known in ("first", "guessed"):
+            with pytest.raises(Stale):
+                applications.rotate("app", known, "third", NOW)
+            with pytest.raises(Stale):
+                applications.end_overlap("app", known)
+        assert applications.secrets("app", NOW) == ["first", "second"]
+        old, new = applications.verify("app", "first"), applications.verify("app", "second")
+        assert old and new and (old.newest, new.newest) == (False, True)
+        applications.end_overlap("app", "second")
+        applications.end_overlap("app", "second")
+        assert applications.secrets("app", NOW) == ["second"] and not applications.verify("app", "first")

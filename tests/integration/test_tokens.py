@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import boto3
 import pytest
 
+from chalicelib import bounds
+from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.store.tables.tokens import CODE_SECONDS, TokenTable
+from chalicelib.domain.window import WindowChange
+from chalicelib.store.connection import client
+from chalicelib.store.tables.codes import CodeTable
+from chalicelib.store.tables.tokens import TokenTable
+from chalicelib.store.values import Grant
+from chalicelib.store.vault import Unsealable, Vault
+from tests.fakes.connections import proof
 from tests.integration.aws import deployment, rows
+
+NOW = 1_700_000_000.0
 
 
 @pytest.fixture
@@ -17,58 +30,92 @@ def settings() -> Iterator[Settings]:
         yield settings
 
 
-def test_a_token_leads_to_its_account_only(settings: Settings) -> None:
+def codes_of(settings: Settings, now: Clock = lambda: NOW) -> CodeTable:
+    return CodeTable(client(settings, "dynamodb"), settings, Vault(settings), now)
+
+
+def test_a_token_leads_to_its_account_and_epoch_only(settings: Settings) -> None:
     tokens = TokenTable(settings)
-    ours, theirs = tokens.issue("acct1"), tokens.issue("acct2")
+    ours, theirs = tokens.issue("acct1", 0), tokens.issue("acct2", 7)
     assert len(ours) == 30
-    assert tokens.account_of(ours) == "acct1"
-    assert tokens.account_of(theirs) == "acct2"
-    assert tokens.account_of("") is None
-    assert tokens.account_of(ours[:-1]) is None
+    assert tokens.grant_of(ours) == Grant("acct1")
+    assert tokens.grant_of(theirs) == Grant("acct2", 7)
+    assert tokens.grant_of("") is None
+    assert tokens.grant_of(ours[:-1]) is None
+
+
+def test_a_token_of_an_earlier_version_has_the_first_epoch(settings: Settings) -> None:
+    token = TokenTable(settings).issue("acct1", 0)
+    dynamodb = boto3.client("dynamodb", region_name=settings.region)
+    [row] = rows(settings, "core")
+    dynamodb.put_item(TableName="test-core", Item={k: v for k, v in row.items() if k != "epoch"})
+    assert TokenTable(settings).grant_of(token) == Grant("acct1", 0)
 
 
 def test_a_code_is_not_a_token_nor_a_token_a_code(settings: Settings) -> None:
-    tokens = TokenTable(settings)
-    assert tokens.account_of(tokens.issue_code("app1", "acct1")) is None
-    assert tokens.redeem_code("app1", tokens.issue("acct1")) is None
+    tokens, codes = TokenTable(settings), codes_of(settings)
+    assert tokens.grant_of(codes.issue(proof())) is None
+    assert codes.redeem("app", tokens.issue("acct1", 0)) is None
+    assert codes.redeem("app", codes.decoy()) is None
 
 
-def test_tokens_and_codes_are_never_stored_in_clear(settings: Settings) -> None:
-    tokens = TokenTable(settings)
-    token, code = tokens.issue("acct1"), tokens.issue_code("app1", "acct1")
-    dump = repr(rows(settings, "core"))
+def test_tokens_codes_and_passwords_are_never_stored_in_clear(settings: Settings) -> None:
+    token, code = TokenTable(settings).issue("acct1", 0), codes_of(settings).issue(proof())
+    dump = repr(rows(settings, "core")) + repr(rows(settings, "work"))
     assert "acct1" in dump
-    assert token not in dump
-    assert code not in dump
+    for secret in (token, code, "a password", "mira@kestrel.example", "mail.example"):
+        assert secret not in dump
 
 
 def test_another_pepper_does_not_find_the_token(settings: Settings) -> None:
-    token = TokenTable(settings).issue("acct1")
-    settings = Settings(
-        table_prefix=settings.table_prefix, bucket="", key_id="", pepper="other", queue_urls={}
-    )
-    assert TokenTable(settings).account_of(token) is None
+    token = TokenTable(settings).issue("acct1", 0)
+    assert TokenTable(replace(settings, pepper="other")).grant_of(token) is None
 
 
-def test_a_code_is_good_for_one_use(settings: Settings) -> None:
-    tokens = TokenTable(settings)
-    code = tokens.issue_code("app1", "acct1")
-    assert tokens.redeem_code("app1", code) == "acct1"
-    assert tokens.redeem_code("app1", code) is None
+def test_a_code_gives_the_proof_back_as_it_was_and_once(settings: Settings) -> None:
+    made = proof(reauth_account_id="acc", trusted=True)
+    change = WindowChange(sets_days=True, days=7, exceptions={"spam": None}, dropped=frozenset({"a", "b"}))
+    made = replace(made, wanted=replace(made.wanted, window=change))
+    codes = codes_of(settings)
+    code = codes.issue(made)
+    assert codes.redeem("app", code) == made
+    assert codes.redeem("app", code) is None
+
+
+def test_of_many_who_redeem_at_once_one_gets_the_proof(settings: Settings) -> None:
+    codes = codes_of(settings)
+    code = codes.issue(proof())
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(lambda _: codes.redeem("app", code), range(12)))
+    assert [one for one in found if one] == [proof()]
 
 
 def test_a_foreign_application_neither_redeems_nor_spends_a_code(settings: Settings) -> None:
-    tokens = TokenTable(settings)
-    code = tokens.issue_code("app1", "acct1")
-    assert tokens.redeem_code("app2", code) is None
-    assert tokens.redeem_code("app1", code) == "acct1"
+    codes = codes_of(settings)
+    code = codes.issue(proof())
+    assert codes.redeem("app2", code) is None
+    assert codes.redeem("app", code) == proof()
 
 
-def test_a_code_expires(settings: Settings) -> None:
-    clock = [1_700_000_000.0]
-    tokens = TokenTable(settings, now=lambda: clock[0])
-    early, late = tokens.issue_code("app1", "acct1"), tokens.issue_code("app1", "acct1")
-    clock[0] += CODE_SECONDS - 1
-    assert tokens.redeem_code("app1", early) == "acct1"
+def test_a_code_expires_and_its_row_leaves(settings: Settings) -> None:
+    clock = [NOW]
+    codes = codes_of(settings, lambda: clock[0])
+    early, late = codes.issue(proof()), codes.issue(proof())
+    clock[0] += bounds.CODE_SECONDS - 1
+    assert codes.redeem("app", early)
     clock[0] += 1
-    assert tokens.redeem_code("app1", late) is None
+    assert codes.redeem("app", late) is None
+    [row] = rows(settings, "work")
+    assert int(row["ttl"]["N"]) == NOW + bounds.CODE_SECONDS
+
+
+def test_a_proof_that_was_moved_to_another_code_does_not_open(settings: Settings) -> None:
+    codes = codes_of(settings)
+    ours, theirs = codes.issue(proof()), codes.issue(proof(name="Mallory"))
+    dynamodb = boto3.client("dynamodb", region_name=settings.region)
+    one, other = rows(settings, "work")
+    for row, sealed in ((one, other["sealed"]), (other, one["sealed"])):
+        dynamodb.put_item(TableName="test-work", Item={**row, "sealed": sealed})
+    for code in (ours, theirs):
+        with pytest.raises(Unsealable):
+            codes.redeem("app", code)

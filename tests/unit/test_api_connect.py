@@ -1,22 +1,25 @@
+"""Connecting: what is proven, what a code stands for, and what of an account changes when."""
+
+from __future__ import annotations
+
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chalicelib.auth.connect import Desk, connect
-from chalicelib.domain.account import Account, SyncState
+from chalicelib.auth.connect import Desk, prove, redeem
+from chalicelib.domain.account import Account, MailSettings, SyncState
+from chalicelib.domain.connection import Connection, Proof
+from chalicelib.domain.login import login_of
+from chalicelib.domain.removal import Frozen
 from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
 from chalicelib.store.values import Poll
 from chalicelib.wire import connection
+from tests.fakes.connections import SERVER, WANTED, body
 from tests.fakes.services import MemoryAccounts, MemoryPolls, MemoryQueues, MemoryServer
 
-BODY = {
-    "client_id": "app", "name": "Mira", "email_address": "mira@kestrel.example", "provider": "imap",
-    "settings": {
-        "imap_host": "h", "imap_port": 993, "imap_username": "u", "imap_password": "p",
-        "smtp_host": "h", "smtp_port": 587, "smtp_username": "u", "smtp_password": "p",
-    },
-}  # fmt: skip
+FROZEN = Frozen(folder_id="f", name="INBOX", vanished=False, count=30, held=40, since=1)
 
 
 def desk_on(
@@ -38,48 +41,279 @@ def desk_on(
     )
 
 
+def wanted(user: str = "mira", host: str = "mail.example", **facts: Any) -> Connection:
+    imap = replace(SERVER, host=host, username=user, password=facts.pop("password", "a password"))
+    return replace(WANTED, settings=replace(WANTED.settings, imap=imap), **facts)
+
+
+def connect(desk: Desk, asked: Connection, now: int = 5, *, trusted: bool = False) -> Account:
+    return redeem(desk, prove(desk, asked, now * 1000, trusted=trusted), now)
+
+
 def test_a_new_account_is_stored_and_polled_and_its_history_begun() -> None:
     accounts, begun = MemoryAccounts(), list[Account]()
     desk = desk_on(MemoryServer(), accounts, begun.append)
-    account = connect(desk, connection.load(BODY), now=5)
+    account = connect(desk, WANTED)
     assert accounts.get(account.id) == account and account.state is SyncState.INITIALIZING
-    assert list(desk.polls.all()) == [Poll(account_id=account.id, active_at=5, host="h")]
+    poll = Poll(account_id=account.id, active_at=5, host="mail.example", application_id="app")
+    assert list(desk.polls.all()) == [poll]
     assert begun == [account]
+
+
+def test_a_proof_alone_changes_nothing() -> None:
+    accounts, queues, begun = MemoryAccounts(), MemoryQueues(), list[Account]()
+    desk = desk_on(MemoryServer(), accounts, begun.append, queues)
+    prove(desk, WANTED, 5000)
+    assert not accounts.rows
+    first = connect(desk, WANTED)
+    before = (dict(accounts.rows), dict(accounts.sealed), list(begun), list(queues.sent))
+    change = connection.load(body(history_days=1, folder_history_days={"spam": "none"})).window
+    prove(desk, wanted(name="Mallory", password="other", window=change), 9000)
+    assert before == (accounts.rows, accounts.sealed, begun, queues.sent)
+    assert accounts.rows == {first.id: first}
 
 
 def test_connecting_again_renews_the_same_account_and_has_it_compared() -> None:
     begun, queues = list[Account](), MemoryQueues()
     desk = desk_on(MemoryServer(), begin=begun.append, queues=queues)
-    first = connect(desk, connection.load(BODY), now=5)
-    again = connect(desk, connection.load({**BODY, "name": "Mira O."}), now=9)
+    first = connect(desk, WANTED)
+    again = connect(desk, replace(WANTED, name="Mira O."), 9)
     assert (again.id, again.linked_at, again.name) == (first.id, 5, "Mira O.")
+    assert again.epoch == first.epoch, "the same mailbox: its tokens stay"
     assert queues.sent == [("sync", {"account_id": first.id, "repair": 1})]
     assert begun == [first]
+
+
+class TestWhoseMailboxItIs:
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            wanted("mallory"),
+            wanted("mira", "mail.evil.example"),
+            wanted("mira", "mail.example.evil.example"),
+            wanted("mira@evil.example"),
+            wanted("mira", "xn--mail-xyz.example"),
+            wanted("mira", email_address="MIRA@KESTREL.EXAMPLE", host="evil.example"),
+        ],
+    )
+    @pytest.mark.parametrize("reauth", [False, True])
+    def test_an_address_gives_no_account_to_another_login(self, asked: Connection, reauth: bool) -> None:
+        desk = desk_on(MemoryServer())
+        victim = connect(desk, WANTED)
+        if reauth:
+            asked = replace(asked, reauth_account_id=victim.id)
+        with pytest.raises(ConnectFailed) as caught:
+            prove(desk, asked, 9000)
+        assert caught.value.status == (400 if reauth else 403)
+        with pytest.raises(ConnectFailed):
+            redeem(desk, Proof(wanted=asked, provider="imap", at=9000), 9)
+        assert desk.accounts.get(victim.id) == victim
+
+    def test_another_port_of_the_host_is_another_server_unless_it_is_imaps_own(self) -> None:
+        at = [login_of(replace(SERVER, port=port)) for port in (143, 993, 1143, 1993)]
+        assert at[0] == at[1] and len({one.key for one in at}) == 3
+
+    @pytest.mark.parametrize(
+        ("host", "user"),
+        [
+            ("MAIL.Example", "mira"), ("mail.example.", "mira"), ("mail.example", "MIRA"),
+            ("mail.example", "Mira"), ("mail.example", " mira"),
+        ],
+    )  # fmt: skip
+    def test_spellings_of_one_login_are_one_mailbox(self, host: str, user: str) -> None:
+        desk = desk_on(MemoryServer())
+        first = connect(desk, WANTED)
+        again = connect(desk, wanted(user, host), 9)
+        assert again.id == first.id and again.login == first.login
+
+    @pytest.mark.parametrize(
+        ("host", "user"),
+        [
+            ("imap.googlemail.com", "mira.okafor@gmail.com"), ("imap.gmail.com", "miraokafor"),
+            ("IMAP.gmail.com", "M.i.r.a.okafor@googlemail.com"),
+        ],
+    )  # fmt: skip
+    def test_gmails_spellings_are_one_mailbox(self, host: str, user: str) -> None:
+        desk = desk_on(MemoryServer())
+        first = connect(desk, wanted("mira.okafor@gmail.com", "imap.gmail.com"))
+        assert connect(desk, wanted(user, host), 9).id == first.id
+        dotted = login_of(replace(SERVER, host="imap.gmail.com", username="a.b@corp.example"))
+        plain = login_of(replace(SERVER, host="imap.gmail.com", username="ab@corp.example"))
+        assert dotted.key != plain.key, "dots count but in Google's own domains"
+
+    def test_another_spelling_must_be_proven_under_the_stored_one(self) -> None:
+        opened: list[str] = []
+
+        def case_counts(kind: str, settings: MailSettings) -> Any:
+            opened.append(settings.imap.username)
+            return Refusing() if opened[-1] == "mira" else MemoryServer()
+
+        accounts = MemoryAccounts()
+        victim = connect(desk_on(MemoryServer(), accounts), WANTED)
+        desk = replace(desk_on(MemoryServer(), accounts), open_mailbox=case_counts)
+        with pytest.raises(ConnectFailed):
+            prove(desk, wanted("MIRA"), 9000)
+        assert opened == ["mira"]
+        with pytest.raises(ConnectFailed):  # a proof from before the victim came
+            redeem(desk, Proof(wanted=wanted("MIRA"), provider="imap", at=1), 9)
+        with pytest.raises(ConnectFailed):
+            redeem(desk, Proof(wanted=wanted("MIRA"), provider="imap", at=99_000), 9)
+        assert accounts.rows == {victim.id: victim}
+
+    def test_one_mailbox_is_one_account_under_whatever_addresses(self) -> None:
+        accounts = MemoryAccounts()
+        desk = desk_on(MemoryServer(), accounts)
+        first = connect(desk, WANTED)
+        for number in range(11):
+            again = connect(desk, replace(WANTED, email_address=f"alias{number}@kestrel.example"), 9)
+            assert (again.id, again.email_address) == (first.id, "mira@kestrel.example")
+        other = connect(desk, replace(WANTED, application_id="app2"), 9)
+        assert len(accounts.rows) == 2 and other.id != first.id
+
+    def test_an_account_of_an_earlier_version_is_known_by_its_settings(self) -> None:
+        accounts = MemoryAccounts()
+        desk = desk_on(MemoryServer(), accounts)
+        first = connect(desk, WANTED)
+        accounts.rows[first.id] = replace(first, login=None, proved_at=0, epoch=0)
+        with pytest.raises(ConnectFailed):
+            prove(desk, wanted("mallory"), 9000)
+        again = connect(desk, WANTED, 9)
+        assert again.id == first.id and again.login == first.login and again.epoch == 0
+
+
+class TestAnotherLogin:
+    def test_the_application_may_give_an_account_another_login_which_ends_its_tokens(self) -> None:
+        accounts = MemoryAccounts()
+        desk = desk_on(MemoryServer(), accounts)
+        first = connect(desk, WANTED)
+        accounts.rows[first.id] = replace(first, frozen=(FROZEN,))
+        moved = wanted("mira", "new.example", reauth_account_id=first.id)
+        again = connect(desk, moved, 5, trusted=True)
+        assert again.id == first.id
+        assert again.epoch != first.epoch, "even within the same millisecond"
+        assert again.frozen == (), "what was missed in one mailbox is not removed because of another"
+        with pytest.raises(ConnectFailed):
+            prove(desk, WANTED, 10_000)
+
+    def test_without_naming_the_account_not_even_the_application_may(self) -> None:
+        desk = desk_on(MemoryServer())
+        connect(desk, WANTED)
+        with pytest.raises(ConnectFailed):
+            prove(desk, wanted("mallory"), 9000, trusted=True)
+
+    def test_an_account_does_not_become_the_mailbox_of_another_account(self) -> None:
+        accounts = MemoryAccounts()
+        desk = desk_on(MemoryServer(), accounts)
+        first = connect(desk, WANTED)
+        connect(desk, wanted("jonas", email_address="jonas@kestrel.example"))
+        asked = wanted("jonas", reauth_account_id=first.id)
+        with pytest.raises(ConnectFailed) as caught:
+            prove(desk, asked, 9000, trusted=True)
+        assert caught.value.status == 409 and accounts.rows[first.id] == first
+
+    @pytest.mark.parametrize("trusted", [False, True])
+    def test_what_reauth_account_id_misses_looks_the_same(self, trusted: bool) -> None:
+        desk = desk_on(MemoryServer())
+        victim = connect(desk, wanted("victim", email_address="victim@kestrel.example"))
+        foreign = connect(desk, replace(WANTED, application_id="app2"))
+        answers = []
+        for id in ("nobody", "x" * 25, foreign.id, victim.id, "\N{SNOWMAN}"):
+            with pytest.raises(ConnectFailed) as caught:
+                prove(desk, wanted("mallory", reauth_account_id=id), 9000, trusted=trusted)
+            answers.append((caught.value.status, caught.value.body()))
+        assert all(answer == answers[0] for answer in answers)
+
+
+class TestRaces:
+    def test_the_newer_proof_wins_whichever_is_redeemed_last(self) -> None:
+        accounts, queues = MemoryAccounts(), MemoryQueues()
+        desk = desk_on(MemoryServer(), accounts, queues=queues)
+        old = prove(desk, wanted(password="old", name="Old"), 1000)
+        new = prove(desk, wanted(password="new", name="New"), 2000)
+        account = redeem(desk, new, 3)
+        assert redeem(desk, old, 4) == account, "the same mailbox was proven: it gives access, no settings"
+        assert (
+            accounts.settings(account.id).imap.password == "new" and accounts.rows[account.id].name == "New"
+        )
+        assert not queues.sent
+
+    def test_settings_proven_twice_are_applied_as_a_whole(self) -> None:
+        accounts = MemoryAccounts()
+        desk = desk_on(MemoryServer(), accounts)
+        old = prove(desk, wanted(password="old", name="Old"), 1000)
+        new = prove(desk, wanted(password="new", name="New"), 2000)
+        redeem(desk, old, 3)
+        account = redeem(desk, new, 4)
+        assert (account.name, accounts.settings(account.id).imap.password) == ("New", "new")
+
+    def test_a_proof_of_the_login_before_gives_nothing(self) -> None:
+        desk = desk_on(MemoryServer())
+        first = connect(desk, WANTED)
+        late = prove(desk, WANTED, 6000)
+        named = prove(desk, replace(WANTED, reauth_account_id=first.id), 6000, trusted=True)
+        connect(desk, wanted("mira", "new.example", reauth_account_id=first.id), 9, trusted=True)
+        for proof in (late, named):
+            with pytest.raises(ConnectFailed):
+                redeem(desk, proof, 10)
+
+    def test_whoever_is_overtaken_by_another_login_is_refused(self) -> None:
+        accounts = MemoryAccounts()
+        desk = desk_on(MemoryServer(), accounts)
+        mine, others = prove(desk, WANTED, 1000), prove(desk, wanted("mallory"), 2000)
+        victim = redeem(desk, mine, 3)
+        with pytest.raises(ConnectFailed):
+            redeem(desk, others, 3)
+        assert accounts.rows == {victim.id: victim}
+
+    @pytest.mark.parametrize("times", [1, 3])
+    def test_an_account_that_changes_meanwhile_is_looked_at_again(self, times: int) -> None:
+        class Moving(MemoryAccounts):
+            left = times
+
+            def reconnect(self, stored: Account, renewed: Account, settings: Any) -> Account:
+                if self.left:
+                    self.left -= 1
+                    self.rows[stored.id] = replace(self.rows[stored.id], rev=stored.rev + 5)
+                return super().reconnect(stored, renewed, settings)
+
+        desk = desk_on(MemoryServer(), Moving())
+        first = connect(desk, WANTED)
+        assert connect(desk, replace(WANTED, name="New"), 9).rev > first.rev + 5
 
 
 class Refusing(MemoryServer):
     """Its IMAP side cannot be reached."""
 
     def collections(self) -> Any:
-        raise ProviderError("no such host", step="dns")
+        raise ProviderError("220 a banner of somebody's", step="dns")
 
 
 class NoSending(MemoryServer):
     """Its SMTP side refuses the login."""
 
     def verify(self) -> None:
-        raise SendFailed(403, "535 no")
+        raise SendFailed(403, "535 a banner of somebody's", server_error="a banner")
+
+
+class Odd(MemoryServer):
+    """Its SMTP side fails where no mailbox is."""
+
+    def verify(self) -> None:
+        raise SendFailed(503, "550 a banner of somebody's", step="mailbox")
 
 
 @pytest.mark.parametrize(
     ("server", "step", "side", "status"),
-    [(Refusing(), "dns", "imap", 400), (NoSending(), "login", "smtp", 403)],
+    [(Refusing(), "dns", "imap", 400), (NoSending(), "login", "smtp", 403), (Odd(), "tcp", "smtp", 400)],
 )
-def test_a_failure_names_its_step_and_stores_nothing(server: Any, step: str, side: str, status: int) -> None:
+def test_a_failure_names_its_step_in_our_own_words_and_stores_nothing(
+    server: Any, step: str, side: str, status: int
+) -> None:
     accounts = MemoryAccounts()
     with pytest.raises(ConnectFailed) as caught:
-        connect(desk_on(server, accounts), connection.load(BODY), now=5)
+        connect(desk_on(server, accounts), WANTED)
     assert (caught.value.details["error"], caught.value.details["server"]) == (step, side)
+    assert "banner" not in repr(caught.value.body()) and "mail.example" in caught.value.message
     assert caught.value.status == status and not accounts.rows
 
 
@@ -101,33 +335,33 @@ class Labelling(MemoryServer):
 def test_a_server_with_labels_makes_a_gmail_account_which_stays_one() -> None:
     server = Labelling()
     desk = desk_on(server)
-    account = connect(desk, connection.load(BODY), now=5)
+    account = connect(desk, WANTED)
     assert (account.provider, account.organization_unit) == ("gmail", "label")
-    again = connect(desk, connection.load(BODY), now=9)
+    again = connect(desk, WANTED, 9)
     assert again.provider == "gmail" and server.kinds == ["detect", "gmail"]
 
 
 def test_an_account_with_folders_stays_one_whatever_its_server_offers_now() -> None:
     accounts, server = MemoryAccounts(), Labelling()
-    folders = connect(desk_on(MemoryServer(), accounts), connection.load(BODY), now=5)
+    folders = connect(desk_on(MemoryServer(), accounts), WANTED)
     assert (folders.provider, folders.organization_unit) == ("imap", "folder")
-    assert connect(desk_on(server, accounts), connection.load(BODY), now=9).provider == "imap"
+    assert connect(desk_on(server, accounts), WANTED, 9).provider == "imap"
     assert server.kinds == ["imap"]
 
 
 def test_a_window_may_be_given_and_stays_when_connecting_again() -> None:
     desk = desk_on(MemoryServer())
     window = {"history_days": 7, "folder_history_days": {"spam": "none"}}
-    first = connect(desk, connection.load({**BODY, **window}), now=5)
+    first = connect(desk, connection.load(body(**window)))
     assert (first.history_days, first.folder_days) == (7, {"spam": None})
-    again = connect(desk, connection.load(BODY), now=9)
+    again = connect(desk, connection.load(body()), 9)
     assert (again.history_days, again.folder_days) == (7, {"spam": None})
-    other = connect(desk, connection.load({**BODY, "history_days": 0}), now=9)
+    other = connect(desk, connection.load(body(history_days=0)), 9)
     assert (other.history_days, other.folder_days) == (0, {"spam": None})
 
 
 @pytest.mark.parametrize("window", [{"history_days": "x"}, {"folder_history_days": {"attic": 5}}])
 def test_a_bad_window_is_refused_before_anything_is_tried(window: Any) -> None:
     with pytest.raises(ConnectFailed) as caught:
-        connection.load({**BODY, **window})
+        connection.load(body(**window))
     assert caught.value.details["error"] == "Invalid history window"

@@ -14,7 +14,8 @@ from chalice.app import Request
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.api import limits, streaming
+from chalicelib import bounds
+from chalicelib.api import streaming
 from chalicelib.api.objects import BY_KIND
 from chalicelib.config import Settings
 from chalicelib.domain.account import Account, Application, SyncState
@@ -235,8 +236,8 @@ def test_a_gateway_that_cannot_stream_answers_with_the_lines_there_are(here: Mem
 
 @pytest.mark.parametrize("kind", ["longpoll", "streaming"])
 def test_an_account_may_wait_ten_times_at_once(call: Call, here: MemoryServices, kind: str) -> None:
-    for _ in range(limits.PER_ACCOUNT):
-        assert here.slots.take(f"{kind}#acc", limits.PER_ACCOUNT, 1)
+    for _ in range(bounds.WAITING_PER_ACCOUNT):
+        assert here.slots.take(f"{kind}#acc", bounds.WAITING_PER_ACCOUNT, 1)
     with Client(APP) as client:
         answer = client.http.get(f"/delta/{kind}?cursor=0", headers={"Authorization": "Bearer token"})
     assert (answer.status_code, answer.json_body["type"]) == (429, "api_error")
@@ -245,13 +246,23 @@ def test_an_account_may_wait_ten_times_at_once(call: Call, here: MemoryServices,
 
 def test_an_application_has_a_limit_of_its_own(call: Call, here: MemoryServices) -> None:
     for _ in range(here.settings.application_requests):
-        assert here.slots.take("longpoll#app", 12, 1)
+        assert here.slots.take("waiting#app", 12, 1)
     assert call("GET", "/delta/longpoll", cursor="0")[0] == 429
-    assert here.slots.held["longpoll#acc"] == set()
+    assert streaming.answer(event(cursor=0)).status == 429, "longpolls and streams count together"
+    assert here.slots.held["longpoll#acc"] == here.slots.held["streaming#acc"] == set()
+
+
+def test_an_application_may_wait_as_often_as_all_others_still_could(call: Call, here: MemoryServices) -> None:
+    for number in range(here.settings.waiting_requests - 2):
+        assert here.slots.take("waiting", here.settings.waiting_requests, 1)
+        assert number >= 2 or here.slots.take("waiting#app", 2, 1)
+    assert call("GET", "/delta/longpoll", cursor="0")[0] == 429, "two places are left, it has two"
+    here.slots.held["waiting#app"].clear()
+    assert call("GET", "/delta/longpoll", cursor="0")[0] == 200, "a newcomer finds one"
 
 
 def test_whoever_has_waited_waits_no_more(call: Call, here: MemoryServices) -> None:
-    for _ in range(limits.PER_ACCOUNT + 1):
+    for _ in range(bounds.WAITING_PER_ACCOUNT + 1):
         assert call("GET", "/delta/longpoll", cursor="0")[0] == 200
         stream(cursor=0)
     assert not any(here.slots.held.values())

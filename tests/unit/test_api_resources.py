@@ -16,6 +16,7 @@ from chalicelib.formats.mime import parse
 from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
 from chalicelib.sync.sent import record_sent
+from tests.fakes.connections import proof
 from tests.fakes.services import MemoryServices
 
 ACCOUNT = Account(
@@ -354,7 +355,7 @@ def test_management_needs_the_client_secret(call: Call) -> None:
 
 
 def test_a_code_is_exchanged_once(call: Call, here: MemoryServices) -> None:
-    code = here.tokens.issue_code("app", "acc")
+    code = here.codes.issue(proof())
     body = {"client_id": "app", "client_secret": "secret", "code": code}
     status, account = call("POST", "/connect/token", body)
     assert status == 200 and account["billing_state"] == "paid"

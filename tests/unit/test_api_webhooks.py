@@ -13,6 +13,7 @@ import pytest
 from chalice.test import Client
 
 import app
+from chalicelib import bounds
 from chalicelib.domain.account import Account, Application, SyncState
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.webhook import Webhook
@@ -220,6 +221,44 @@ def test_a_test_event_is_sent_at_once_and_recorded(
     refused = call("POST", f"{webhook}/test")[1]
     assert (refused["state"], refused["attempts"][0]["status"]) == ("failed", 503)
     assert call("POST", f"{webhook}/test", {"trigger": "x.y"})[0] == 400
+
+
+def test_a_test_event_goes_only_to_an_endpoint_that_has_answered_the_challenge(
+    call: Call, endpoint: LoopbackEndpoint
+) -> None:
+    wanted = {"callback_url": endpoint.url, "triggers": ["message.created"], "state": "inactive"}
+    made = call("POST", "webhooks", wanted)[1]
+    status, refused = call("POST", f"webhooks/{made['id']}/test", {"trigger": "thread.replied"})
+    assert (status, refused["type"]) == (409, "invalid_request_error") and not endpoint.received
+    for state in ("active", "inactive"):
+        assert call("PUT", f"webhooks/{made['id']}", {"state": state})[0] == 200
+    assert call("POST", f"webhooks/{made['id']}/test")[0] == 200, "it answered once"
+    assert len(endpoint.received) == 1
+
+
+def test_an_application_has_a_bounded_number_of_webhooks(call: Call, here: MemoryServices) -> None:
+    def create(number: int) -> int:
+        url = f"https://desk.example/{number}"
+        wanted = {"callback_url": url, "triggers": ["message.created"], "state": "inactive"}
+        return call("POST", "webhooks", wanted)[0]
+
+    assert [create(number) for number in range(bounds.WEBHOOKS + 2)] == [200] * bounds.WEBHOOKS + [400] * 2
+    [first, *_] = here.webhooks.rows
+    assert call("DELETE", f"webhooks/{first}")[0] == 200
+    assert create(99) == 200, "room again"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"callback_url": "https://desk.example/" + "x" * 3_000}, {"callback_url": "sqs://" + "x" * 9_000},
+        {"triggers": ["message.created"] * 101}, {"triggers": ["x" * 500_000]}, {"state": "x" * 500_000},
+        {"triggers": ["\ud800"]}, {"callback_url": "https://\ud800.example"},
+    ],
+)  # fmt: skip
+def test_no_field_of_a_webhook_breaks_anything(call: Call, more: dict[str, Any]) -> None:
+    wanted = {"callback_url": "https://desk.example/h", "triggers": ["message.created"], "state": "inactive"}
+    assert call("POST", "webhooks", {**wanted, **more})[0] == 400
 
 
 def test_what_was_missed_is_outages_failures_and_what_is_to_come(

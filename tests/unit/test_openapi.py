@@ -28,6 +28,7 @@ from chalicelib.providers.reach import Reach
 from chalicelib.webhooks import payload
 from chalicelib.wire import application_cursor
 from chalicelib.wire import delivery as ledger
+from tests.fakes.connections import proof
 from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_repairs import ENTRY, troubled
@@ -337,7 +338,7 @@ def test_a_real_answer_has_the_form_the_file_promises(
 
 
 def test_the_token_answer_has_the_form_the_file_promises(call: Call, here: MemoryServices) -> None:
-    code = {"code": here.tokens.issue_code("app", "acc")}
+    code = {"code": here.codes.issue(proof())}
     assert mistakes(FILE["components"]["schemas"]["Code"], code) == []
     status, answer = call("POST", "/connect/token", {"client_id": "app", "client_secret": "secret", **code})
     assert mistakes(answer_schema("/connect/token", "POST", status), answer) == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Sequence
 
-from pynamodb.exceptions import PutError
+from pynamodb.exceptions import PutError, UpdateError
+from pynamodb.expressions.update import Action
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
@@ -13,9 +15,11 @@ from chalicelib.domain.account import Application
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.connection import bind
 from chalicelib.store.tables.core import META, ApplicationRow, application_pk
+from chalicelib.store.values import Admission, Stale
 from chalicelib.store.vault import Vault, keyed_hash
 
 _FIELD = "client_secret"
+_NO_HASH = "-" * 64
 
 
 class ApplicationTable:
@@ -66,15 +70,7 @@ class ApplicationTable:
     def get(self, application_id: str) -> Application | None:
         """Return an application, None if there is none."""
         row = _find(application_id)
-        if row is None:
-            return None
-        return Application(
-            id=row.id,
-            name=row.name,
-            redirect_uris=tuple(row.redirect_uris),
-            icon_url=row.icon_url,
-            history_days=None if row.history_days is None else int(row.history_days),
-        )
+        return _application(row) if row else None
 
     def secret(self, application_id: str) -> str:
         """Unseal and return the client secret (it signs webhooks). Raises NotFound."""
@@ -86,27 +82,45 @@ class ApplicationTable:
         sealed = [row.previous_secret] if _overlaps(row, now) else []
         return [self._open(application_id, one) for one in [*sealed, row.secret]]
 
-    def rotate(self, application_id: str, secret: str, until: int) -> None:
-        """Replace the client secret; the one before stays valid until then (Unix seconds)."""
+    def rotate(self, application_id: str, newest: str, secret: str, until: int) -> None:
+        """Replace the newest client secret, which stays valid until then. Raises NotFound, Stale."""
         row = self._row(application_id)
-        row.update(
-            actions=[
-                ApplicationRow.previous_secret.set(row.secret),
-                ApplicationRow.previous_hash.set(row.secret_hash),
-                ApplicationRow.previous_until.set(until),
-                ApplicationRow.secret.set(self._vault.seal(application_id, "", _FIELD, secret.encode())),
-                ApplicationRow.secret_hash.set(keyed_hash(self._pepper, secret)),
-            ]
-        )
+        actions = [
+            ApplicationRow.previous_secret.set(row.secret),
+            ApplicationRow.previous_hash.set(row.secret_hash),
+            ApplicationRow.previous_until.set(until),
+            ApplicationRow.secret.set(self._vault.seal(application_id, "", _FIELD, secret.encode())),
+            ApplicationRow.secret_hash.set(keyed_hash(self._pepper, secret)),
+        ]
+        self._change(row, newest, actions)
 
-    def verify(self, application_id: str, secret: str) -> bool:
-        """Compare with every valid client secret in constant time; an unknown application has none."""
-        row = _find(application_id)
-        asked = keyed_hash(self._pepper, secret)
-        current = hmac.compare_digest(row.secret_hash if row else "", asked)
+    def end_overlap(self, application_id: str, newest: str) -> None:
+        """Have no secret but the newest be valid. Raises NotFound, Stale."""
+        row = self._row(application_id)
+        previous = (ApplicationRow.previous_secret, ApplicationRow.previous_hash)
+        actions = [*(one.remove() for one in previous), ApplicationRow.previous_until.remove()]
+        self._change(row, newest, actions)
+
+    def verify(self, application_id: str, secret: str) -> Admission | None:
+        """Return the application if the client secret is valid.
+
+        One read and two comparisons in constant time, whether or not there is such an application.
+        """
+        row, asked = _find(application_id), keyed_hash(self._pepper, secret)
         overlaps = row is not None and _overlaps(row, int(self._now()))
-        previous = hmac.compare_digest(row.previous_hash if row and overlaps else "", asked)
-        return current or previous
+        newest = hmac.compare_digest(row.secret_hash if row else _NO_HASH, asked)
+        previous = hmac.compare_digest((row.previous_hash if row and overlaps else None) or _NO_HASH, asked)
+        return Admission(_application(row), newest) if row and (newest or previous) else None
+
+    def _change(self, row: ApplicationRow, newest: str, actions: Sequence[Action]) -> None:
+        """Whoever was overtaken, or has never had the newest secret, changes nothing. Raises Stale."""
+        try:
+            unchanged = ApplicationRow.secret_hash == keyed_hash(self._pepper, newest)
+            row.update(actions=list(actions), condition=unchanged)
+        except UpdateError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            raise Stale(row.id) from error
 
     def _row(self, application_id: str) -> ApplicationRow:
         row = _find(application_id)
@@ -120,6 +134,16 @@ class ApplicationTable:
 
 def _overlaps(row: ApplicationRow, now: int) -> bool:
     return bool(row.previous_until) and row.previous_until > now
+
+
+def _application(row: ApplicationRow) -> Application:
+    return Application(
+        id=row.id,
+        name=row.name,
+        redirect_uris=tuple(row.redirect_uris),
+        icon_url=row.icon_url,
+        history_days=None if row.history_days is None else int(row.history_days),
+    )
 
 
 def _find(application_id: str) -> ApplicationRow | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pynamodb.attributes import BinaryAttribute, ListAttribute, NumberAttribute, UnicodeAttribute
 
+from chalicelib.domain.login import Login
 from chalicelib.store.connection import Row, RowMeta
 
 META = "META"
@@ -40,12 +41,16 @@ class AccountRow(CoreRow):
     rev = NumberAttribute()
     host = UnicodeAttribute(default="")
     credentials = BinaryAttribute(legacy_encoding=False)
+    server = UnicodeAttribute(null=True)
+    user = UnicodeAttribute(null=True)
+    proved_at = NumberAttribute(default=0)
+    epoch = NumberAttribute(default=0)
     trouble = UnicodeAttribute(null=True)
     frozen = UnicodeAttribute(null=True)
 
 
 class AccountPointerRow(CoreRow):
-    """Leads to an account: from its address, or from its place in the application's list."""
+    """Leads to an account: from its address, its login, or its place in the application's list."""
 
     kind = UnicodeAttribute(default="account_pointer")
     account_id = UnicodeAttribute()
@@ -87,15 +92,7 @@ class TokenRow(CoreRow):
     kind = UnicodeAttribute(default="token")
     account_id = UnicodeAttribute()
     created_at = NumberAttribute()
-
-
-class CodeRow(CoreRow):
-    """A one-time code, found by its keyed hash only; gone once it is spent."""
-
-    kind = UnicodeAttribute(default="code")
-    application_id = UnicodeAttribute()
-    account_id = UnicodeAttribute()
-    expires_at = NumberAttribute()
+    epoch = NumberAttribute(default=0)
 
 
 class KeyRow(CoreRow):
@@ -118,6 +115,11 @@ def account_pk(account_id: str) -> str:
 def email_pk(application_id: str, email: str) -> str:
     """Return the partition that keeps an address unique within an application."""
     return f"EMAIL#{application_id}#{email.lower()}"
+
+
+def login_pk(application_id: str, login: Login) -> str:
+    """Return the partition that keeps a mailbox one account of an application."""
+    return f"LOGIN#{application_id}#{login.key}"
 
 
 def listed_sk(linked_at: int, account_id: str) -> str:

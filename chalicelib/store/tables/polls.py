@@ -26,6 +26,7 @@ class PollTable:
         row = key(_shard_of(poll.account_id), poll.account_id)
         times = {"active_at": poll.active_at, "retry_at": poll.retry_at}
         row |= {name: {"N": str(at)} for name, at in times.items() if at} | {"host": {"S": poll.host}}
+        row |= {"application_id": {"S": poll.application_id}}
         self._table.write_many([row])
 
     def rest(self, account_id: str, until: int) -> None:
@@ -53,7 +54,8 @@ class PollTable:
                         account_id=row["sk"]["S"],
                         active_at=_time(row, "active_at"),
                         retry_at=_time(row, "retry_at"),
-                        host=row.get("host", {}).get("S", ""),
+                        host=_text(row, "host"),
+                        application_id=_text(row, "application_id"),
                     )
 
     def covered(self) -> int:
@@ -68,6 +70,10 @@ class PollTable:
 
 def _time(row: Item, name: str) -> int:
     return int(row[name]["N"]) if name in row else 0
+
+
+def _text(row: Item, name: str) -> str:
+    return str(row.get(name, {}).get("S", ""))
 
 
 def _shard(number: int) -> str:

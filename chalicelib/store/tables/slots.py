@@ -25,8 +25,9 @@ class SlotTable:
     def take(self, name: str, most: int, seconds: float) -> Slot | None:
         """Hold one of `most` slots for so long; None while all are held."""
         for _ in range(_TRIES):
-            free = sorted(set(range(most)) - self._held(name))
-            if not free:
+            held = self._held(name)
+            free = sorted(set(range(most)) - held)
+            if len(held) >= most:  # `most` may be less than it was
                 return None
             number = random.choice(free)  # noqa: S311 - spreads those who come at once, no secret
             slot = Slot(name=name, number=number, rev=secrets.randbits(48))
@@ -36,6 +37,10 @@ class SlotTable:
                 continue  # somebody else was quicker
             return slot
         return None
+
+    def taken(self, name: str) -> int:
+        """Return how many are held."""
+        return len(self._held(name))
 
     def give_back(self, slot: Slot) -> None:
         """Free a slot; one that somebody else holds meanwhile stays."""

@@ -1,19 +1,17 @@
-"""Access tokens and one-time codes: rows of `core` found by a keyed hash; the text is never stored."""
+"""Access tokens: rows of `core` found by a keyed hash; the text is never stored."""
 
 from __future__ import annotations
 
 import secrets
 import time
 
-from pynamodb.exceptions import DeleteError
-
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.store.connection import bind
-from chalicelib.store.tables.core import CodeRow, TokenRow
+from chalicelib.store.tables.core import TokenRow
+from chalicelib.store.values import Grant
 from chalicelib.store.vault import keyed_hash
 
-CODE_SECONDS = 15 * 60
 _LENGTH = 30
 _SK = "T"
 
@@ -26,53 +24,25 @@ class TokenTable:
         self._pepper = settings.pepper
         self._now = now
 
-    def issue(self, account_id: str) -> str:
-        """Return a new access token; it is shown this once."""
-        token = _random_text()
-        TokenRow(self._token_pk(token), _SK, account_id=account_id, created_at=int(self._now())).save()
+    def issue(self, account_id: str, epoch: int) -> str:
+        """Return a new access token of an account's epoch; it is shown this once."""
+        token = random_text()
+        row = TokenRow(self._pk(token), _SK, account_id=account_id, epoch=epoch, created_at=int(self._now()))
+        row.save()
         return token
 
-    def account_of(self, token: str) -> str | None:
-        """Return the account id of a live token."""
+    def grant_of(self, token: str) -> Grant | None:
+        """Return what a token gives."""
         try:
-            return TokenRow.get(self._token_pk(token), _SK, consistent_read=True).account_id
+            row = TokenRow.get(self._pk(token), _SK, consistent_read=True)
         except TokenRow.DoesNotExist:
             return None
+        return Grant(row.account_id, int(row.epoch))
 
-    def issue_code(self, application_id: str, account_id: str) -> str:
-        """Return a code good for one use within 15 minutes."""
-        code = _random_text()
-        CodeRow(
-            self._code_pk(code),
-            _SK,
-            application_id=application_id,
-            account_id=account_id,
-            expires_at=int(self._now()) + CODE_SECONDS,
-        ).save()
-        return code
-
-    def redeem_code(self, application_id: str, code: str) -> str | None:
-        """Return the account id and spend the code; None if unknown, spent, expired or foreign."""
-        try:
-            row = CodeRow.get(self._code_pk(code), _SK, consistent_read=True)
-            # Only one of two concurrent redeemers can delete the row.
-            row.delete(
-                condition=(CodeRow.application_id == application_id) & (CodeRow.expires_at > int(self._now()))
-            )
-        except CodeRow.DoesNotExist:
-            return None
-        except DeleteError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
-            return None
-        return row.account_id
-
-    def _token_pk(self, token: str) -> str:
+    def _pk(self, token: str) -> str:
         return f"TOK#{keyed_hash(self._pepper, token)}"
 
-    def _code_pk(self, code: str) -> str:
-        return f"CODE#{keyed_hash(self._pepper, code)}"
 
-
-def _random_text() -> str:
+def random_text() -> str:
+    """Return a secret that nobody can guess."""
     return secrets.token_urlsafe(_LENGTH)[:_LENGTH]
