@@ -181,6 +181,15 @@ RENEWALS = 30
 RENEWAL_REST_SECONDS = 86_400
 """The longest of these rests; they begin with ten minutes and double."""
 
+ANSWER_SECONDS = 60
+"""Until an answer is complete, however busily its server sends; more only for who sends much."""
+
+ANSWER_BYTES_A_SECOND = 100_000
+"""So many octets of an answer earn it one second more."""
+
+LONGEST_ANSWER_SECONDS = 300
+"""Until an answer is complete, however much it is."""
+
 # --- Requests and responses of the API ------------------------------------------------------------------
 
 IDS_IN_A_LIST = 100

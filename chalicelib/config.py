@@ -40,6 +40,8 @@ class Settings:
     application_requests: int = 40
     waiting_requests: int = 160
     connects: int = 32
+    syncs_per_application: int = 30
+    syncs_per_server: int = 20
     webhook_destinations: Mapping[str, frozenset[str]] = field(default_factory=dict)
     removal_seconds: int = 600
     mail_networks: tuple[Network, ...] = ()
@@ -68,7 +70,8 @@ class Settings:
         POSTERN_BACKFILL_SECONDS is the longest turn of history; POSTERN_BACKFILLS_PER_HOST and
         POSTERN_BACKFILLS_PER_APPLICATION bound how many turns run at once; POSTERN_ACCOUNT_MEGABYTES and
         POSTERN_HOST_MEGABYTES what is read in a UTC day, by host: `imap.gmail.com=2500,*=0` (0: no
-        bound). POSTERN_POLLS_PER_SECOND is how many accounts of one host are polled in a second.
+        bound). POSTERN_SYNCS_PER_APPLICATION and POSTERN_SYNCS_PER_SERVER bound how many live syncs may take
+        long at once. POSTERN_POLLS_PER_SECOND is how many accounts of one host are polled in a second.
         POSTERN_WEBHOOK_DESTINATIONS says which queues and event buses an application's webhooks may write to:
         `client_id=arn,client_id=arn`, `*` is any application.
         POSTERN_MAIL_NETWORKS lists networks (10.1.0.0/16) that are not public and in which mail servers may
@@ -101,7 +104,9 @@ class Settings:
             search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
             application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "40")),
             waiting_requests=int(env.get("POSTERN_WAITING_REQUESTS", "160")),
-            connects=int(env.get("POSTERN_CONNECTS") or ("6" if env.get("POSTERN_LOCAL") == "1" else "32")),
+            syncs_per_application=int(env.get("POSTERN_SYNCS_PER_APPLICATION", "30")),
+            syncs_per_server=int(env.get("POSTERN_SYNCS_PER_SERVER", "20")),
+            connects=int(env.get("POSTERN_CONNECTS", "32")),
             webhook_destinations=_by_owner(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
             mail_networks=_networks(env.get("POSTERN_MAIL_NETWORKS", "")),
             mail_ca_file=env.get("POSTERN_MAIL_CA_FILE", ""),

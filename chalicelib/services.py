@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chalicelib.store.vault import Vault
     from chalicelib.sync.backfill import Desk as Backfilling
     from chalicelib.sync.content import Contents
+    from chalicelib.sync.crowd import Desk as Crowd
     from chalicelib.sync.engine import Outcome
     from chalicelib.sync.health import Health
     from chalicelib.sync.meter import Meter
@@ -449,7 +450,27 @@ class Services:
         """Bring what is new in one account, and the beginning of its history."""
         from chalicelib.sync import live
 
-        return live.sync(self.workspace, self.meter, self.backfills, account, deadline)
+        return live.sync(self.workspace, self.meter, self.backfills, account, deadline, self.crowd)
+
+    @cached_property
+    def places(self) -> ports.Places:
+        """Live syncs that take long."""
+        from chalicelib.store.tables.places import PlaceTable
+
+        return PlaceTable(self.dynamodb, self.settings)
+
+    @cached_property
+    def crowd(self) -> Crowd:
+        """How many of them there may be."""
+        from chalicelib.sync.crowd import Desk
+
+        return Desk(
+            places=self.places,
+            per_application=self.settings.syncs_per_application,
+            per_server=self.settings.syncs_per_server,
+            seconds=self.settings.sync_seconds,
+            now=time.time,
+        )
 
     @cached_property
     def backfilling(self) -> Backfilling:

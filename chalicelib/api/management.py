@@ -35,7 +35,8 @@ def update_application(client_id: str) -> Any:
     changed = wire.load_application(application, body.stated(management.current_request.raw_body))
     services().applications.update(changed)
     if changed.history_days != application.history_days:
-        _sync(one for one in services().accounts.of_application(client_id) if one.history_days is None)
+        accounts = services().accounts.of_application(client_id)
+        _sync(client_id, (one for one in accounts if one.history_days is None))
     return wire.dump_application(changed)
 
 
@@ -67,7 +68,7 @@ def update_account(client_id: str, id: str) -> Any:
     names = folders | (PLACES if account.labelled else ROLES)
     changed = services().accounts.configure(account, window.load_change(request, names))
     if changed != account:
-        _sync([changed])
+        _sync(changed.application_id, [changed])
     return wire.dump_managed(changed)
 
 
@@ -79,7 +80,7 @@ def show_progress(client_id: str, id: str) -> Any:
     return progress_of(account)
 
 
-def _sync(accounts: Iterable[Account]) -> None:
+def _sync(application_id: str, accounts: Iterable[Account]) -> None:
     jobs: list[dict[str, str | int]] = [{"account_id": account.id} for account in accounts]
     if jobs:
-        services().queues.send("sync", jobs, "window")
+        services().queues.send("sync", jobs, application_id)

@@ -46,7 +46,7 @@ def retry_quarantined(client_id: str, id: str, entry_id: str) -> Any:
     access.may_sync(account)
     kept = _in_state(entry, QuarantineState.HELD)
     job: dict[str, str | int] = {"account_id": account.id, "quarantine": kept.id}
-    services().queues.send("sync", [job], account.id)
+    services().queues.send("sync", [job], account.application_id)
     return {**wire.dump(kept, _folders(account)), "queued": True}
 
 

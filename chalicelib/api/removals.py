@@ -40,7 +40,7 @@ def confirm_removal(client_id: str, id: str, folder_id: str) -> Any:
         services().accounts.note_frozen(account, others)
     except Stale as error:
         raise Conflict("This changed at this moment. Look again and repeat.") from error
-    services().queues.send("sync", [{"account_id": account.id}], account.id)
+    services().queues.send("sync", [{"account_id": account.id}], account.application_id)
     return wire.dump_frozen(confirmed)
 
 

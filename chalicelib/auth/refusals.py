@@ -9,6 +9,7 @@ from chalicelib.domain.account import Server
 from chalicelib.errors import AuthRejected, ConnectFailed, ProviderError, SendFailed
 
 _STEPS = {
+    "greeting": "{host}:{port} does not greet as a mail server does.",
     "dns": "The host {host} cannot be resolved or is none that is called.",
     "tcp": "{host}:{port} cannot be reached or is none that is called.",
     "tls": "There is no TLS with {host}:{port}: it offers none, or its certificate is not valid.",
@@ -23,9 +24,13 @@ def failed(error: ProviderError | SendFailed, kind: str, server: Server) -> Conn
     """
     refused = isinstance(error, AuthRejected) or error.status == 403
     step = error.details.get("step", "login" if refused else "tcp")
-    if step == "mailbox" and kind == "smtp":
+    if kind == "smtp" and step not in _STEPS:
         step = "tcp"
-    text = _STEPS.get(step, "").format(host=server.host, port=server.port) or error.message
+    text = (
+        error.message
+        if step == "mailbox"
+        else _STEPS.get(step, _STEPS["tcp"]).format(host=server.host, port=server.port)
+    )
     answer = ConnectFailed(f"{kind.upper()}: {text}", error=step, server=kind)
     answer.status = 403 if refused else 400
     return answer

@@ -32,6 +32,7 @@ from chalicelib.store.values import (
     Lease,
     Location,
     MailChanges,
+    Place,
     Poll,
     Revised,
     Slot,
@@ -457,6 +458,25 @@ class Backfills(Protocol):
         """Remove an entry: the history is complete, or no longer wanted."""
 
 
+class Places(Protocol):
+    """Live syncs that take long, and whose have done so lately (table `work`)."""
+
+    def slow(self, tenants: Iterable[str], now: float) -> bool:
+        """Tell whether any of these was crowded lately."""
+
+    def note_slow(self, tenant: str, until: int) -> None:
+        """Remember one as crowded until a Unix second."""
+
+    def put(self, place: Place) -> None:
+        """Enter a sync that is under way."""
+
+    def remove(self, account_id: str) -> None:
+        """Forget a sync that is over."""
+
+    def all(self) -> list[Place]:
+        """Return every sync entered, strongly consistent."""
+
+
 class Usage(Protocol):
     """Bytes read from mail servers, per UTC day, by account and by host (table `work`)."""
 
@@ -503,13 +523,14 @@ class Queues(Protocol):
         self,
         queue: str,
         bodies: Sequence[Mapping[str, str | int]],
-        group: str,
+        group: str | Sequence[str],
         delay: int = 0,
         spread: Sequence[int] = (),
     ) -> None:
         """Send JSON messages to the queue of that name (sync, backfill, edits, deliveries).
 
-        They are seen after `delay` seconds, or each after its own of `spread`; group is the tenant.
+        They are seen after `delay` seconds, or each after its own of `spread`; group is the tenant, for all
+        or for each: the application whose accounts are synced, the endpoint that is told.
         """
 
     def waiting(self, queue: str) -> int:

@@ -22,26 +22,28 @@ class SqsQueues:
     def __init__(self, settings: Settings) -> None:
         self._sqs = client(settings, "sqs")
         self._urls = settings.queue_urls
-        # A group on a standard queue makes it a fair queue; emulators refuse what they do not know.
+        # A group on a standard queue makes it a fair queue. Emulators refuse it: the local runtime, which is
+        # fair itself, finds it in an attribute.
         self._fair = settings.endpoint_url is None
 
     def send(
         self,
         queue: str,
         bodies: Sequence[Mapping[str, str | int]],
-        group: str,
+        group: str | Sequence[str],
         delay: int = 0,
         spread: Sequence[int] = (),
     ) -> None:
         """Send JSON messages to the queue of that name, seen after `delay` seconds (at most 900).
 
-        With `spread` each has a delay of its own. Raises NotQueued.
+        With `spread` each has a delay of its own, and each may have a group of its own. Raises NotQueued.
         """
-        every = list(zip(bodies, spread or [delay] * len(bodies), strict=True))
+        groups = [group] * len(bodies) if isinstance(group, str) else group
+        every = list(zip(bodies, groups, spread or [delay] * len(bodies), strict=True))
         for start in range(0, len(every), BATCH):
             entries = [
                 self._entry(index, body, group) | ({"DelaySeconds": seconds} if seconds else {})
-                for index, (body, seconds) in enumerate(every[start : start + BATCH])
+                for index, (body, group, seconds) in enumerate(every[start : start + BATCH])
             ]
             answer = self._sqs.send_message_batch(QueueUrl=self._urls[queue], Entries=entries)
             if answer.get("Failed"):
@@ -56,4 +58,6 @@ class SqsQueues:
 
     def _entry(self, index: int, body: Mapping[str, str | int], group: str) -> dict[str, Any]:
         entry = {"Id": str(index), "MessageBody": json.dumps(dict(body), separators=(",", ":"))}
-        return {**entry, "MessageGroupId": group} if self._fair else entry
+        if self._fair:
+            return {**entry, "MessageGroupId": group}
+        return {**entry, "MessageAttributes": {"group": {"DataType": "String", "StringValue": group or "-"}}}

@@ -112,6 +112,17 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A live sync that takes long; it counts until a Unix second at most."""
+
+    account_id: str
+    application: str
+    server: str
+    since: float
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostUsage:
     """Today's bytes of a mail server, and until when (Unix seconds) it wants patience."""
 

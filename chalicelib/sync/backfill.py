@@ -156,7 +156,7 @@ def _conclude(desk: Desk, entry: Backfill, outcome: Outcome, *, spent: bool) -> 
         desk.backfills.remove(entry.account_id)
     if outcome in (Outcome.MORE, Outcome.CURRENT):
         # Live syncs found the lease taken and left: what they came for must not wait for the next poll.
-        desk.queues.send(LIVE_QUEUE, [{"account_id": entry.account_id}], entry.account_id)
+        desk.queues.send(LIVE_QUEUE, [{"account_id": entry.account_id}], entry.application_id)
 
 
 def slow_down(desk: Desk, account: Account, error: Throttled) -> int:
@@ -236,4 +236,4 @@ def _slow_hosts(desk: Desk, hosts: Iterable[str]) -> frozenset[str]:
 
 
 def _send(desk: Desk, entry: Backfill) -> None:
-    desk.queues.send(QUEUE, [{"account_id": entry.account_id}], entry.account_id)
+    desk.queues.send(QUEUE, [{"account_id": entry.account_id}], entry.application_id)

@@ -43,6 +43,8 @@ class Outcome(Enum):
     BUSY = "busy"
     DEFERRED = "deferred"
     """Nobody has looked: all of it is history, which comes in its turn."""
+    CROWDED = "crowded"
+    """Nobody has looked: its application or mail server holds as many workers as it may."""
 
 
 def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pace = UNHURRIED) -> Outcome:

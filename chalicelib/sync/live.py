@@ -7,11 +7,14 @@ for it. Until its first screens are there such an account is not even opened her
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.account import Account, SyncState
 from chalicelib.store.ports import Backfills
 from chalicelib.sync import engine
+from chalicelib.sync.crowd import Crowded, place
+from chalicelib.sync.crowd import Desk as Crowd
 from chalicelib.sync.meter import Meter
 from chalicelib.sync.pace import Live
 from chalicelib.sync.workspace import Workspace
@@ -20,9 +23,14 @@ log = logging.getLogger(__name__)
 
 
 def sync(
-    work: Workspace, meter: Meter, backfills: Backfills, account: Account, deadline: Deadline
+    work: Workspace,
+    meter: Meter,
+    backfills: Backfills,
+    account: Account,
+    deadline: Deadline,
+    crowd: Crowd | None = None,
 ) -> engine.Outcome:
-    """Sync what is new; MORE if history is left, DEFERRED if all of it is.
+    """Sync what is new; MORE if history is left, DEFERRED if all of it is, CROWDED if it must come later.
 
     Nothing comes once the day's bytes are used up. Raises ProviderError.
     """
@@ -33,7 +41,11 @@ def sync(
         return engine.Outcome.DEFERRED
     pace = Live(lambda: backfills.get(account.id) is not None)
     try:
-        return engine.sync_account(work, account, deadline, pace)
+        with place(crowd, account) if crowd else nullcontext():
+            return engine.sync_account(work, account, deadline, pace)
+    except Crowded:
+        log.info("account %s waits: enough syncs of its application or server are under way", account.id)
+        return engine.Outcome.CROWDED
     finally:
         meter.add(account, pace.received)
 

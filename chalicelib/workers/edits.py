@@ -30,11 +30,12 @@ def run(body: Mapping[str, Any]) -> None:
             raise  # one refusal may be the server's hiccup
         # The change is given up: reconnecting has the account compared with its server.
         return
-    services().queues.send("sync", [{"account_id": account.id}], account.id)
+    services().queues.send("sync", [{"account_id": account.id}], account.application_id)
 
 
 def give_up(body: Mapping[str, Any]) -> None:
     """Have the account compared with its server a little later: the change is undone then."""
     id = body["account_id"]
     job: dict[str, str | int] = {"account_id": id, "repair": 1, "settled": REPAIR_DELAY // 2}
-    services().queues.send("sync", [job], id, delay=REPAIR_DELAY)
+    account = services().accounts.get(id)
+    services().queues.send("sync", [job], account.application_id if account else id, delay=REPAIR_DELAY)

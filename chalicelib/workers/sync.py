@@ -56,13 +56,13 @@ def _work(account: Account, body: Mapping[str, Any]) -> None:
         return
     deadline = services().working_time()
     outcome = services().sync(account, deadline).value
-    if outcome not in ("busy", "deferred"):
+    if outcome not in ("busy", "deferred", "crowded"):
         services().health.recovered(account)
     if body.get("repair"):
         _repair(account, outcome, deadline, body.get("settled"))
     if outcome in ("more", "deferred"):
         services().enter_backfill(account, begun=outcome == "more")
-    if outcome in ("more", "deferred", "current"):
+    if outcome in ("more", "deferred", "current", "crowded"):  # the last: so that it is asked again soon
         note_life(account)
 
 
@@ -88,7 +88,7 @@ def _repair(account: Account, outcome: str, deadline: Deadline, settled: int | N
     In the middle of a first sync there is nothing to compare; the weekly comparison will come.
     """
     current = outcome in ("quiet", "current")
-    if outcome == "busy" or (current and services().repair(account, deadline, settled) is None):
+    if outcome in ("busy", "crowded") or (current and services().repair(account, deadline, settled) is None):
         raise InTheWay(account.id)
 
 
@@ -96,5 +96,12 @@ def note_life(account: Account) -> None:
     """Have an account that changes polled more often; it is entered again every ten minutes at most."""
     now = time.time()
     if _seen.get(account.id, 0) + NOTED_SECONDS <= now:
-        services().polls.put(Poll(account_id=account.id, active_at=int(now), host=account.host))
+        services().polls.put(
+            Poll(
+                account_id=account.id,
+                active_at=int(now),
+                host=account.host,
+                application_id=account.application_id,
+            )
+        )
         _seen[account.id] = now

@@ -42,8 +42,9 @@ def _poll(now: float) -> None:
     polls = list(every.polls.all())
     most = max(1, int(every.settings.polls_per_second))
     awake = [poll for poll in polls if poll.retry_at <= now]
-    _send(schedule.delays({poll: _interval(poll, now) for poll in awake}, span, most), {})
-    _send(schedule.repairs(polls, span), {"repair": 1})
+    tenants = {poll.account_id: poll.application_id or poll.account_id for poll in polls}
+    _send(schedule.delays({poll: _interval(poll, now) for poll in awake}, span, most), {}, tenants)
+    _send(schedule.repairs(polls, span), {"repair": 1}, tenants)
     every.polls.cover(span.until)  # only now: what a tick that dies has left out comes with the next
 
 
@@ -51,12 +52,12 @@ def _interval(poll: Poll, now: float) -> int:
     return LOCAL_SECONDS if services().settings.local else schedule.interval(poll, now)
 
 
-def _send(delays: Mapping[str, int], more: Mapping[str, int]) -> None:
+def _send(delays: Mapping[str, int], more: Mapping[str, int], tenants: Mapping[str, str]) -> None:
     order = sorted(delays, key=lambda id: delays[id])
     jobs: list[dict[str, str | int]] = [{"account_id": id, **more} for id in order]
     if jobs:
         spread = [min(delays[id], LONGEST_DELAY) for id in order]
-        services().queues.send("sync", jobs, "poll", spread=spread)
+        services().queues.send("sync", jobs, [tenants[id] for id in order], spread=spread)
 
 
 def _deliver(now: int) -> None:

@@ -24,6 +24,7 @@ from infra.local.template import Schedule, Template
 PARTS = {"sync_account": "sync", "backfill_account": "backfill"}
 REST = "rest"
 CONCURRENCY = {"sync_account": 8, "backfill_account": 2, "deliver": 8, "apply_edits": 2}
+FAIR = frozenset({"sync_account"})
 NICENESS = 15
 STORE_THREADS = 1
 """Of history: whatever else there is to do goes first."""
@@ -70,7 +71,7 @@ def _threads(part: str, template: Template, queues: list[QueuePoller], stop: thr
     threads: list[threading.Thread] = []
     for source in template.queue_sources():
         if PARTS.get(source.function, REST) == part:
-            queues.append(QueuePoller(source, stop))
+            queues.append(QueuePoller(source, stop, fair=source.function in FAIR))
             threads += queues[-1].threads(CONCURRENCY.get(source.function, 1))
     if part == "sync":
         return [*threads, *_watchers(stop)]

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.local import invocation
 from infra.local.resources import client
 from infra.local.template import QueueSource
+from infra.local.turns import Turns, group_of
 
 WAIT_SECONDS = 1
 HIDDEN_SECONDS = 30
@@ -23,18 +24,23 @@ log = logging.getLogger(__name__)
 
 
 class QueuePoller:
-    """One queue and its function. Messages stay hidden only while somebody works on them."""
+    """One queue and its function. Messages stay hidden only while somebody works on them.
 
-    def __init__(self, source: QueueSource, stop: threading.Event) -> None:
+    With `fair`, no group of messages keeps more threads busy than it leaves free.
+    """
+
+    def __init__(self, source: QueueSource, stop: threading.Event, *, fair: bool = False) -> None:
         self._source = source
         self._stop = stop
         self._sqs = client("sqs")
         self._url = self._sqs.get_queue_url(QueueName=source.queue.rpartition(":")[2])["QueueUrl"]
         self._held: set[str] = set()
+        self._fair = fair
+        self._turns = Turns(1)
 
     def threads(self, concurrency: int) -> list[threading.Thread]:
         """Return the threads that do the work and the one that keeps it hidden."""
-        name = self._source.function
+        name, self._turns = self._source.function, Turns(concurrency)
         work = [
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
             for number in range(concurrency)
@@ -42,8 +48,14 @@ class QueuePoller:
         return [*work, threading.Thread(target=self._beat, name=f"{name}-beat", daemon=True)]
 
     def give_back(self) -> None:
-        """Show the messages of unfinished calls again at once."""
+        """Show the messages of unfinished calls again at once, and those that wait for their turn."""
         self._hide(0)
+        for message in self._turns.waiting():
+            self._sqs.send_message(
+                QueueUrl=self._url,
+                MessageBody=message["Body"],
+                MessageAttributes=message.get("MessageAttributes", {}),
+            )
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -77,7 +89,23 @@ class QueuePoller:
         )
         messages = answer.get("Messages") or []
         if messages and not self._stop.is_set():
+            self._take(messages)
+
+    def _take(self, messages: list[dict[str, Any]]) -> None:
+        """Work on messages, or have them wait until fewer of their group are under way."""
+        if not self._fair:
             self._work(messages)
+            return
+        for message in messages:
+            turn: tuple[str, dict[str, Any]] | None = (group_of(message), message)
+            if not self._turns.enter(group_of(message), message):
+                self._delete([message])  # a signal: if it gets lost, a later tick finds the same work
+                continue
+            while turn:
+                try:
+                    self._work([turn[1]])
+                finally:
+                    turn = self._turns.leave(turn[0])
 
     def _work(self, messages: list[dict[str, Any]]) -> None:
         handles = {message["ReceiptHandle"] for message in messages}
@@ -86,8 +114,10 @@ class QueuePoller:
             failed = self._failed(messages)
         finally:
             self._held -= handles
-        done = [message for message in messages if message["MessageId"] not in failed]
-        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(done)]
+        self._delete([message for message in messages if message["MessageId"] not in failed])
+
+    def _delete(self, messages: list[dict[str, Any]]) -> None:
+        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
         if entries:
             self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
 

@@ -30,11 +30,23 @@ PARAMETERS = (
     "POSTERN_POLLS_PER_SECOND",
     "POSTERN_MAIL_NETWORKS",
     "POSTERN_MAIL_CA_FILE",
+    "POSTERN_SYNCS_PER_APPLICATION",
+    "POSTERN_SYNCS_PER_SERVER",
+    "POSTERN_CONNECTS",
+    "POSTERN_APPLICATION_REQUESTS",
+    "POSTERN_WAITING_REQUESTS",
 )
 """Parameters of the template that the environment may set."""
 
 POLLS_PER_SECOND = "2"
 """Of one mail server: of more than eight accounts each is polled less often than every five seconds."""
+
+OF_FEW_THREADS = {
+    "POSTERN_CONNECTS": "6",
+    "POSTERN_SYNCS_PER_APPLICATION": "4",
+    "POSTERN_SYNCS_PER_SERVER": "4",
+}
+"""Bounds that leave some of the front's 16 threads, and of the eight that sync, to others."""
 
 REGION = "us-east-1"
 HTTP_PORT, HTTPS_PORT, EMULATOR_PORT = 8025, 8425, 8566
@@ -80,6 +92,7 @@ def child_environment(home: Home, template: Template, endpoint_url: str) -> dict
         "POSTERN_LONGPOLL_SECONDS": os.environ.get("POSTERN_LONGPOLL_SECONDS", LONGEST_WAIT),
         "POSTERN_STREAM_SECONDS": os.environ.get("POSTERN_STREAM_SECONDS", LONGEST_WAIT),
         "POSTERN_POLLS_PER_SECOND": POLLS_PER_SECOND,
+        **OF_FEW_THREADS,
         "POSTERN_WEBHOOK_DESTINATIONS": os.environ.get("POSTERN_WEBHOOK_DESTINATIONS", ""),
         "POSTERN_WATCH_LIST_SECONDS": os.environ.get("POSTERN_WATCH_LIST_SECONDS", "2"),
         "PYTHONUNBUFFERED": "1",

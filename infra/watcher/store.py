@@ -46,10 +46,13 @@ class Store:
         self._aws = ThreadPoolExecutor(STORE_THREADS, "watcher-store")
         # Its own pool: a mail server that hangs must not keep a change from the queue.
         self._logins = ThreadPoolExecutor(LOGIN_THREADS, "watcher-login")
+        self._tenants: dict[str, str] = {}
 
     async def listed(self) -> dict[str, int]:
         """Return the accounts to be watched and when each was active last."""
-        return await self._run(lambda: {poll.account_id: poll.active_at for poll in services().polls.all()})
+        polls = await self._run(lambda: list(services().polls.all()))
+        self._tenants = {poll.account_id: poll.application_id or poll.account_id for poll in polls}
+        return {poll.account_id: poll.active_at for poll in polls}
 
     async def mailbox(self, account_id: str) -> Mailbox:
         """Return where an account's mail is. Raises NotFound."""
@@ -57,8 +60,8 @@ class Store:
 
     async def enqueue(self, account_id: str) -> None:
         """Ask for a sync of an account."""
-        message = {"account_id": account_id}
-        await self._run(lambda: services().queues.send("sync", [message], account_id))
+        message, tenant = {"account_id": account_id}, self._tenants.get(account_id, account_id)
+        await self._run(lambda: services().queues.send("sync", [message], tenant))
 
     def log_in(self, account_id: str) -> Login:
         """Read the credentials and log in. Ends with NotFound or as `open_session`."""

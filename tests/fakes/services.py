@@ -311,17 +311,19 @@ class MemoryQueues:
 
     sent: list[tuple[str, Mapping[str, str | int]]] = field(default_factory=list)
     delays: list[int] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
     backlog: int = 0
 
     def send(
         self,
         queue: str,
         bodies: Sequence[Mapping[str, str | int]],
-        group: str,
+        group: str | Sequence[str],
         delay: int = 0,
         spread: Sequence[int] = (),
     ) -> None:
         self.sent += [(queue, body) for body in bodies]
+        self.groups += [group] * len(bodies) if isinstance(group, str) else group
         self.delays += spread or [delay] * len(bodies)
 
     def waiting(self, queue: str) -> int:

@@ -107,6 +107,29 @@ def test_history_that_is_left_goes_to_a_queue_of_its_own_once(
     assert here.backfills.rows["acc"].begun is begun
 
 
+def test_a_sync_that_finds_no_place_is_asked_for_again_soon_and_blames_nobody(here: Here) -> None:
+    here.outcome = Outcome.CROWDED
+    assert app.sync_account(on_queue({"account_id": "acc"}), None) == {"batchItemFailures": []}
+    assert here.polls.rows["acc"].application_id == "app" and here.queues.sent == []
+    assert here.accounts.rows["acc"].trouble is None
+    again = app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
+    assert again["batchItemFailures"], "a comparison that was asked for comes back"
+
+
+def test_polls_are_grouped_by_application(here: Here) -> None:
+    for number in range(30):
+        tenant = f"app{number % 3}" if number % 5 else ""
+        here.polls.put(Poll(account_id=f"a{number}", active_at=1, application_id=tenant))
+    app.tick({"version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "source": "",
+              "time": "", "id": "", "resources": []}, None)  # fmt: skip
+    groups = {str(body["account_id"]): group for (_, body), group in
+              zip(here.queues.sent, here.queues.groups, strict=True)}  # fmt: skip
+    assert len(groups) == 30
+    for id, group in groups.items():
+        number = int(id[1:])
+        assert group == (f"app{number % 3}" if number % 5 else id)
+
+
 def test_refused_credentials_rest_the_account(here: Here) -> None:
     here.polls.put(Poll(account_id="acc", active_at=1))
     here.failure = AuthRejected("no")

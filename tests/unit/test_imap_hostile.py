@@ -16,7 +16,7 @@ from chalicelib import bounds
 from chalicelib.domain.account import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers import opening
-from chalicelib.providers.imap import inflow, session
+from chalicelib.providers.imap import session
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.compress import Deflater, Inflater
 from chalicelib.providers.imap.inflow import Inflow
@@ -101,6 +101,18 @@ def test_an_answer_that_drips_is_given_up_in_time() -> None:
             reader.readinto(bytearray(1))
 
 
+@pytest.mark.parametrize(("rate", "seconds"), [(1, 60), (50_000, 120), (100_000, 300)])
+def test_who_sends_much_may_take_longer_and_nobody_for_ever(rate: int, seconds: int) -> None:
+    now = [0.0]
+    reader = Inflow(io.BufferedReader(io.BytesIO(bytes(40_000_000))), now=lambda: now[0])
+    with pytest.raises(TimeoutError):
+        for _ in range(400):
+            now[0] += 1
+            for _ in range(max(1, rate // 50_000)):
+                assert reader.readinto(bytearray(min(rate, 50_000)))
+    assert seconds <= now[0] <= seconds + 2
+
+
 def test_a_bomb_is_inflated_only_as_far_as_somebody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "ANSWER_BYTES", 1_000_000)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -183,7 +195,7 @@ def test_an_answer_that_never_comes_is_an_error(script: Script) -> None:
 
 
 def test_a_server_that_drips_cannot_keep_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflow, "PATIENCE", 0.2)
+    monkeypatch.setattr(bounds, "ANSWER_SECONDS", 0.2)
     with scripted(dripping) as port:
         provider = connect(settings(port), HERE)
         with pytest.raises(ProviderError, match="too long"):

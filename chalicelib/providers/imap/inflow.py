@@ -12,9 +12,6 @@ from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.providers.imap.compress import Inflater
 
-PATIENCE = 300.0
-"""Seconds until an answer must be complete, however busily its server sends."""
-
 _PIECE = 65_536
 
 
@@ -36,7 +33,7 @@ class Inflow(io.RawIOBase):
 
     def expect_answer(self) -> None:
         """Begin to count anew."""
-        self._until = self._now() + PATIENCE
+        self._begun, self._received = self._now(), 0
         if not self._most:
             self.left = bounds.ANSWER_BYTES
 
@@ -67,13 +64,19 @@ class Inflow(io.RawIOBase):
         """Fill a part of `target` with what is there, waiting only if nothing is."""
         if self._held:
             return 0
-        if self._now() > self._until:
+        if self._now() - self._begun > self._patience():
             raise TimeoutError("an answer took too long")
         size = self._read(memoryview(target)[:_PIECE])
+        self._received += size
         self.left -= size
         if self.left < 0:
             raise OSError("an answer does not end")
         return size
+
+    def _patience(self) -> float:
+        """Return how long the answer may take: a server that sends much may go on, one that drips may not."""
+        earned = bounds.ANSWER_SECONDS + self._received / bounds.ANSWER_BYTES_A_SECOND
+        return min(earned, bounds.LONGEST_ANSWER_SECONDS)
 
     def _read(self, target: memoryview) -> int:
         if self._inflater is None:
