@@ -141,13 +141,12 @@ def _create(desk: Desk, proof: Proof, now: int) -> Account:
 
 
 def _renew(desk: Desk, account: Account, proof: Proof, now: int) -> Account:
-    """Give an account new settings; its address stays. With another login its access tokens end."""
+    """Give an account new settings; address and provider stay. With another login its access tokens end."""
     wanted = proof.wanted
     moved = identity.login_of(desk.accounts, account).key != wanted.login.key
     renewed = replace(
         wanted.window.applied(account),
         name=wanted.name,
-        provider=proof.provider,
         scopes=wanted.scopes,
         host=wanted.settings.imap.host.lower(),
         login=wanted.login,

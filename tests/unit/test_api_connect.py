@@ -347,6 +347,8 @@ def test_an_account_with_folders_stays_one_whatever_its_server_offers_now() -> N
     assert (folders.provider, folders.organization_unit) == ("imap", "folder")
     assert connect(desk_on(server, accounts), WANTED, 9).provider == "imap"
     assert server.kinds == ["imap"]
+    early = Proof(wanted=WANTED, provider="gmail", at=99_000)  # proven when there was no account yet
+    assert redeem(desk_on(server, accounts), early, 100).provider == "imap"
 
 
 def test_a_window_may_be_given_and_stays_when_connecting_again() -> None:
