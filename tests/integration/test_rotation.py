@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.domain.account import Application
+from chalicelib.store.connection import client
 from chalicelib.store.tables.applications import ApplicationTable
 from chalicelib.store.values import Stale
 from chalicelib.store.vault import Vault
@@ -52,3 +53,18 @@ def test_only_the_newest_secret_rotates_and_ends_the_overlap() -> None:
         applications.end_overlap("app", "second")
         applications.end_overlap("app", "second")
         assert applications.secrets("app", NOW) == ["second"] and not applications.verify("app", "first")
+
+
+def test_a_wrong_secret_costs_the_same_whether_or_not_there_is_such_an_application() -> None:
+    with deployment() as settings:
+        applications = ApplicationTable(settings, Vault(settings), now=lambda: float(NOW))
+        applications.create(Application(id="app", name="Desk"), "first")
+        calls: list[str] = []
+        events = client(settings, "dynamodb").meta.events
+        events.register("before-call.dynamodb", lambda model, **more: calls.append(model.name))
+        asked = {}
+        for id in ("app", "nobody", "", "app#x"):
+            calls.clear()
+            assert applications.verify(id, "guess") is None
+            asked[id] = list(calls)
+        assert set(map(tuple, asked.values())) == {("GetItem",)}
