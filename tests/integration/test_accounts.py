@@ -17,7 +17,8 @@ from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.blobs import S3Blobs
 from chalicelib.store.queues import SqsQueues
-from chalicelib.store.tables.accounts import AccountTable, _opened
+from chalicelib.store.tables.account_rows import opened
+from chalicelib.store.tables.accounts import AccountTable
 from chalicelib.store.tables.applications import ApplicationTable
 from chalicelib.store.tables.webhooks import WebhookTable
 from chalicelib.store.values import Stale
@@ -91,7 +92,7 @@ def test_an_account_comes_back_as_it_was_stored(accounts: AccountTable) -> None:
 def test_an_account_of_before_two_settings_of_tls_keeps_what_it_was_connected_with(required: bool) -> None:
     fields = asdict(replace(mail(), tls_required=required))
     del fields["tls_verified"]
-    assert _opened(json.dumps(fields).encode()).tls_verified is required
+    assert opened(json.dumps(fields).encode()).tls_verified is required
 
 
 def test_an_address_is_connected_once_per_application(accounts: AccountTable) -> None:

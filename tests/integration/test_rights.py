@@ -126,8 +126,8 @@ def test_edits_write_rows_of_accounts_only(here: Here, asked: Recorder) -> None:
 
 def test_the_recorder_notices_what_is_not_allowed(here: Here, asked: Recorder) -> None:
     asked.begin()
-    here.tokens.issue("acct1")
-    here.applications.rotate("app1", "new", 0)
+    here.tokens.issue("acct1", 0)
+    here.applications.rotate("app1", "secret", "new", 0)
     stored = here.accounts.get("acct1")
     assert stored
     here.accounts.transition(stored, SyncState.RUNNING)

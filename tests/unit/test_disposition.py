@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app import app as APP
 from chalicelib.wire.disposition import attachment
 from infra.local import front, gateway
+from tests.fakes.connections import proof
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import Call
 from tests.unit.test_api_resources import call as call  # a fixture
@@ -106,7 +107,7 @@ def test_no_answer_is_kept_by_a_cache_or_taken_for_another_type(
 
 
 def test_a_token_is_not_kept_by_a_cache(call: Call, here: MemoryServices) -> None:
-    code = here.tokens.issue_code("app", "acc")
+    code = here.codes.issue(proof())
     body = f'{{"client_id": "app", "client_secret": "secret", "code": "{code}"}}'.encode()
     with Client(APP) as client:
         answer = client.http.post("/connect/token", body=body)
