@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,67 @@ Network = IPv4Network | IPv6Network
 
 DEFAULT_API_VERSION = "2.5"
 _ACCOUNT_MEGABYTES = "imap.gmail.com=2500"  # what Gmail lets an account download in a day
+_DAY, _YEAR = 86_400, 366
+
+
+class BadSetting(ValueError):
+    """One sentence that names the variable, what it must be, and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What a number of the environment may be; an empty variable is one that is not set."""
+
+    default: float
+    least: float
+    most: float
+    whole: bool = True
+
+    def of(self, env: Mapping[str, str], name: str) -> float:
+        """Return the number a variable holds. Raises BadSetting."""
+        text = env.get(name, "").strip()
+        if not text:
+            return self.default
+        try:
+            found = float(int(text) if self.whole else float(text))
+        except ValueError:
+            found = math.nan
+        if not self.least <= found <= self.most:
+            kind = "a whole number" if self.whole else "a number"
+            raise BadSetting(f"{name} must be {kind} from {self.least:g} to {self.most:g}, not {text!r}.")
+        return found
+
+
+NUMBERS: Mapping[str, Number] = {
+    "POSTERN_HISTORY_DAYS": Number(30, 0, 100 * _YEAR),
+    "POSTERN_RAW_DAYS": Number(7, 0, 100 * _YEAR),
+    "POSTERN_SYNC_SECONDS": Number(90, 1, 900, whole=False),
+    "POSTERN_BACKFILL_SECONDS": Number(240, 1, 900, whole=False),
+    "POSTERN_BACKFILLS_PER_HOST": Number(8, 1, 10_000),
+    "POSTERN_BACKFILLS_PER_APPLICATION": Number(16, 1, 10_000),
+    "POSTERN_POLLS_PER_SECOND": Number(10, 0.001, 10_000, whole=False),
+    "POSTERN_LONGPOLL_SECONDS": Number(25, 0.1, _DAY, whole=False),
+    "POSTERN_STREAM_SECONDS": Number(840, 0.1, _DAY, whole=False),
+    "POSTERN_SEARCH_SECONDS": Number(15, 0.1, 900, whole=False),
+    "POSTERN_APPLICATION_REQUESTS": Number(40, 1, 1_000_000),
+    "POSTERN_WAITING_REQUESTS": Number(160, 1, 1_000_000),
+    "POSTERN_SYNCS_PER_APPLICATION": Number(30, 1, 10_000),
+    "POSTERN_SYNCS_PER_SERVER": Number(20, 1, 10_000),
+    "POSTERN_CONNECTS": Number(32, 1, 10_000),
+    "POSTERN_FINISH_SECONDS": Number(60, 0, _DAY),
+    "POSTERN_REMOVAL_SECONDS": Number(600, 0, 30 * _DAY),
+}
+"""Every number of a deployment that the environment may set."""
+
+LISTS = (
+    "POSTERN_ACCOUNT_MEGABYTES",
+    "POSTERN_HOST_MEGABYTES",
+    "POSTERN_WEBHOOK_DESTINATIONS",
+    "POSTERN_MAIL_NETWORKS",
+    "POSTERN_MAIL_CA_FILE",
+)
+_LOCAL_REMOVAL = {"POSTERN_REMOVAL_SECONDS": Number(30, 0, 30 * _DAY)}
+"""The local runtime polls every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +93,7 @@ class Settings:
     backfill_seconds: float = 240.0
     backfills_per_host: int = 8
     backfills_per_application: int = 16
-    account_megabytes: Mapping[str, int] = field(default_factory=lambda: _by_host(_ACCOUNT_MEGABYTES))
+    account_megabytes: Mapping[str, int] = field(default_factory=lambda: by_host({}, "", _ACCOUNT_MEGABYTES))
     host_megabytes: Mapping[str, int] = field(default_factory=dict)
     polls_per_second: float = 10.0
     longpoll_seconds: float = 25.0
@@ -80,7 +142,9 @@ class Settings:
         POSTERN_FINISH_SECONDS after a mail was sent it is looked whether its copy is where it belongs.
         """
         env = os.environ if env is None else env
-        prefix = "POSTERN_QUEUE_"
+        prefix, local = "POSTERN_QUEUE_", env.get("POSTERN_LOCAL") == "1"
+        numbers = {**NUMBERS, **_LOCAL_REMOVAL} if local else NUMBERS
+        number = {name: each.of(env, name) for name, each in numbers.items()}
         return cls(
             table_prefix=env["POSTERN_TABLE_PREFIX"],
             bucket=env["POSTERN_BUCKET"],
@@ -89,39 +153,40 @@ class Settings:
             queue_urls={k[len(prefix) :].lower(): v for k, v in env.items() if k.startswith(prefix)},
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
             endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
-            history_days=int(env.get("POSTERN_HISTORY_DAYS", "30")),
-            raw_days=int(env.get("POSTERN_RAW_DAYS", "7")),
-            local=env.get("POSTERN_LOCAL") == "1",
-            sync_seconds=float(env.get("POSTERN_SYNC_SECONDS", "90")),
-            backfill_seconds=float(env.get("POSTERN_BACKFILL_SECONDS", "240")),
-            backfills_per_host=int(env.get("POSTERN_BACKFILLS_PER_HOST", "8")),
-            backfills_per_application=int(env.get("POSTERN_BACKFILLS_PER_APPLICATION", "16")),
-            account_megabytes=_by_host(env.get("POSTERN_ACCOUNT_MEGABYTES", _ACCOUNT_MEGABYTES)),
-            host_megabytes=_by_host(env.get("POSTERN_HOST_MEGABYTES", "")),
-            polls_per_second=float(env.get("POSTERN_POLLS_PER_SECOND", "10")),
-            longpoll_seconds=float(env.get("POSTERN_LONGPOLL_SECONDS", "25")),
-            stream_seconds=float(env.get("POSTERN_STREAM_SECONDS", "840")),
-            search_seconds=float(env.get("POSTERN_SEARCH_SECONDS", "15")),
-            application_requests=int(env.get("POSTERN_APPLICATION_REQUESTS", "40")),
-            waiting_requests=int(env.get("POSTERN_WAITING_REQUESTS", "160")),
-            syncs_per_application=int(env.get("POSTERN_SYNCS_PER_APPLICATION", "30")),
-            syncs_per_server=int(env.get("POSTERN_SYNCS_PER_SERVER", "20")),
-            connects=int(env.get("POSTERN_CONNECTS", "32")),
+            history_days=int(number["POSTERN_HISTORY_DAYS"]),
+            raw_days=int(number["POSTERN_RAW_DAYS"]),
+            local=local,
+            sync_seconds=number["POSTERN_SYNC_SECONDS"],
+            backfill_seconds=number["POSTERN_BACKFILL_SECONDS"],
+            backfills_per_host=int(number["POSTERN_BACKFILLS_PER_HOST"]),
+            backfills_per_application=int(number["POSTERN_BACKFILLS_PER_APPLICATION"]),
+            account_megabytes=by_host(env, "POSTERN_ACCOUNT_MEGABYTES", _ACCOUNT_MEGABYTES),
+            host_megabytes=by_host(env, "POSTERN_HOST_MEGABYTES"),
+            polls_per_second=number["POSTERN_POLLS_PER_SECOND"],
+            longpoll_seconds=number["POSTERN_LONGPOLL_SECONDS"],
+            stream_seconds=number["POSTERN_STREAM_SECONDS"],
+            search_seconds=number["POSTERN_SEARCH_SECONDS"],
+            application_requests=int(number["POSTERN_APPLICATION_REQUESTS"]),
+            waiting_requests=int(number["POSTERN_WAITING_REQUESTS"]),
+            syncs_per_application=int(number["POSTERN_SYNCS_PER_APPLICATION"]),
+            syncs_per_server=int(number["POSTERN_SYNCS_PER_SERVER"]),
+            connects=int(number["POSTERN_CONNECTS"]),
             webhook_destinations=_by_owner(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
             mail_networks=_networks(env.get("POSTERN_MAIL_NETWORKS", "")),
             mail_ca_file=env.get("POSTERN_MAIL_CA_FILE", ""),
-            removal_seconds=int(env.get("POSTERN_REMOVAL_SECONDS") or _removal_seconds(env)),
-            finish_seconds=int(env.get("POSTERN_FINISH_SECONDS", "60")),
+            removal_seconds=int(number["POSTERN_REMOVAL_SECONDS"]),
+            finish_seconds=int(number["POSTERN_FINISH_SECONDS"]),
         )
 
 
-def _removal_seconds(env: Mapping[str, str]) -> int:
-    return 30 if env.get("POSTERN_LOCAL") == "1" else 600  # the local runtime polls every few seconds
-
-
-def _by_host(text: str) -> Mapping[str, int]:
-    """Read `imap.gmail.com=2500,*=0`. Raises ValueError."""
-    pairs = (pair.partition("=") for pair in _listed(text))
+def by_host(env: Mapping[str, str], name: str, default: str = "") -> Mapping[str, int]:
+    """Read megabytes by host, `imap.gmail.com=2500,*=0`. Raises BadSetting."""
+    text = env.get(name) or default
+    pairs = [pair.partition("=") for pair in _listed(text)]
+    if not all(host.strip() and number.strip().isdecimal() for host, _, number in pairs):
+        raise BadSetting(
+            f"{name} must be hosts and megabytes, such as imap.gmail.com=2500,*=0, not {text!r}."
+        )
     return {host.strip().lower(): int(number) for host, _, number in pairs}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import urllib3
 
@@ -17,13 +18,14 @@ Choice = Callable[[list[float]], float]
 class Counter:
     """DynamoDB's units, all tables together."""
 
-    def __init__(self, endpoint_url: str) -> None:
-        self._url = endpoint_url + "/_postern/units"
+    def __init__(self, info: Mapping[str, Any]) -> None:
+        self._url = info["aws_endpoint_url"] + "/_postern/units"
+        self._headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={info['aws_access_key_id']}/"}
         self._http = urllib3.PoolManager()
 
     def totals(self) -> Units:
         """Return the units consumed so far."""
-        tables = self._http.request("GET", self._url).json()
+        tables = self._http.request("GET", self._url, headers=self._headers).json()
         return {kind: sum(table[kind] for table in tables.values()) for kind in ("write", "read")}
 
     def settled(self, seconds: float) -> Units:

@@ -25,7 +25,7 @@ from chalicelib.services import Services
 from infra.bench.counter import Counter
 from infra.bench.figures import percentiles, wait_for
 from infra.demo.endpoint import endpoint
-from infra.local import resources, run
+from infra.local import aws, resources, run
 from infra.local.runtime import LocalRuntime
 from infra.local.state import ROOT
 from infra.local.template import Template
@@ -151,7 +151,7 @@ class Storm:
 def storm(home: Path, **environment: str) -> Iterator[Storm]:
     """Run a system that watches no mailbox, and yield it with its accounts."""
     with LocalRuntime(home, POSTERN_WATCH="0", **environment) as info, _aws(info):
-        template = Template.read(ROOT / "template.yaml", run.STACK, run.REGION)
+        template = Template.read(ROOT / "template.yaml", run.STACK, aws.REGION)
         resources.create(template)
         settings = {**os.environ, **resources.environment(template), "POSTERN_PEPPER": "unused"}
         made = Storm(info, Services(settings=Settings.from_env(settings)))
@@ -160,7 +160,7 @@ def storm(home: Path, **environment: str) -> Iterator[Storm]:
 
 
 def _aws(info: dict[str, Any]) -> AbstractContextManager[Any]:
-    return patch.dict(os.environ, run.aws_environment(info["aws_endpoint_url"]))
+    return patch.dict(os.environ, run.aws_environment(aws.of(info)))
 
 
 def measure() -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _rates(made: Storm) -> dict[str, Any]:
 
 
 def _units(made: Storm) -> dict[str, Any]:
-    counter, account = Counter(made.info["aws_endpoint_url"]), made.accounts[1]
+    counter, account = Counter(made.info), made.accounts[1]
 
     def one() -> None:
         made.log(account, 1)

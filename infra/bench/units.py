@@ -26,6 +26,7 @@ from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
+from infra.local import aws
 from infra.local.run import STACK, aws_environment
 
 ENVIRONMENT = {"POSTERN_COUNT_UNITS": "1", "POSTERN_TICK_SECONDS": "15", "POSTERN_WATCH": "0"}
@@ -68,7 +69,7 @@ class Mailbox:
 
 def measure(client: Client, imap: Dovecot, smtp: Submission) -> dict[str, Units]:
     """Return units by operation, for an instance started with ENVIRONMENT and an empty mailbox."""
-    counter = Counter(client.info["aws_endpoint_url"])
+    counter = Counter(client.info)
     with login(imap, OWNER[1]) as mail, endpoint(lambda *_: None) as url:
         mailbox = Mailbox(mail)
         first = prepare(client, mailbox, url, counter, partial(client.connect, imap, smtp))
@@ -140,7 +141,7 @@ def _star(client: Client, id: str, wanted: Iterator[bool]) -> None:
 
 def _alarm_clock(client: Client) -> Act:
     """Return what asks for one sync of the account."""
-    place = aws_environment(client.info["aws_endpoint_url"])
+    place = aws_environment(aws.of(client.info))
     sqs: Any = boto3.client(
         "sqs",
         endpoint_url=place["AWS_ENDPOINT_URL"],

@@ -7,19 +7,21 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import urllib3
 
 from infra.demo import dovecot
-from infra.demo.client import Client
+from infra.demo.client import Client, mailbox
 from infra.demo.mailbox import OWNER
 from infra.demo.progress import await_sync
 from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
+from infra.local.claim import claim
+from infra.local.processes import say
 from infra.local.runtime import LocalRuntime
-from infra.local.state import Home, read_json
+from infra.local.state import Home, write_json
+from infra.local.trouble import CannotStart
 
 HOME = Home.from_env().path / "demo"
 MESSAGES = 400
@@ -69,15 +71,15 @@ def main() -> int:
         print("make demo needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
         return 1
     be_quiet()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with ExitStack() as stack:
             _present(stack)
             _wait()
     except KeyboardInterrupt:
-        print("\nStopped.")
-    except (RuntimeError, OSError, urllib3.exceptions.HTTPError) as error:
+        say("\nStopped.")
+    except (CannotStart, RuntimeError, OSError, urllib3.exceptions.HTTPError) as error:
         print(f"The demo failed: {error}", file=sys.stderr)
         return 1
     return 0
@@ -85,7 +87,8 @@ def main() -> int:
 
 def _present(stack: ExitStack) -> None:
     """Start everything, whose ends go onto the stack, and print what can be tried."""
-    runtime = LocalRuntime(_fresh_home())
+    home = _fresh_home()
+    runtime = LocalRuntime(home.path)
     print(f"Filling a mailbox with {MESSAGES} messages and starting Postern …", flush=True)
     imap = dovecot.Dovecot()
     stack.callback(imap.stop)
@@ -97,18 +100,21 @@ def _present(stack: ExitStack) -> None:
     client = Client(info)
     client.connect(imap, smtp)
     await_sync(client, MESSAGES)
+    write_json(home.mailbox, mailbox(imap, smtp))
     print(_commands(info, client.token, imap), end="", flush=True)
 
 
-def _fresh_home() -> Path:
-    """Empty the demo's directory, so that ids are fresh. Raises RuntimeError if a demo uses it."""
-    running = (read_json(Home(HOME).info) or {}).get("pid")
-    command = Path(f"/proc/{running}/cmdline")
-    if running and command.exists() and b"infra.local.run" in command.read_bytes():
-        raise RuntimeError(f"another demo is running (process {running}); stop it first.")
-    if HOME.exists():
-        shutil.rmtree(HOME)
-    return HOME
+def _fresh_home() -> Home:
+    """Empty the demo's directory, so that ids are fresh. Raises CannotStart if a demo uses it."""
+    home = Home(HOME)
+    home.prepare()
+    with claim(home):
+        for path in home.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != home.lock:
+                path.unlink()
+    return home
 
 
 def _commands(info: dict[str, Any], token: str, imap: dovecot.Dovecot) -> str:
@@ -126,7 +132,7 @@ def _wait() -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     """Turn the first signal into KeyboardInterrupt; later ones must not cut the cleaning up short."""
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     _asked.append(number)
     raise KeyboardInterrupt

@@ -63,6 +63,17 @@ class Client:
         return json.loads(answer.data)
 
 
+def mailbox(imap: Dovecot, smtp: Submission) -> dict[str, Any]:
+    """Return the owner's mailbox as the commands of the README name it."""
+    servers = {
+        "imap_host": "127.0.0.1",
+        "imap_port": imap.imap,
+        "smtp_host": "127.0.0.1",
+        "smtp_port": smtp.port,
+    }
+    return {"email": OWNER[1], "password": PASSWORD, "tls": "false", **servers}
+
+
 def _settings(imap: Dovecot, smtp: Submission) -> dict[str, Any]:
     """Return the servers of the account in the shape /connect/authorize takes."""
     server = {"host": "127.0.0.1", "username": OWNER[1], "password": PASSWORD}

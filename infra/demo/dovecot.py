@@ -9,9 +9,9 @@ import grp
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -20,7 +20,9 @@ from pathlib import Path
 import trustme
 
 from infra.local import ports
+from infra.local.state import ROOT
 
+STOP_SECONDS = 20.0
 PASSWORD = "secret"  # noqa: S105  # of a server that only this machine can reach
 
 _CONFIG = """
@@ -122,6 +124,7 @@ class Dovecot:
     imap: int = field(default_factory=ports.any_free)
     imaps: int = field(default_factory=ports.any_free)
     host: str = "localhost"
+    _process: subprocess.Popen[bytes] | None = None
 
     @property
     def ca_file(self) -> Path:
@@ -134,20 +137,28 @@ class Dovecot:
         program = _program()
         if program is None:
             raise FileNotFoundError("Dovecot is not installed")
-        # The daemon keeps whatever it inherits open: a pipe would never end.
         with (self.base / "start").open("wb") as output:
-            command = [program, "-c", str(self.base / "conf")]
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            command = [
+                sys.executable,
+                "-m",
+                "infra.local.leash",
+                program,
+                "-F",
+                "-c",
+                str(self.base / "conf"),
+            ]
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+            )
         self._await_greeting()
         return self
 
     def stop(self) -> None:
         """Stop the server and remove all its files."""
-        pid_file = self.base / "run" / "master.pid"
-        if pid_file.exists():
-            pid = int(pid_file.read_text())
-            os.kill(pid, signal.SIGTERM)
-            self._await_exit(pid)
+        if self._process and self._process.stdin:
+            self._process.stdin.close()  # it ends with whoever has started it, see `leash`
+            self._process.wait(STOP_SECONDS)
+            self._process = None
         shutil.rmtree(self.base, ignore_errors=True)
 
     def mailbox(self, user: str) -> Path:
@@ -198,15 +209,6 @@ class Dovecot:
             except OSError:
                 time.sleep(0.02)
         raise TimeoutError((self.base / "log").read_text())
-
-    def _await_exit(self, pid: int) -> None:
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                return
-            time.sleep(0.02)
 
 
 def _program() -> str | None:

@@ -1,11 +1,17 @@
-"""Makes the first application once: `python -m infra.local.application CLIENT_ID SECRET`."""
+"""Makes the first application once: `python -m infra.local.application`; its secret is that of the home."""
 
 from __future__ import annotations
 
-import sys
+import hashlib
 
 from chalicelib.domain.account import Application
 from chalicelib.services import services
+from infra.local.state import Home
+
+
+def id_of(secret: str) -> str:
+    """Return the client id that belongs to a secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:25]
 
 
 def ensure(client_id: str, secret: str) -> None:
@@ -16,4 +22,5 @@ def ensure(client_id: str, secret: str) -> None:
 
 
 if __name__ == "__main__":
-    ensure(sys.argv[1], sys.argv[2])
+    own = Home.from_env().secret("client")
+    ensure(id_of(own), own)

@@ -31,6 +31,7 @@ _DYNAMODB, _STREAMS = b"DynamoDB_20120810", b"DynamoDBStreams_20120810"
 _READING = _STREAMS + b".GetRecords"
 _UNITS = PATH.encode()
 
+Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, Mapping[str, str], bytes | str]
 
 log = logging.getLogger(__name__)
@@ -47,12 +48,21 @@ class Request:
 
 
 class Express:
-    """Serves what is for DynamoDB and its streams; with a meter, GET /_postern/units tells the totals."""
+    """Serves what is for DynamoDB and its streams; with a meter, GET /_postern/units tells the totals.
+
+    Requests that `admits` refuses, by their headers, end here, whoever they are for.
+    """
 
     def __init__(
-        self, server: ModuleType, dynamodb: ModuleType, streams: ModuleType, meter: Meter | None = None
+        self,
+        server: ModuleType,
+        dynamodb: ModuleType,
+        streams: ModuleType,
+        admits: Callable[[Headers], bool],
+        meter: Meter | None = None,
     ) -> None:
         self._server = server
+        self.admits = admits
         self._meter = meter
         self._streams = Streams(dynamodb, streams)
         self._handlers = {
@@ -137,6 +147,10 @@ class ExpressProtocol(GatheringProtocol):
         fields = dict(self.headers)
         if self._owed:
             self.transport.close()  # nobody asks before the last answer has come
+        elif not self._express.admits(self.headers):
+            self._owed = True  # whatever else comes is not read
+            self.transport.send(http_answer(_REFUSED))
+            self.transport.close()
         elif self._is_plain() and self._express.takes(self.url, fields.get(b"x-amz-target", b"")):
             self._taken = fields
         else:
@@ -168,6 +182,9 @@ class ExpressProtocol(GatheringProtocol):
         self._owed = False
         if not self.transport.is_closing():
             self.transport.send(answer)
+
+
+_REFUSED: Answer = 403, {"Connection": "close"}, b'{"__type":"UnrecognizedClientException"}'
 
 
 def http_answer(answer: Answer) -> bytes:

@@ -1,29 +1,44 @@
-"""Start the patched emulator; runs in the emulator's own environment."""
+"""Start the patched emulator on an open socket: `python -m infra.local.emulator_main FILE HOME`.
+
+Runs in the emulator's own environment.
+"""
 
 import os
+import signal
+import socket
+import sys
+from pathlib import Path
 
 import uvicorn
 from ministack import app
-from ministack.core import responses
+from ministack.core import persistence, responses
 from ministack.services import dynamodb, dynamodb_streams
 
-from infra.local import emulator_json, emulator_patches, emulator_values
+from infra.local import emulator_gate, emulator_json, emulator_patches, emulator_values, leash, locks
 from infra.local.emulator_express import Express
-from infra.local.emulator_snapshots import Snapshots
+from infra.local.emulator_journal import Journal
+from infra.local.emulator_snapshots import Shelf, Snapshots
 from infra.local.emulator_units import Meter
 
-if __name__ == "__main__":
+WAIT_SECONDS = 120.0
+"""An emulator of an earlier run may still be saving."""
+
+
+def main(listening: socket.socket, root: Path, key: str, region: str) -> None:
+    """Serve until SIGTERM, alone on this state."""
+    lock = locks.take(root / "lock", WAIT_SECONDS)
     emulator_patches.apply(dynamodb, dynamodb_streams)
     emulator_values.apply(dynamodb)
     emulator_json.install(dynamodb, dynamodb_streams, responses)
-    Snapshots(app, dynamodb)
+    journal = Journal(root, app, dynamodb, key, region)
+    Snapshots(app, Shelf(root, persistence), journal, lock)
     meter = Meter(dynamodb) if os.environ.get("COUNT_UNITS") == "1" else None
-    express = Express(app, dynamodb, dynamodb_streams, meter)
-    uvicorn.run(
-        app.app,
-        host=os.environ["BIND_HOST"],
-        port=int(os.environ["GATEWAY_PORT"]),
+    gate = emulator_gate.Gate(key, listening.getsockname()[1])
+    express = Express(app, dynamodb, dynamodb_streams, gate.admits, meter)
+    config = uvicorn.Config(
+        emulator_gate.without_cors(app.app),
         http=express.protocol,
+        ws="none",
         lifespan="on",
         timeout_keep_alive=75,
         timeout_graceful_shutdown=3,
@@ -31,4 +46,16 @@ if __name__ == "__main__":
         log_level="warning",
         server_header=False,
         date_header=False,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    leash.tie()
+    main(
+        socket.socket(fileno=int(sys.argv[1])),
+        Path(os.environ["STATE_DIR"]).parent,
+        os.environ["ACCESS_KEY"],
+        os.environ["REGION"],
     )

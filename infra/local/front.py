@@ -1,4 +1,7 @@
-"""The HTTP and HTTPS server in front of app.py: `python -m infra.local.front HTTP_PORT HTTPS_PORT`."""
+"""The HTTP and HTTPS server in front of app.py: `python -m infra.local.front HTTP HTTPS`.
+
+HTTP and HTTPS are the numbers of open sockets, which the supervisor holds: nobody else can take them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
@@ -19,8 +23,9 @@ from chalice.local import LocalChalice
 import app as application
 from chalicelib.api.folders import NOT_OFFERED
 from chalicelib.errors import InvalidRequest
-from infra.local import gateway, invocation
+from infra.local import gateway, invocation, leash
 from infra.local.gathering import GatheringProtocol
+from infra.local.ports import HOST
 from infra.local.state import Home
 
 THREADS, WAITING_THREADS = 16, 200
@@ -28,8 +33,6 @@ TIMEOUT, STREAM_TIMEOUT = 29, 900
 STREAM = "/delta/streaming"
 WAITING = frozenset({"/delta/longpoll"})
 """Routes whose requests mostly wait; they have threads of their own, so that others need not."""
-
-HOST = "127.0.0.1"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -160,13 +163,13 @@ class _Server(uvicorn.Server):  # type: ignore[misc]  # mypy does not follow uvi
         yield
 
 
-async def serve(http_port: int, https_port: int, home: Home) -> None:
-    """Serve on both ports until SIGTERM or SIGINT."""
+async def serve(http: socket.socket, https: socket.socket, home: Home) -> None:
+    """Serve on both sockets until SIGTERM or SIGINT."""
     front = Front(application.app, application.stream_deltas)
     certificate = str(home.certificate)
     servers = [
-        _Server(_config(front, http_port)),
-        _Server(_config(front, https_port, ssl_certfile=certificate, ssl_keyfile=certificate)),
+        _Server(_config(front)),
+        _Server(_config(front, ssl_certfile=certificate, ssl_keyfile=certificate)),
     ]
 
     def stop() -> None:
@@ -175,14 +178,12 @@ async def serve(http_port: int, https_port: int, home: Home) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    await asyncio.gather(*(server.serve() for server in servers))
+    await asyncio.gather(*(server.serve([each]) for server, each in zip(servers, (http, https), strict=True)))
 
 
-def _config(front: Front, port: int, **more: Any) -> uvicorn.Config:
+def _config(front: Front, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         front,
-        host=HOST,
-        port=port,
         http=_Protocol,
         lifespan="off",
         log_level="warning",
@@ -195,5 +196,7 @@ def _config(front: Front, port: int, **more: Any) -> uvicorn.Config:
 
 if __name__ == "__main__":
     invocation.configure_logging()
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), Home.from_env()))
+    leash.tie()
+    opened = [socket.socket(fileno=int(number)) for number in sys.argv[1:3]]
+    asyncio.run(serve(opened[0], opened[1], Home.from_env()))
     os._exit(0)  # threads that still answer somebody who has gone need not be waited for

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib import logs
+from infra.local import settings
+
 log = logging.getLogger(__name__)
 
 
@@ -40,10 +43,9 @@ class Context:
 
 def configure_logging() -> None:
     """Log everything of ours, and of the libraries only what is wrong."""
-    level = os.environ.get("POSTERN_LOG_LEVEL", "INFO")
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
-    for library in ("botocore", "boto3", "pynamodb", "urllib3"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    form = "%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.level(os.environ), format=form)
+    logs.quiet_libraries()
 
 
 def context(function: str, timeout: float) -> Context:

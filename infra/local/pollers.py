@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.store import dynamo
-from infra.local import invocation, resources
+from infra.local import invocation, leash, resources, settings
 from infra.local.queues import QueuePoller
 from infra.local.state import ROOT, Home
 from infra.local.streams import StreamPoller
@@ -57,7 +57,7 @@ def schedule_event(now: datetime) -> dict[str, Any]:
 
 
 def _tick(schedule: Schedule, stop: threading.Event) -> None:
-    seconds = float(os.environ.get("POSTERN_TICK_SECONDS", "5"))
+    seconds = settings.TICK.of(os.environ, "POSTERN_TICK_SECONDS")
     if schedule.seconds > 60:  # only the minute is cut short: somebody waits for new mail
         seconds = schedule.seconds
     while not stop.wait(seconds):
@@ -111,6 +111,7 @@ def _yield_to_others() -> None:
 def main(part: str) -> None:
     """Work until told to stop."""
     invocation.configure_logging()
+    leash.tie()
     if part == "backfill":
         _yield_to_others()
     stop = threading.Event()

@@ -10,24 +10,32 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
+from infra.local.leash import Leash
 from infra.local.state import ROOT, Home, write_json
 
-STOP_SECONDS, EMULATOR_STOP_SECONDS = 3.5, 10.0
+STOP_SECONDS, LAST_STOP_SECONDS = 3.5, 90.0
 CHECK_SECONDS = 0.1
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 SETTLED_SECONDS = 30.0
 LAST = "emulator"
 
 
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print a line; the terminal may have gone."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=file, flush=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A program and its whole environment."""
+    """A program, its whole environment, and the open files it takes over."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    files: tuple[int, ...] = ()
 
 
 class Supervisor:
@@ -43,6 +51,7 @@ class Supervisor:
         self._started: dict[str, float] = {}
         self._pause: dict[str, float] = {}
         self._stopping = False
+        self._leash = Leash()
         self.orderly = False
 
     def start(self, child: Child) -> None:
@@ -55,11 +64,15 @@ class Supervisor:
         if self._open(child).wait() != 0:
             raise OSError(f"The step {child.name} failed.")
 
+    def is_alive(self, name: str) -> bool:
+        """Tell whether a child that was started still runs."""
+        return self._running[name].poll() is None
+
     def watch(self) -> None:
         """Restart what dies; return when the emulator is gone. Raises Stopped when we are asked to stop."""
         while True:
             if LAST in self._running and self._running[LAST].poll() is not None:
-                print("The emulator is gone; beginning again from its last snapshot.", flush=True)
+                say("The emulator is gone; beginning again with what it has saved.")
                 return
             for name, process in list(self._running.items()):
                 if process.poll() is not None:
@@ -77,7 +90,7 @@ class Supervisor:
         others = [process for name, process in self._running.items() if name != LAST]
         _end(others, STOP_SECONDS)
         last = [process for name, process in self._running.items() if name == LAST]
-        self.orderly = _end(last, EMULATOR_STOP_SECONDS)
+        self.orderly = _end(last, LAST_STOP_SECONDS)
         self._running.clear()
         self._home.children.unlink(missing_ok=True)
 
@@ -85,7 +98,7 @@ class Supervisor:
         pause = self._pause.get(name, SHORTEST_PAUSE)
         if time.monotonic() - self._started[name] > SETTLED_SECONDS:
             pause = SHORTEST_PAUSE
-        print(f"{name} ended with status {status}; starting it again.", flush=True)
+        say(f"{name} ended with status {status}; starting it again. Its log: {self._home.logs}/{name}.log")
         time.sleep(pause)
         self._pause[name] = min(pause * 2, LONGEST_PAUSE)
         self._spawn(self._children[name])
@@ -99,10 +112,11 @@ class Supervisor:
     def _open(self, child: Child) -> subprocess.Popen[bytes]:
         with (self._home.logs / f"{child.name}.log").open("ab") as log:
             return subprocess.Popen(
-                child.command,
+                (*child.command, str(self._home.path)),  # so that lists of processes tell whose it is
                 cwd=ROOT,
                 env=dict(child.environment),
-                stdin=subprocess.DEVNULL,
+                pass_fds=child.files,
+                stdin=self._leash.stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches us only, so that we decide the order

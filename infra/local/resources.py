@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from localstack_client.session import Session
 
 from infra.local.template import Template
 
@@ -24,8 +25,11 @@ _QUEUE_ATTRIBUTES = (
 
 def client(service: str) -> Any:
     """Return a client of the endpoint and region named in the environment."""
+    key, secret, region = (
+        os.environ[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
+    )
     config = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 2})
-    return boto3.client(service, config=config)
+    return Session(key, secret, region_name=region).client(service, config=config)
 
 
 def create(template: Template) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from infra.local.state import ROOT, Home, read_json
 
-START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+START_SECONDS = 90.0
+STOP_SECONDS = 100.0
 
 
 class LocalRuntime:
@@ -38,10 +38,10 @@ class LocalRuntime:
         self.home.prepare()
         with (self.home.logs / "supervisor.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "infra.local.run"],
+                [sys.executable, "-m", "infra.local.run", "--leashed"],
                 cwd=ROOT,
                 env=self._env(),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # its end is ours, see `leash`
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -64,6 +64,8 @@ class LocalRuntime:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
         self._process = None
 
     def pid(self, name: str) -> int:

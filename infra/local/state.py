@@ -29,6 +29,8 @@ class Home:
         """Make the directories, readable by their owner only."""
         for path in (self.path, self.emulator, self.checkpoints, self.logs):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.path == ROOT / ".local":  # another directory may be somebody's own
+            self.path.chmod(0o700)
 
     @property
     def emulator(self) -> Path:
@@ -59,6 +61,21 @@ class Home:
     def children(self) -> Path:
         """Process ids by name."""
         return self.path / "children.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor."""
+        return self.path / "lock"
+
+    @property
+    def ports(self) -> Path:
+        """The ports that were chosen, by name."""
+        return self.path / "ports.json"
+
+    @property
+    def mailbox(self) -> Path:
+        """How to reach the demo's mailbox."""
+        return self.path / "mailbox.json"
 
     @property
     def ca(self) -> Path:

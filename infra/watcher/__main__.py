@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 
+from chalicelib import logs
 from infra.watcher.limits import Limits
 from infra.watcher.service import Watcher
 
@@ -32,8 +33,7 @@ def main() -> None:
         stream=sys.stdout,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    for library in ("botocore", "boto3", "pynamodb", "urllib3"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logs.quiet_libraries()
     asyncio.run(watch())
     os._exit(0)  # a login that hangs in a thread keeps nobody waiting
 

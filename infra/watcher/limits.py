@@ -6,6 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chalicelib.config import Number
+
+NUMBERS: Mapping[str, Number] = {
+    "POSTERN_WATCH_LIST_SECONDS": Number(5, 0.1, 3_600, whole=False),
+    "POSTERN_WATCH_LOGINS": Number(20, 0.001, 10_000, whole=False),
+    "POSTERN_WATCH_HOST_LOGINS": Number(10, 0.001, 10_000, whole=False),
+}
+"""What the environment may set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -32,22 +41,12 @@ class Limits:
     def from_env(cls, env: Mapping[str, str] | None = None) -> Limits:
         """Read POSTERN_WATCH_LIST_SECONDS, POSTERN_WATCH_LOGINS and POSTERN_WATCH_HOST_LOGINS.
 
-        The last two are logins per second, overall and per mail server. Raises ValueError unless
-        each is a number above zero.
+        The last two are logins per second, overall and per mail server. Raises BadSetting.
         """
         env = os.environ if env is None else env
-        default = cls()
+        found = {name: number.of(env, name) for name, number in NUMBERS.items()}
         return cls(
-            list_seconds=_positive(env, "POSTERN_WATCH_LIST_SECONDS", default.list_seconds),
-            logins_per_second=_positive(env, "POSTERN_WATCH_LOGINS", default.logins_per_second),
-            logins_per_second_and_host=_positive(
-                env, "POSTERN_WATCH_HOST_LOGINS", default.logins_per_second_and_host
-            ),
+            list_seconds=found["POSTERN_WATCH_LIST_SECONDS"],
+            logins_per_second=found["POSTERN_WATCH_LOGINS"],
+            logins_per_second_and_host=found["POSTERN_WATCH_HOST_LOGINS"],
         )
-
-
-def _positive(env: Mapping[str, str], name: str, default: float) -> float:
-    number = float(env.get(name) or default)
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{name} must be a number above zero")
-    return number

@@ -26,7 +26,7 @@ from infra.demo.crowd import CrowdedDovecot
 from infra.demo.dovecot import PASSWORD
 from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import make_mailbox
-from infra.local import resources, run
+from infra.local import aws, resources, run
 from infra.local.runtime import LocalRuntime
 from infra.local.state import ROOT, read_json
 from infra.local.template import Template
@@ -163,7 +163,7 @@ def crowd(home: Path, mailboxes: int, **environment: str) -> Iterator[Crowd]:
     runtime = LocalRuntime(home, **hurry)
     try:
         info = runtime.start()
-        with patch.dict(os.environ, run.aws_environment(info["aws_endpoint_url"])):
+        with patch.dict(os.environ, run.aws_environment(aws.of(info))):
             made = Crowd(runtime, server, _services(runtime), dict(info))
             with endpoint(made.ear.told) as url:
                 _hook(info, url)
@@ -174,7 +174,7 @@ def crowd(home: Path, mailboxes: int, **environment: str) -> Iterator[Crowd]:
 
 
 def _services(runtime: LocalRuntime) -> Services:
-    template = Template.read(ROOT / "template.yaml", run.STACK, run.REGION)
+    template = Template.read(ROOT / "template.yaml", run.STACK, aws.REGION)
     resources.create(template)
     pepper = str((read_json(runtime.home.path / "pepper") or {}).get("pepper", "unused"))
     settings = {**os.environ, **resources.environment(template), "POSTERN_PEPPER": pepper}

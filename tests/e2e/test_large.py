@@ -48,8 +48,8 @@ def _rows(info: dict[str, Any], account_id: str) -> Iterator[tuple[tuple[str, st
         "dynamodb",
         endpoint_url=info["aws_endpoint_url"],
         region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+        aws_access_key_id=info["aws_access_key_id"],
+        aws_secret_access_key=info["aws_secret_access_key"],
     )
     for table in TABLES:
         pages = dynamodb.get_paginator("scan").paginate(TableName=f"postern-local-{table}")

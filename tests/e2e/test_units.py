@@ -35,7 +35,7 @@ def written(imap_server: Dovecot, tmp_path_factory: pytest.TempPathFactory) -> I
             endpoint(lambda *_: None) as url,
             LocalRuntime(home, **units.ENVIRONMENT) as info,
         ):
-            client, mailbox, counter = Client(info), units.Mailbox(mail), Counter(info["aws_endpoint_url"])
+            client, mailbox, counter = Client(info), units.Mailbox(mail), Counter(info)
             first = units.prepare(client, mailbox, url, counter, partial(client.connect, imap, smtp))
             found = {"first sync": first["write"] / units.MAILBOX}
             for name, act in units.changes(client, mailbox).items():

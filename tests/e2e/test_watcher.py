@@ -17,8 +17,8 @@ import pytest
 from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill, login
-from infra.local import resources
-from infra.local.run import REGION, STACK, aws_environment, child_environment
+from infra.local import aws, resources
+from infra.local.run import STACK, aws_environment, child_environment
 from infra.local.runtime import LocalRuntime
 from infra.local.state import ROOT
 from infra.local.template import Template
@@ -58,11 +58,11 @@ def environment(
     runtime: LocalRuntime, info: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
     """Return what docs/watcher.md tells to set, for this runtime."""
-    for name, value in aws_environment(info["aws_endpoint_url"]).items():
+    for name, value in aws_environment(aws.of(info)).items():
         monkeypatch.setenv(name, value)
-    template = Template.read(ROOT / "template.yaml", STACK, REGION)
+    template = Template.read(ROOT / "template.yaml", STACK, aws.REGION)
     resources.create(template)
-    every = child_environment(runtime.home, template, info["aws_endpoint_url"])
+    every = child_environment(runtime.home, template, aws.of(info))
     return {name: value for name, value in every.items() if NEEDED.match(name)}
 
 

@@ -158,7 +158,7 @@ def _status(url: str, method: str = "GET", ca: str | None = None) -> int:
 
 
 def _table(info: Mapping[str, Any]) -> Any:
-    session = boto3.Session("local", "local", region_name="us-east-1")
+    session = boto3.Session(info["aws_access_key_id"], "local", region_name="us-east-1")
     resource = session.resource("dynamodb", endpoint_url=info["aws_endpoint_url"])
     return resource.Table("postern-local-work")
 

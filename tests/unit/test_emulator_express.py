@@ -15,9 +15,11 @@ from uvicorn.server import ServerState
 
 from infra.local import run
 from infra.local.emulator_express import Express, ExpressProtocol
+from infra.local.emulator_gate import Gate
 from infra.local.emulator_units import Meter
 
 GET_ITEM = "DynamoDB_20120810.GetItem"
+GATE = Gate("local", 80)
 KEY = run.patient({"AWS_ACCESS_KEY_ID": "local"})["AWS_ACCESS_KEY_ID"]
 
 
@@ -61,7 +63,7 @@ class Emulator:
         dynamodb.__dict__["handle_request"] = streams.__dict__["handle_request"] = self._handle
         dynamodb.__dict__["_emit_stream_event"] = lambda *arguments: None
         streams.__dict__["_get_records"] = lambda data: (200, {}, json.dumps(data))
-        self.express = Express(self.server, dynamodb, streams, meter)
+        self.express = Express(self.server, dynamodb, streams, GATE.admits, meter)
 
     async def _handle(self, method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
         self.served.append(body.decode())
@@ -82,7 +84,8 @@ class Emulator:
 
 def request(body: str, *, key: str = "local", target: str = GET_ITEM, more: str = "") -> bytes:
     signed = f"AWS4-HMAC-SHA256 Credential={key}/20260101/eu/dynamodb/aws4_request, Signature=x"
-    head = f"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: {target}\r\nAuthorization: {signed}\r\n{more}"
+    head = "POST / HTTP/1.1\r\nHost: localhost:80\r\n"
+    head += f"X-Amz-Target: {target}\r\nAuthorization: {signed}\r\n{more}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
@@ -192,7 +195,10 @@ def test_the_totals_of_the_meter_are_told() -> None:
 
     async def play(emulator: Emulator) -> None:
         protocol, transport = emulator.connection()
-        protocol.data_received(b"GET /_postern/units HTTP/1.1\r\nHost: x\r\n\r\n")
+        protocol.data_received(
+            b"GET /_postern/units HTTP/1.1\r\nHost: localhost:80\r\n"
+            b"Authorization: AWS4-HMAC-SHA256 Credential=local/\r\n\r\n"
+        )
         assert [json.loads(body) for _, body in transport.bodies()] == [meter.totals]
 
     scene(play, meter)
