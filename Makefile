@@ -3,37 +3,49 @@ PYTHON ?= python3
 BOOT = $(PYTHON) infra/local/bootstrap.py
 BIN = .venv/bin
 
-.PHONY: run test kill-test large-test property-test follow-test sdk-test storm-test watch-test fairness-test
-.PHONY: fault-test mutator-test rtt-test demo bench
+.PHONY: help run demo env test quick restart-test kill-test large-test property-test follow-test sdk-test
+.PHONY: storm-test watch-test fairness-test fault-test mutator-test rtt-test bench
 .PHONY: fix clean environment servers readers
 
-run: ## the whole system on this machine
+help: ## what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## the whole system on this machine; Ctrl-C stops it
 	@$(BOOT)
 
-demo: ## the same with a mailbox to look at
+demo: ## the same with a mailbox to look at and commands to try; needs Dovecot
 	@$(BOOT) -m infra.demo
 
-environment:
-	@$(BOOT) --only
+env: ## addresses and secrets of the system that runs, as variables of a shell
+	@$(BIN)/python -m infra.local.shell
 
-servers: ## the mail servers of the tests: Dovecot where we may install it, the others unpacked into .local
-	@command -v dovecot >/dev/null || [ -x /usr/sbin/dovecot ] || \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dovecot-imapd >/dev/null; \
-	  else echo "Dovecot is not installed (package dovecot-imapd): tests against a real server are skipped."; fi
-	@$(PYTHON) -m tests.servers.prepare
+environment: ## the virtual environments of development, without starting anything
+	@$(BOOT) --dev
 
-readers: ## a mail parser of Node for the tests, where npm is installed
+servers: environment ## Dovecot for the tests: asks before it installs anything, and starts nothing
+	@$(BIN)/python -m infra.local.system_packages dovecot
+
+readers: environment ## a mail parser of Node for the tests, where npm is installed
 	@[ -d .local/readers/node_modules/postal-mime ] || ! command -v npm >/dev/null || \
 	  npm install --silent --no-audit --no-fund --prefix .local/readers postal-mime@4.0.0 || \
 	  echo "npm cannot install postal-mime: what it would read is not tested, unless CI=true."
 
-test: environment servers readers ## what CI runs
+quick: environment ## format, lint, types, import contracts and unit tests: under three minutes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n 2 tests/unit
+
+test: environment servers readers ## what CI runs: all of `quick` and everything against real servers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -n 2 -rs
+
+restart-test: environment servers ## twenty kills of the supervisor, at times of everything: one system, nothing lost
+	POSTERN_RESTARTS=20 $(BIN)/pytest -q tests/e2e/test_restart.py
 
 kill-test: environment servers ## twenty kills of the sync worker in a first sync of 2,000 messages
 	POSTERN_KILL_MESSAGES=2000 POSTERN_KILLS=20 $(BIN)/pytest -q tests/e2e/test_kill.py
@@ -77,11 +89,10 @@ rtt-test: environment servers ## what 40 and 100 ms more of round trip cost the 
 	$(BIN)/python -m infra.bench.rtt
 
 bench: environment servers ## the figures of the README; SIZES are the mailboxes compared with mbsync (isync), about ten minutes
-	@command -v mbsync >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends isync >/dev/null
+	@$(BIN)/python -m infra.local.system_packages mbsync
 	$(BIN)/python -m infra.bench $(SIZES)
 
-fix: environment
+fix: environment ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

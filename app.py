@@ -7,7 +7,7 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
 
-from chalicelib import api
+from chalicelib import api, logs
 from chalicelib.api import streaming
 from chalicelib.clock import Deadline
 from chalicelib.workers.batch import BatchFailures, each_group, each_record
@@ -17,6 +17,7 @@ _QUEUE = "arn:aws:sqs:us-east-1:000000000000:"
 _TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/"
 _RECONCILE_SECONDS = 45
 
+logs.quiet_libraries()
 app = Chalice(app_name="postern")
 app.api.binary_types = ["message/rfc822", "application/octet-stream"]
 

@@ -8,6 +8,7 @@ from chalicelib.api.deliveries import deliveries
 from chalicelib.api.deltas import deltas
 from chalicelib.api.files import files
 from chalicelib.api.folders import folders
+from chalicelib.api.greeting import greeting
 from chalicelib.api.management import management
 from chalicelib.api.messages import messages
 from chalicelib.api.quarantine import quarantine
@@ -26,6 +27,7 @@ BLUEPRINTS = (
     deltas,
     files,
     folders,
+    greeting,
     management,
     messages,
     quarantine,

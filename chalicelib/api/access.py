@@ -11,6 +11,7 @@ from chalice.app import Request
 from chalicelib import bounds
 from chalicelib.api import quotas
 from chalicelib.api.query import existing, object_id
+from chalicelib.api.routes import ACCOUNT
 from chalicelib.domain.account import Account, Application, SyncState
 from chalicelib.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chalicelib.services import services
@@ -32,6 +33,7 @@ def account(request: Request) -> Account:
         raise NotFound("This account no longer exists.")
     if grant.epoch != found.epoch:  # the account has become another mailbox since
         raise _unknown()
+    request.context[ACCOUNT] = found.id
     return found
 
 

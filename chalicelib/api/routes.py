@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 V = TypeVar("V", bound=Callable[..., Any])
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Every answer holds somebody's mail, a secret, or what was wrong with a request for them."""
+ACCOUNT = "posternAccount"
+"""Where a request's context says whose token it bears."""
 
 _VERSION = re.compile(r"1\.0|2\.[0-7]")
 
@@ -49,9 +52,11 @@ class Routes(Blueprint):  # type: ignore[misc]  # Chalice has no types we follow
         return decorate
 
     def _answer(self, view: Callable[..., Any], params: dict[str, str]) -> Response:
+        began = time.monotonic()
         answer = attempt(lambda: _as_response(view(**params)), view.__qualname__)
         response = cast(Response, answer)
         complete(self.current_request, response)
+        tell(self.current_request, response, time.monotonic() - began)
         return response
 
 
@@ -60,11 +65,27 @@ def attempt(view: Callable[[], Any], name: str) -> Any:
     try:
         return view()
     except ApiError as error:
+        if error.status >= 500:  # its message is for the client: it may quote a mail server
+            log.warning("%s in %s%s at %s", type(error).__name__, name, _step(error), _where(error))
         return failure(error)
     except Exception as error:  # the edge: whatever broke, the client gets the error object
         # Neither the message nor the locals: both may hold mail or credentials.
         log.error("unhandled %s in %s at %s", type(error).__name__, name, _where(error))
         return failure(ApiError())
+
+
+def tell(request: Request, response: Response, seconds: float) -> None:
+    """Log one line per request: route, status, time and account, but no query, no body and no secret."""
+    context = request.context
+    log.info(
+        "%s %s %d in %.0f ms, account %s, request %s",
+        request.method,
+        context.get("resourcePath", "-"),
+        response.status_code,
+        seconds * 1000,
+        context.get(ACCOUNT, "-"),
+        context.get("requestId", "-"),
+    )
 
 
 def complete(request: Request, response: Response) -> None:
@@ -106,6 +127,12 @@ def _refuse_large_bytes(body: Any) -> None:
     """Raise TooLarge where Lambda would drop an answer without a word; bytes travel as base64 there."""
     if isinstance(body, bytes) and len(body) > bounds.BINARY_BYTES and not services().settings.local:
         raise TooLarge(f"More than {bounds.BINARY_BYTES} bytes cannot be answered at once here.")
+
+
+def _step(error: ApiError) -> str:
+    """Return the step at which a mail server failed, if the error says so."""
+    step = error.details.get("step")
+    return f" at step {step}" if isinstance(step, str) and step.isidentifier() else ""
 
 
 def _where(error: Exception) -> str:

@@ -56,12 +56,13 @@ class Answer:
 
 def answer(event: dict[str, Any]) -> Answer:
     """Answer a request for the stream; what is wrong with it is told by status and error object."""
-    request = Request(event)
+    request, began = Request(event), time.monotonic()
     body = routes.attempt(lambda: lines(request), "stream")
     response = body if isinstance(body, Response) else Response("", headers=dict(HEADERS))
     if body is response:
         body = Body([json.dumps(response.body).encode()], ExitStack())
     routes.complete(request, response)
+    routes.tell(request, response, time.monotonic() - began)
     return Answer(response.status_code, response.headers, body)
 
 

@@ -17,6 +17,7 @@ from infra.demo.mailbox import OWNER
 from infra.demo.progress import await_sync
 from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
+from infra.local.bootstrap import SIGNALS
 from infra.local.claim import claim
 from infra.local.processes import say
 from infra.local.runtime import LocalRuntime
@@ -71,9 +72,10 @@ def main() -> int:
         print("make demo needs Dovecot: install the package dovecot-imapd.", file=sys.stderr)
         return 1
     be_quiet()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
+        for number in SIGNALS:
+            signal.signal(number, _interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         with ExitStack() as stack:
             _present(stack)
             _wait()
@@ -132,7 +134,7 @@ def _wait() -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     """Turn the first signal into KeyboardInterrupt; later ones must not cut the cleaning up short."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     _asked.append(number)
     raise KeyboardInterrupt

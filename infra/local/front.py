@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from chalice.local import LocalChalice
@@ -33,6 +35,11 @@ TIMEOUT, STREAM_TIMEOUT = 29, 900
 STREAM = "/delta/streaming"
 WAITING = frozenset({"/delta/longpoll"})
 """Routes whose requests mostly wait; they have threads of their own, so that others need not."""
+
+SHOWN_BYTES = 200
+"""Of a path that nobody serves, in the log."""
+
+log = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -56,7 +63,8 @@ class Front:
             return
         body = await _read(receive)
         if body is None:
-            await _write(send, gateway.error(413, "The request is too large."), empty=False)
+            answer = _refused(scope["method"], scope["raw_path"], 413, "The request is too large.")
+            await _write(send, answer, empty=False)
             return
         request = _request(scope, body)
         route = gateway.match(self._app.routes, request.path)
@@ -71,9 +79,10 @@ class Front:
     def respond(self, request: gateway.Request, route: gateway.Match | None) -> gateway.Answer:
         """Answer one request."""
         if route is None:
-            return gateway.error(404, "No such path.")
+            return _refused(request.method, request.path.encode(), 404, "No such path.")
         if ("GET" if request.method == "HEAD" else request.method) not in route.methods:
-            return gateway.error(405, "This method is not allowed here.", _allow(route))
+            reason, allowed = "This method is not allowed here.", _allow(route)
+            return _refused(request.method, request.path.encode(), 405, reason, allowed)
         event = self._event(request, route)
         return gateway.answer(self._app(event, invocation.context("APIHandler", TIMEOUT)))
 
@@ -102,6 +111,15 @@ class Front:
 def _allow(route: gateway.Match) -> list[tuple[str, str]]:
     methods = set(route.methods) - NOT_OFFERED.get(route.resource, frozenset())
     return [("allow", ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods)))]
+
+
+def _refused(
+    method: str, path: bytes, status: int, reason: str, headers: gateway.Pairs = ()
+) -> gateway.Answer:
+    """Log and answer a request that reaches no route."""
+    shown = quote(path.partition(b"?")[0][:SHOWN_BYTES], safe="/%")
+    log.info("%s %s %d", method if method.isalpha() else "-", shown, status)
+    return gateway.error(status, reason, headers)
 
 
 async def _until_gone(receive: Receive, gone: threading.Event) -> None:
@@ -147,6 +165,7 @@ class _Protocol(GatheringProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer and hang up."""
+        log.info("what is no HTTP request 400")
         body = InvalidRequest("This is no HTTP request that we understand.").body()
         data = json.dumps(body).encode()
         head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"

@@ -24,6 +24,7 @@ from infra.local import (
 )
 from infra.local.addresses import HTTP_PORT, HTTPS_PORT, Addresses, port_of
 from infra.local.aws import REGION, Aws
+from infra.local.bootstrap import SIGNALS
 from infra.local.claim import claim
 from infra.local.emulator_express import PATIENT
 from infra.local.processes import Child, Supervisor, say
@@ -41,6 +42,9 @@ DEFAULTS = {
     "POSTERN_STREAM_SECONDS": LONGEST_WAIT,
     "POSTERN_POLLS_PER_SECOND": "2",  # of more than eight accounts of a server each is polled less often
     "POSTERN_WATCH_LIST_SECONDS": "2",
+    "POSTERN_CONNECTS": "6",  # these leave some of the front's 16 threads, and of the eight that sync, to others
+    "POSTERN_SYNCS_PER_APPLICATION": "4",
+    "POSTERN_SYNCS_PER_SERVER": "4",
 }
 """Where this runtime differs from a deployment."""
 
@@ -164,9 +168,10 @@ def _report(home: Home, info: Mapping[str, object], seconds: float) -> None:
 
 
 def _heed_signals(supervisor: Supervisor) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, supervisor.ask_to_stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if "--leashed" in sys.argv:
         leash.tie(to_thread=False)
 
@@ -201,9 +206,9 @@ def main() -> int:
     """Run until told to stop."""
     home = Home.from_env()
     supervisor = Supervisor(home)
-    _heed_signals(supervisor)
     with ExitStack() as stack:
         try:
+            _heed_signals(supervisor)
             foreign = _prepare(home)
             stack.enter_context(claim(home))
             stack.callback(_end, home, supervisor)

@@ -94,10 +94,16 @@ class Watcher:
         self._watches.pop(id)[1].cancel()
 
     async def _report(self) -> None:
+        """Tell how many watches there are whenever that has changed."""
+        told = ""
         while True:
             await asyncio.sleep(REPORT_SECONDS)
-            counted = ", ".join(f"{count} {state.value}" for state, count in self.states().items())
-            log.info("watches: %s; %d syncs asked for", counted or "none", self.sent)
+            counted = ", ".join(
+                f"{count} {state.value}" for state, count in sorted(self.states().items(), key=str)
+            )
+            if counted != told:
+                log.info("watches: %s; %d syncs asked for", counted or "none", self.sent)
+            told = counted
 
 
 def run_until(stop: threading.Event) -> None:
