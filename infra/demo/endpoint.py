@@ -1,18 +1,22 @@
-"""A webhook endpoint to try things with: `python3 -m infra.demo.endpoint PORT CLIENT_SECRET`.
+"""A webhook endpoint to try things with: `python3 -m infra.demo.endpoint PORT`.
 
-Answers challenges, checks signatures and prints what it is told. Needs nothing but Python.
+Answers challenges, checks signatures and prints what it is told. The client secret is that of the system
+that runs here, or CLIENT_SECRET of the environment. Needs nothing but Python.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from infra.local.shell import running
 
 Told = Callable[[bytes, Mapping[str, str]], object]
 """Receives the body and the headers of a notification; returns False to leave it without an answer."""
@@ -65,4 +69,7 @@ def main(port: int, client_secret: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    secret = os.environ.get("CLIENT_SECRET") or (running(os.environ) or {}).get("client_secret")
+    if not secret:
+        sys.exit("Set CLIENT_SECRET: Postern does not run here.")
+    main(int(sys.argv[1]), secret)

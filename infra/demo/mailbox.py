@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr
 
+from infra.demo import words
+
 OWNER = ("Mira Okafor", "mira@kestrel.example")
 _PEOPLE = [
     ("Tide Office", "tide@harbour.example"),
@@ -24,13 +26,6 @@ _PEOPLE = [
     ("", "noreply@shop.example"),
     ("Harbour News", "news@lists.example"),
 ]
-_WORDS = {
-    "utf-8": "harbour survey draft 会議 報告 tide chart réponse budget Überblick план счёт 🚢 quay".split(),
-    "iso-8859-1": "Übergabe Prüfung Größe Lieferung Entwurf façade déjà marché señor año".split(),
-    "koi8-r": "встреча отчёт договор вопрос ответ завтра проект письмо".split(),
-    "iso-2022-jp": "会議 報告 契約 質問 回答 計画 資料 確認".split(),
-    "us-ascii": "please find attached the soundings we took on the north quay this morning".split(),
-}
 _CHARSETS = ["us-ascii"] * 5 + ["utf-8"] * 5 + ["iso-8859-1", "koi8-r", "iso-2022-jp"]
 _ATTACHMENTS = [
     ("soundings.csv", "text", "csv"),
@@ -70,8 +65,7 @@ def make_mailbox(count: int, seed: int = 7, until: int = 1_735_000_000) -> Itera
 def _conversation(dice: random.Random, open_ones: list[_Conversation], number: int) -> _Conversation:
     if open_ones and dice.random() < 0.55:
         return dice.choice(open_ones[-12:])
-    words = dice.sample(_WORDS[dice.choice(["utf-8", "us-ascii"])], 3)
-    conversation = _Conversation(f"{' '.join(words).capitalize()} {number}", dice.choice(_PEOPLE), [])
+    conversation = _Conversation(words.subject(dice, number), dice.choice(_PEOPLE), [])
     open_ones.append(conversation)
     return conversation
 
@@ -96,13 +90,10 @@ def _message(dice: random.Random, number: int, at: int, talk: _Conversation) -> 
 def _fill(dice: random.Random, mail: EmailMessage) -> None:
     charset = dice.choice(_CHARSETS)
     size = min(int(dice.lognormvariate(5, 1)), 4000)
-    text = " ".join(dice.choices(_WORDS[charset], k=max(size // 6, 8)))
-    mail.set_content(text + "\n", charset=charset, cte="base64" if charset == "utf-8" else None)
+    text = words.letter(dice, charset, size)
+    mail.set_content(text, charset=charset, cte="base64" if charset == "utf-8" else None)
     if dice.random() < 0.7:
-        filler = "<tr><td style='padding:4px'>" + "</td></tr><tr><td>".join(text.split()) + "</td></tr>"
-        style = "<style>td{color:#333}</style>"
-        html = f"<html><head>{style}</head><body><table>{filler * 3}</table></body></html>"
-        mail.add_alternative(html, subtype="html", charset="utf-8", cte="quoted-printable")
+        mail.add_alternative(words.page(text), subtype="html", charset="utf-8", cte="quoted-printable")
     if dice.random() < 0.15:
         name, main, sub = dice.choice(_ATTACHMENTS)
         mail.add_attachment(

@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from localstack_client.session import Session
 
+from infra.local.aws import REGION
 from infra.local.template import Template
 
 Json = Mapping[str, Any]
@@ -24,12 +25,10 @@ _QUEUE_ATTRIBUTES = (
 
 
 def client(service: str) -> Any:
-    """Return a client of the endpoint and region named in the environment."""
-    key, secret, region = (
-        os.environ[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
-    )
+    """Return a client of the endpoint that the environment names."""
+    key, secret = (os.environ.get(f"AWS_{name}", "local") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
     config = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 2})
-    return Session(key, secret, region_name=region).client(service, config=config)
+    return Session(key, secret, region_name=REGION).client(service, config=config)
 
 
 def create(template: Template) -> None:

@@ -31,6 +31,7 @@ _CHOICES = {
 }
 _FILES = ("POSTERN_TEMPLATE", "POSTERN_EMULATOR_PYTHON")
 _ARN = re.compile(r"arn:[\w-]+:(sqs|events):[\w-]+:\d{12}:\S+")
+LIKENESS = 0.85
 NUMBERS_AND_LISTS = frozenset(config.NUMBERS) | frozenset(limits.NUMBERS) | frozenset(config.LISTS)
 KNOWN = frozenset({*_NUMBERS, *_CHOICES, *_FILES, *config.LISTS, "POSTERN_HOME", "POSTERN_INSTALL"})
 _OURS = re.compile(r"POSTERN_(QUEUE_\w+|TABLE_PREFIX|BUCKET|KEY_ID|PEPPER|LOCAL)")
@@ -64,7 +65,7 @@ def strange(env: Mapping[str, str]) -> Iterator[str]:
     """Yield a line for each variable that looks like one of ours and is none."""
     for name in sorted(env):
         if name.upper().startswith("POSTERN_") and name not in KNOWN and not _OURS.fullmatch(name):
-            near = difflib.get_close_matches(name.upper(), KNOWN, 1)
+            near = difflib.get_close_matches(name.upper(), KNOWN, 1, LIKENESS)
             advice = f"; did you mean {near[0]}?" if near else "."
             yield f"{name} is no setting of Postern (docs/settings.md lists them){advice}"
 
@@ -81,8 +82,9 @@ def _check_file(value: str, name: str) -> None:
 
 
 def _check_arns(value: str) -> None:
-    for arn in filter(None, map(str.strip, value.split(","))):
-        if not _ARN.fullmatch(arn):
+    for pair in filter(None, map(str.strip, value.split(","))):
+        owner, _, arn = map(str.strip, pair.partition("="))
+        if not owner or not _ARN.fullmatch(arn):
             raise BadSetting(
                 f"POSTERN_WEBHOOK_DESTINATIONS must list ARNs of queues or event buses, not {arn!r}."
             )

@@ -198,24 +198,49 @@ def test_it_serves_restarts_what_dies_and_keeps_its_data(runtime: LocalRuntime) 
 def test_a_crash_of_the_emulator_costs_seconds_not_the_data(runtime: LocalRuntime) -> None:
     runtime.stop()
     info = runtime.start()
-    _table(info).put_item(Item={"pk": "test", "sk": str(random.random())})
-    saved = runtime.home.emulator / "aws" / "dynamodb.json"
-    before = saved.stat().st_mtime if saved.exists() else 0.0
-    _eventually(lambda: saved.exists() and saved.stat().st_mtime > before)
-    time.sleep(1)
+    table, number = _table(info), str(random.random())
+    table.put_item(Item={"pk": "test", "sk": number})
+    old = runtime.pid("emulator")
     runtime.kill("emulator")
-    _eventually(lambda: _serves(runtime, info), 40)
-    found = _table(json.loads(runtime.home.info.read_text())).query(
-        KeyConditionExpression="pk = :p", ExpressionAttributeValues={":p": "test"}
-    )
-    assert found["Count"] >= 1
+    _eventually(lambda: runtime.pid("emulator") != old, 40)
+    _eventually(runtime.home.info.exists, 40)
+    assert json.loads(runtime.home.info.read_text())["aws_endpoint_url"] == info["aws_endpoint_url"]
+    assert table.get_item(Key={"pk": "test", "sk": number})["Item"]
 
 
-def _serves(runtime: LocalRuntime, old: Mapping[str, Any]) -> bool:
-    if not runtime.home.info.exists():
-        return False
-    info = json.loads(runtime.home.info.read_text())
-    return bool(info["aws_endpoint_url"] != old["aws_endpoint_url"])
+@needs_emulator
+def test_nobody_else_may_ask_the_emulator(runtime: LocalRuntime) -> None:
+    runtime.stop()
+    info = runtime.start()
+    url, key = info["aws_endpoint_url"], info["aws_access_key_id"]
+    signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/s3/aws4_request, x"}
+    bucket = f"{url}/"
+
+    def status(headers: Mapping[str, str], method: str = "GET") -> tuple[int, set[str]]:
+        request = urllib.request.Request(bucket, method=method, headers=dict(headers))
+        try:
+            answer = urllib.request.urlopen(request, timeout=10)
+        except urllib.error.HTTPError as error:
+            answer = error
+        return int(answer.status), {name.lower() for name in answer.headers}
+
+    assert status(signed)[0] == 200
+    assert not [name for name in status(signed)[1] if name.startswith("access-control")]
+    wrong = {"Authorization": signed["Authorization"].replace(key, "local")}
+    preflight = {"Origin": "null", "Access-Control-Request-Method": "GET"}
+    for headers in (
+        {},
+        wrong,
+        {**signed, "Origin": "https://evil.example"},
+        {**signed, "Host": "evil.example"},
+    ):
+        assert status(headers)[0] == 403, headers
+    assert status(preflight, "OPTIONS") == (403, {"connection", "content-length"})
+    assert runtime.home.path.stat().st_mode & 0o077 == 0
+    for place in runtime.home.path.iterdir():
+        assert place.stat().st_mode & 0o077 == 0, place
+    shown = subprocess.run(["ps", "-eww", "-o", "command"], capture_output=True, text=True).stdout
+    assert not [secret for secret in (key, info["client_secret"]) if secret in shown]
 
 
 def test_one_sentence_says_why_it_cannot_start(tmp_path: Path) -> None:
@@ -225,4 +250,7 @@ def test_one_sentence_says_why_it_cannot_start(tmp_path: Path) -> None:
         [sys.executable, "-m", "infra.local.run"], capture_output=True, text=True, env=environment, timeout=60
     )
     assert done.returncode == 1
-    assert "The emulator is not installed" in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "Postern cannot start: POSTERN_EMULATOR_PYTHON must name a file"
+    )
+    assert "Traceback" not in done.stderr
