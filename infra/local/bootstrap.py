@@ -7,12 +7,17 @@ python3 infra/local/bootstrap.py --dev        prepare everything for development
 
 from __future__ import annotations
 
+import signal
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+if __name__ == "__main__":  # Ctrl-C waits until somebody can answer it
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
 import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +29,6 @@ OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
 NAMES = ("python3.13", "python3.12", "python3.11", "python3")
-SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Packages(NamedTuple):
@@ -70,6 +74,7 @@ def main(arguments: Sequence[str]) -> None:
         _other_interpreter(arguments)
     is_dev = list(arguments) == ["--dev"]
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         with _alone():
             prepare([RUN, EMULATOR, DEVELOPMENT] if is_dev else [RUN, EMULATOR])
     except KeyboardInterrupt:
@@ -99,18 +104,18 @@ def prepare(lists: Sequence[Packages]) -> None:
 
 
 def _prepare(packages: Packages) -> None:
-    python = packages.place / "bin" / "python"
     if packages is not DEVELOPMENT:  # whose tools come beside what is there
         shutil.rmtree(packages.place, ignore_errors=True)
         packages.place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _show(f"  {packages.purpose} …")
-        _make(packages.place)
-    _install(python, packages)
+        _make(packages.place, with_pip=packages is not EMULATOR)
+    _install(packages)
     packages.stamp.write_text(packages.wanted)
 
 
-def _make(place: Path) -> None:
-    made = subprocess.run([sys.executable, "-m", "venv", str(place)], capture_output=True, text=True)
+def _make(place: Path, *, with_pip: bool) -> None:
+    words = [] if with_pip else ["--without-pip"]
+    made = subprocess.run([sys.executable, "-m", "venv", *words, str(place)], capture_output=True, text=True)
     if made.returncode == 0:
         return
     shutil.rmtree(place, ignore_errors=True)
@@ -119,10 +124,11 @@ def _make(place: Path) -> None:
     _fail("This Python cannot make virtual environments; install its venv package (Debian: python3-venv).")
 
 
-def _install(python: Path, packages: Packages) -> None:
-    """Have pip install exactly this list, which is complete: nothing is looked for beside it."""
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
-    command += ["--progress-bar", "off", "-r", str(packages.requirements)]
+def _install(packages: Packages) -> None:
+    """Have the one pip install exactly this list, which is complete: nothing is looked for beside it."""
+    python = (each.place / "bin" / "python" for each in (RUN, packages))
+    command = [str(next(python)), "-m", "pip", "--python", str(next(python)), "install", "--no-deps"]
+    command += ["--disable-pip-version-check", "--progress-bar", "off", "-r", str(packages.requirements)]
     done, lines = 0, []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, close_fds=False

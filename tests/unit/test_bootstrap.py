@@ -74,8 +74,8 @@ def test_a_start_says_what_it_does_and_how_much_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = packages(tmp_path)
-    monkeypatch.setattr(bootstrap, "_make", lambda place: place.mkdir())
-    monkeypatch.setattr(bootstrap, "_install", lambda python, lists: python.parent.mkdir())
+    monkeypatch.setattr(bootstrap, "_make", lambda place, with_pip: place.mkdir())
+    monkeypatch.setattr(bootstrap, "_install", lambda lists: (lists.place / "bin").mkdir())
     bootstrap.prepare([mine])
     first, second = capsys.readouterr().out.splitlines()
     assert "2 packages" in first and "about 5 MB" in first and "Ctrl-C" in first
@@ -96,7 +96,7 @@ def test_an_interrupt_while_packages_are_fetched_is_quiet(tmp_path: Path) -> Non
         f"p = b.Packages(Path({str(tmp_path / 'env')!r}), Path({str(tmp_path / 'list.txt')!r}), 'x', 1)\n"
         "b.LOCAL = p.place.parent\n"
         "b.RUN, b.EMULATOR = p, p\n"
-        f"b._make = lambda place: (Path({str(python)!r}).parent.mkdir(parents=True),"
+        f"b._make = lambda place, with_pip: (Path({str(python)!r}).parent.mkdir(parents=True),"
         f" Path({str(python)!r}).write_text({pip!r}), Path({str(python)!r}).chmod(0o755))\n"
         "b.main([])\n"
     )
