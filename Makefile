@@ -1,6 +1,6 @@
 # Everything starts from a bare Python 3.11 or newer; see docs/local-runtime.md.
 PYTHON ?= python3
-BOOT = $(PYTHON) infra/local/bootstrap.py
+BOOT = $(PYTHON) -S infra/local/bootstrap.py
 BIN = .venv/bin
 
 .PHONY: help run demo env test quick restart-test kill-test large-test property-test follow-test sdk-test
