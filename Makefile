@@ -96,6 +96,8 @@ fix: environment ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean: ## environments, caches and the local runtime's data
+clean: ## environments, caches and the local runtime's data; not while it runs
+	@if [ -x $(BIN)/python ] && $(BIN)/python -m infra.local.shell >/dev/null 2>&1; then \
+	  echo "Postern runs here; stop it first."; exit 1; fi
 	rm -rf .venv .local build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
 
-from chalicelib import bounds
+from chalicelib import bounds, logs
 from chalicelib.config import DEFAULT_API_VERSION
 from chalicelib.errors import ApiError, NotOffered, TooLarge, TooMany, Unauthorized
 from chalicelib.services import services
@@ -66,11 +66,11 @@ def attempt(view: Callable[[], Any], name: str) -> Any:
         return view()
     except ApiError as error:
         if error.status >= 500:  # its message is for the client: it may quote a mail server
-            log.warning("%s in %s%s at %s", type(error).__name__, name, _step(error), _where(error))
+            log.warning("%s%s fails: %s", name, _step(error), logs.summary(error))
         return failure(error)
     except Exception as error:  # the edge: whatever broke, the client gets the error object
         # Neither the message nor the locals: both may hold mail or credentials.
-        log.error("unhandled %s in %s at %s", type(error).__name__, name, _where(error))
+        log.error("%s fails, unhandled: %s", name, logs.summary(error))
         return failure(ApiError())
 
 
@@ -133,12 +133,3 @@ def _step(error: ApiError) -> str:
     """Return the step at which a mail server failed, if the error says so."""
     step = error.details.get("step")
     return f" at step {step}" if isinstance(step, str) and step.isidentifier() else ""
-
-
-def _where(error: Exception) -> str:
-    trace, places = error.__traceback__, []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return " > ".join(places)

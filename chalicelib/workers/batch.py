@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar
 
+from chalicelib import logs
+
 T = TypeVar("T")
 Event = Mapping[str, Any]
 Record = Mapping[str, Any]
@@ -38,8 +40,8 @@ def each_record(
     for record in event["Records"]:
         try:
             handle(_body(record))
-        except Exception:  # the edge: one bad message must not stop the rest
-            log.exception("message %s failed", record["messageId"])
+        except Exception as error:  # the edge: one bad message must not stop the rest
+            log.error("message %s failed: %s", record["messageId"], logs.summary(error))
             failed.append(record["messageId"])
             if give_up and _is_last(record):
                 _last_words(give_up, record)
@@ -63,8 +65,8 @@ def _is_last(record: Record) -> bool:
 def _last_words(give_up: Callable[[Mapping[str, Any]], None], record: Record) -> None:
     try:
         give_up(json.loads(record["body"]))
-    except Exception:  # the edge: the message goes among the dead letters all the same
-        log.exception("message %s could not be given up properly", record["messageId"])
+    except Exception as error:  # the edge: the message goes among the dead letters all the same
+        log.error("message %s could not be given up: %s", record["messageId"], logs.summary(error))
 
 
 def each_group(
@@ -81,8 +83,8 @@ def each_group(
     for key, (first, items) in groups.items():
         try:
             handle(key, items)
-        except Exception:  # the edge: one account must not stop the others
-            log.exception("stream records of %s failed", key)
+        except Exception as error:  # the edge: one account must not stop the others
+            log.error("stream records of %s failed: %s", key, logs.summary(error))
             failed.append(first)
     if not failed:
         return _failures([])
@@ -97,8 +99,9 @@ def _grouped(
     for position, record in enumerate(records):
         try:
             parsed = parse(record)
-        except Exception:  # the edge: what came before it is still good
-            log.exception("stream record %s cannot be read", record["dynamodb"]["SequenceNumber"])
+        except Exception as error:  # the edge: what came before it is still good
+            number = record["dynamodb"]["SequenceNumber"]
+            log.error("stream record %s cannot be read: %s", number, logs.summary(error))
             return groups, [position]
         if parsed:
             groups.setdefault(parsed[0], (position, []))[1].append(parsed[1])

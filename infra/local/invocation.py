@@ -59,7 +59,7 @@ def invoke(function: str, event: Mapping[str, Any], timeout: float) -> Any:
     try:
         return handler(event, context(function, timeout))
     except Exception as error:  # Lambda's edge: whatever a handler raises is a failed invocation
-        log.exception("%s failed", function)
+        log.error("%s failed: %s", function, logs.summary(error))
         raise FunctionFailed(function) from error
 
 

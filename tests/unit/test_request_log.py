@@ -12,6 +12,7 @@ from app import app, stream_deltas
 from chalicelib import logs
 from chalicelib.api import routes
 from chalicelib.errors import ApiError, InvalidRequest, NotFound, ProviderError, SendFailed, TooMany
+from chalicelib.workers import batch
 from infra.local import front as fronts
 from infra.local import gateway
 from tests.unit.test_api_resources import ACCOUNT, Call
@@ -59,13 +60,13 @@ def test_a_request_without_a_credential_is_a_line_too(call: Call, caplog: pytest
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        (ProviderError(SECRETS, step="smtp_login"), "ProviderError in show at step smtp_login at "),
-        (ProviderError(SECRETS), "ProviderError in show at "),
-        (ProviderError(SECRETS, step=SECRETS), "ProviderError in show at routes.py"),
-        (SendFailed(503, SECRETS, server_error=SECRETS), "SendFailed in show at "),
-        (ApiError(SECRETS), "ApiError in show at "),
-        (ValueError(SECRETS), "unhandled ValueError in show at "),
-        (KeyError(SECRETS), "unhandled KeyError in show at "),
+        (ProviderError(SECRETS, step="smtp_login"), "show at step smtp_login fails: ProviderError at "),
+        (ProviderError(SECRETS), "show fails: ProviderError at "),
+        (ProviderError(SECRETS, step=SECRETS), "show fails: ProviderError at routes.py"),
+        (SendFailed(503, SECRETS, server_error=SECRETS), "show fails: SendFailed at "),
+        (ApiError(SECRETS), "show fails: ApiError at "),
+        (ValueError(SECRETS), "show fails, unhandled: ValueError at "),
+        (KeyError(SECRETS), "show fails, unhandled: KeyError at "),
     ],
 )
 def test_a_failure_is_a_line_that_quotes_nobody(
@@ -148,3 +149,16 @@ def _event(path: str, authorization: str, accept: str = "*/*") -> dict[str, Any]
     route = gateway.match(app.routes, path)
     assert route
     return gateway.event(request, route, [])
+
+
+def test_a_job_that_fails_is_one_line_that_quotes_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    def handle(body: Any) -> None:
+        try:
+            raise OSError(SECRETS)
+        except OSError as error:
+            raise ProviderError(SECRETS) from error
+
+    batch.each_record({"Records": [{"messageId": "m1", "body": "{}"}]}, handle)
+    [line] = [*lines(caplog), *caplog.text.splitlines()[1:]]
+    assert line.startswith("message m1 failed: ProviderError caused by OSError at batch.py:")
+    assert not [word for word in SECRETS.split() if word in line]
