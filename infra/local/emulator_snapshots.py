@@ -24,6 +24,8 @@ from infra.local.emulator_journal import Journal
 EVERY_SECONDS = 10.0
 SHARE = 10  # at most a tenth of the time goes into writing
 
+_NEW_KEY = b"TrentService.CreateKey"
+
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Services = Mapping[str, Callable[[], Any]]
 
@@ -101,7 +103,8 @@ class Snapshots:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve; save from time to time between start and shutdown."""
         if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
+            makes_key = (b"x-amz-target", _NEW_KEY) in scope.get("headers", ())
+            await self._app(scope, receive, self._saving(send) if makes_key else send)
             return
         task: asyncio.Task[None] | None = None
 
@@ -121,6 +124,17 @@ class Snapshots:
 
         await self._app(scope, watched, sent)
 
+    def _saving(self, send: Any) -> Any:
+        """Return a `send` that answers when all is saved: what a lost key has sealed could never be read."""
+
+        async def sent(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._end_child()
+                self._save_last(self._server._build_persistence_save_dict())
+            await send(message)
+
+        return sent
+
     async def _save_often(self) -> None:
         pause = EVERY_SECONDS
         while True:
@@ -131,12 +145,18 @@ class Snapshots:
             self._child = os.fork()
             if not self._child:
                 self._save_and_exit(number)
-            while not (ended := os.waitpid(self._child, os.WNOHANG))[0]:
-                await asyncio.sleep(0.05)
-            self._child = 0
-            if ended[1] == 0:
-                self._forget_older()
+            await self._child_ended()
             pause = max(EVERY_SECONDS, SHARE * (time.monotonic() - began))
+
+    async def _child_ended(self) -> None:
+        """Wait for the child that saves; it may be ended by who saves more."""
+        while self._child:
+            ended, status = os.waitpid(self._child, os.WNOHANG)
+            if ended:
+                self._child = 0
+            if ended and status == 0:
+                self._forget_older()
+            await asyncio.sleep(0.05)
 
     def _save_and_exit(self, number: int) -> None:
         """Write without holding open what the server may close: its clients would never hear of it.

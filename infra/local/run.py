@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infra.local import (
     application,
     aws,
@@ -29,7 +32,7 @@ from infra.local.claim import claim
 from infra.local.emulator_express import PATIENT
 from infra.local.processes import Child, Supervisor, say
 from infra.local.state import ROOT, Home, read_json, write_json
-from infra.local.template import Template
+from infra.local.template import Template, Unresolved
 from infra.local.trouble import CannotStart
 
 STACK = "postern-local"
@@ -90,10 +93,7 @@ class System:
         self._forget_places()
         place = self._foreign or self._start_emulator()
         os.environ.update(aws_environment(place))
-        template = Template.read(
-            Path(os.environ.get("POSTERN_TEMPLATE") or ROOT / "template.yaml"), STACK, REGION
-        )
-        resources.create(template)
+        template = _created(place)
         certificates.ensure(self._home)
         self._start_ours(child_environment(self._home, template, place))
         return self._info(place)
@@ -143,6 +143,24 @@ class System:
             "aws_origin": place.origin,
             "pid": os.getpid(),
         }
+
+
+def _created(place: Aws) -> Template:
+    """Return the template once all it names is there. Raises CannotStart."""
+    named = os.environ.get("POSTERN_TEMPLATE")
+    try:
+        template = Template.read(Path(named or ROOT / "template.yaml"), STACK, REGION)
+        resources.create(template)
+    except (BotoCoreError, ClientError) as error:
+        raise CannotStart(f"{place.url} ({place.origin}) does not answer as AWS does: {error}") from None
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, Unresolved) as error:
+        kind = type(error).__name__
+        if named:
+            raise CannotStart(
+                f"POSTERN_TEMPLATE names {named}, which is no template of ours: {kind}."
+            ) from None
+        raise CannotStart(f"{place.url} ({place.origin}) does not answer as AWS does: {kind}.") from None
+    return template
 
 
 def _serve(home: Home, supervisor: Supervisor, foreign: Aws | None) -> None:

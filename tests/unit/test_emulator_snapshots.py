@@ -162,6 +162,23 @@ def test_an_orderly_stop_saves_last_and_leaves_no_journal_behind(tmp_path: Path)
     assert sum(path.stat().st_size for path in tmp_path.glob("journal.*")) == 0
 
 
+def test_a_key_is_saved_before_anybody_hears_of_it(tmp_path: Path) -> None:
+    emulator = Emulator(tmp_path)
+    heard: list[list[str]] = []
+
+    async def make_key(scope: Any, receive: Any, send: Any) -> None:
+        emulator.written.append("key")
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message: Any) -> None:
+        heard.append(json.loads((tmp_path / "aws" / "dynamodb.json").read_text()))
+
+    emulator.snapshots._app = make_key
+    scope = {"type": "http", "headers": [(b"x-amz-target", b"TrentService.CreateKey")]}
+    asyncio.run(emulator.server.app(scope, None, send))
+    assert heard == [["key"]]
+
+
 def test_a_connection_that_is_closed_meanwhile_is_closed_for_the_client_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

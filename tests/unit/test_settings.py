@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib import config
 from chalicelib.config import BadSetting, Settings
+from infra.demo.endpoint import endpoint
 from infra.local import aws, settings
 from infra.local.addresses import Addresses, port_of
 from infra.local.state import ROOT, Home, read_json
@@ -150,6 +151,24 @@ def test_a_wrong_setting_ends_the_start_before_anything_is_made(tmp_path: Path) 
     sentence = "POSTERN_TICK_SECONDS must be a number from 0.1 to 3600, not 'five'."
     assert (done.returncode, done.stderr) == (1, f"Postern cannot start: {sentence}\n")
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "sentence"),
+    [("AWS_ENDPOINT_URL", "does not answer as AWS does"), ("POSTERN_TEMPLATE", "is no template of ours")],
+)
+def test_what_turns_out_wrong_later_is_one_sentence_too(variable: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text("Resources: {A: 5, B: [")
+    env = {"PATH": "/usr/bin:/bin", "POSTERN_HOME": str(tmp_path / "home")}
+    env |= {f"POSTERN_{name}_PORT": "0" for name in ("HTTP", "HTTPS")}
+    with endpoint(lambda body, headers: None) as url:
+        env["AWS_ENDPOINT_URL"] = url.removesuffix("/hook")
+        env |= {"POSTERN_TEMPLATE": str(tmp_path / "odd.yaml")} if variable == "POSTERN_TEMPLATE" else {}
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.local.run"], cwd=ROOT, env=env, capture_output=True, text=True
+        )
+    assert done.returncode == 1 and sentence in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert variable in done.stderr
 
 
 @pytest.fixture
