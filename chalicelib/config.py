@@ -117,29 +117,11 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment of a Lambda function (or of the local runtime).
+        """Read the environment of a Lambda function (or of the local runtime). Raises BadSetting, KeyError.
 
         POSTERN_TABLE_PREFIX, POSTERN_BUCKET and POSTERN_KEY_ID are required; POSTERN_PEPPER, which keys the
-        hashes of secrets, is for those who look at tokens and client secrets;
-        POSTERN_QUEUE_<NAME> names the URL of the queue <name> in lower case;
-        POSTERN_HISTORY_DAYS counts days of mail kept, 0 means everything; applications and accounts may
-        have it otherwise. POSTERN_LONGPOLL_SECONDS and
-        POSTERN_STREAM_SECONDS bound /delta/longpoll and /delta/streaming: API Gateway ends a plain
-        request after 29 s and Lambda a streamed one after 15 minutes; POSTERN_SEARCH_SECONDS bounds the walk
-        through an account's folders for the same reason. POSTERN_WAITING_REQUESTS bounds how many of the
-        first two may be under way at once, POSTERN_APPLICATION_REQUESTS how many of one application, and
-        POSTERN_CONNECTS how many logins of /connect/authorize with the client secret, and as many without.
-        POSTERN_BACKFILL_SECONDS is the longest turn of history; POSTERN_BACKFILLS_PER_HOST and
-        POSTERN_BACKFILLS_PER_APPLICATION bound how many turns run at once; POSTERN_ACCOUNT_MEGABYTES and
-        POSTERN_HOST_MEGABYTES what is read in a UTC day, by host: `imap.gmail.com=2500,*=0` (0: no
-        bound). POSTERN_SYNCS_PER_APPLICATION and POSTERN_SYNCS_PER_SERVER bound how many live syncs may take
-        long at once. POSTERN_POLLS_PER_SECOND is how many accounts of one host are polled in a second.
-        POSTERN_WEBHOOK_DESTINATIONS says which queues and event buses an application's webhooks may write to:
-        `client_id=arn,client_id=arn`, `*` is any application.
-        POSTERN_MAIL_NETWORKS lists networks (10.1.0.0/16) that are not public and in which mail servers may
-        lie, POSTERN_MAIL_CA_FILE names a PEM file with authorities that mail servers are also verified with.
-        POSTERN_REMOVAL_SECONDS is how long the removal of most of a folder waits for a second look.
-        POSTERN_FINISH_SECONDS after a mail was sent it is looked whether its copy is where it belongs.
+        hashes of secrets, is for those who look at tokens and client secrets; POSTERN_QUEUE_<NAME> names the
+        URL of the queue <name> in lower case. docs/settings.md has the others.
         """
         env = os.environ if env is None else env
         prefix, local = "POSTERN_QUEUE_", env.get("POSTERN_LOCAL") == "1"
@@ -172,7 +154,7 @@ class Settings:
             syncs_per_server=int(number["POSTERN_SYNCS_PER_SERVER"]),
             connects=int(number["POSTERN_CONNECTS"]),
             webhook_destinations=_by_owner(env.get("POSTERN_WEBHOOK_DESTINATIONS", "")),
-            mail_networks=_networks(env.get("POSTERN_MAIL_NETWORKS", "")),
+            mail_networks=networks(env.get("POSTERN_MAIL_NETWORKS", "")),
             mail_ca_file=env.get("POSTERN_MAIL_CA_FILE", ""),
             removal_seconds=int(number["POSTERN_REMOVAL_SECONDS"]),
             finish_seconds=int(number["POSTERN_FINISH_SECONDS"]),
@@ -190,12 +172,12 @@ def by_host(env: Mapping[str, str], name: str, default: str = "") -> Mapping[str
     return {host.strip().lower(): int(number) for host, _, number in pairs}
 
 
-def _networks(text: str) -> tuple[Network, ...]:
-    """Read `10.1.0.0/16, fd00::/8`. Raises ValueError."""
+def networks(text: str) -> tuple[Network, ...]:
+    """Read `10.1.0.0/16, fd00::/8`. Raises BadSetting."""
     try:
         return tuple(ip_network(name) for name in sorted(_listed(text)))
     except ValueError as error:
-        raise ValueError(f"POSTERN_MAIL_NETWORKS: {error}.") from error
+        raise BadSetting(f"POSTERN_MAIL_NETWORKS must list networks such as 10.1.0.0/16: {error}.") from error
 
 
 def _by_owner(text: str) -> Mapping[str, frozenset[str]]:
