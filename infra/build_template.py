@@ -121,7 +121,11 @@ def _furnish_functions(resources: Json, environment: Json) -> None:
         properties["Runtime"] = RUNTIME
         own = properties.get("Environment", {}).get("Variables", {})
         properties["Environment"] = {"Variables": environment | own}
-        properties["LoggingConfig"] = {"LogFormat": "JSON", "LogGroup": {"Ref": f"{name}Logs"}}
+        properties["LoggingConfig"] = {
+            "LogFormat": "JSON",
+            "ApplicationLogLevel": "INFO",
+            "LogGroup": {"Ref": f"{name}Logs"},
+        }
         properties["Role"] = {"Fn::GetAtt": [f"{name}Role", "Arn"]}
         resources[f"{name}Role"] = _role(name, properties.pop("Policies"))
         resources[f"{name}Logs"] = _log_group(name)

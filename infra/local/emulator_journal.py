@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 _HEAD = struct.Struct(">QQHI")
 """Millisecond and number of the first stream record, lengths of action and body."""
+
+QUEUES = "SQS."
+"""Begins the actions of records that are for queues."""
 
 _READS = ("Get", "BatchGet", "Query", "Scan", "List", "Describe")
 
@@ -30,6 +33,7 @@ class Journal:
         self._handle = dynamodb.handle_request
         self._millisecond = self._sequence = 0
         self.length = 0
+        self._play_queues: Callable[[list[tuple[str, bytes]]], Awaitable[None]] | None = None
         self._open(max(self._numbers(), default=0) + 1)
         dynamodb.__dict__["handle_request"] = self._noted
         dynamodb.__dict__["_next_stream_seq"] = self._next
@@ -49,11 +53,17 @@ class Journal:
 
     async def play(self, number: int) -> None:
         """Do again what came after the snapshot of that number."""
+        queues: list[tuple[str, bytes]] = []
         self._server.set_request_account_id(self._place[0])
         self._server.set_request_region(self._place[1])
         for each in (n for n in self._numbers() if number <= n < self._number):
-            for record in records(self._path(each)):
-                await self._do_again(*record)
+            for millisecond, sequence, action, body in records(self._path(each)):
+                if action.startswith(QUEUES):
+                    queues.append((action, body))
+                else:
+                    await self._do_again(millisecond, sequence, action, body)
+        if self._play_queues:
+            await self._play_queues(queues)
 
     async def _do_again(self, millisecond: int, sequence: int, action: str, body: bytes) -> None:
         self._millisecond, self._sequence = millisecond, sequence
@@ -66,10 +76,18 @@ class Journal:
         answer = await self._handle(method, path, headers, body, query)
         action = headers.get("x-amz-target", "").rpartition(".")[2]
         if answer[0] == 200 and not action.startswith(_READS):
-            name = action.encode()
-            os.write(self._file, b"".join((_HEAD.pack(*place, len(name), len(body)), name, body)))
-            self.length += 1
+            self.note(action, body, place)
         return answer
+
+    def note(self, action: str, body: bytes, place: tuple[int, int] = (0, 0)) -> None:
+        """Append a record."""
+        name = action.encode()
+        os.write(self._file, b"".join((_HEAD.pack(*place, len(name), len(body)), name, body)))
+        self.length += 1
+
+    def then(self, play: Callable[[list[tuple[str, bytes]]], Awaitable[None]]) -> None:
+        """Have the records of queues played by somebody else, once everything is written again."""
+        self._play_queues = play
 
     def _next(self) -> str:
         """Return the number of a stream record, the same when its request is done again."""

@@ -12,11 +12,12 @@ from pathlib import Path
 import uvicorn
 from ministack import app
 from ministack.core import persistence, responses
-from ministack.services import dynamodb, dynamodb_streams
+from ministack.services import dynamodb, dynamodb_streams, sqs
 
 from infra.local import emulator_gate, emulator_json, emulator_patches, emulator_values, leash, locks
 from infra.local.emulator_express import Express
 from infra.local.emulator_journal import Journal
+from infra.local.emulator_queues import Queues
 from infra.local.emulator_snapshots import Shelf, Snapshots
 from infra.local.emulator_units import Meter
 
@@ -31,6 +32,7 @@ def main(listening: socket.socket, root: Path, key: str, region: str) -> None:
     emulator_values.apply(dynamodb)
     emulator_json.install(dynamodb, dynamodb_streams, responses)
     journal = Journal(root, app, dynamodb, key, region)
+    Queues(sqs, journal)
     Snapshots(app, Shelf(root, persistence), journal, lock)
     meter = Meter(dynamodb) if os.environ.get("COUNT_UNITS") == "1" else None
     gate = emulator_gate.Gate(key, listening.getsockname()[1])

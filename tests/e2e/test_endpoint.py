@@ -17,6 +17,7 @@ from infra.demo.submission import Submission
 from infra.demo.visitor import fill, login
 from infra.local import emulator, ports
 from infra.local.runtime import LocalRuntime
+from infra.local.state import ROOT
 from tests.e2e.conftest import Endpoint, eventually
 from tests.e2e.test_main_job import connect, token_of
 
@@ -30,7 +31,10 @@ def moto() -> Iterator[str]:
     """Give host and port of an AWS that is nobody's but moto's."""
     port = ports.any_free()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    leashed = [sys.executable, "-m", "infra.local.leash", *command]
+    with subprocess.Popen(
+        leashed, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         emulator.wait("127.0.0.1", port, seconds=60)
         yield f"127.0.0.1:{port}"
         server.terminate()

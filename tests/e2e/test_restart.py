@@ -140,7 +140,7 @@ def test_a_supervisor_that_is_killed_at_any_moment_loses_nothing_and_leaves_noth
         person.append("INBOX", b"Message-ID: <after@x>\r\nSubject: after\r\n\r\nhello\r\n")
     assert len(instance.processes()) == 5, instance.processes()
     for token in tokens:
-        eventually(lambda token=token: count(info, token) == COUNT + 1, 90)  # type: ignore[misc]
+        eventually(lambda token=token: count(info, token) == COUNT + 1, 180)  # type: ignore[misc]
     assert len({get(info, token, "/account")["account_id"] for token in tokens}) == 1
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from infra.local import emulator_snapshots
 from infra.local.emulator_journal import Journal, records
+from infra.local.emulator_queues import Queues
 from infra.local.emulator_snapshots import Shelf, Snapshots
 
 
@@ -85,6 +86,50 @@ def test_what_was_answered_after_a_snapshot_is_done_again_with_the_same_stream(t
     third = Emulator(tmp_path)  # killed again before it could save
     asyncio.run(third.journal.play(third.shelf.number))
     assert third.written == ["a", "b", "c", "d"]
+
+
+class Sqs:
+    """A queue that numbers its messages."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.module = ModuleType("sqs")
+        self.module.__dict__["handle_request"] = self._handle
+        self.bodies: list[str] = []
+        self.queues = Queues(self.module, journal)
+
+    async def ask(self, action: str, **request: Any) -> Any:
+        headers = {"x-amz-target": f"AmazonSQS.{action}"}
+        answer = await self.module.handle_request("POST", "/", headers, json.dumps(request).encode(), {})
+        return json.loads(answer[2] or "{}")
+
+    async def _handle(self, method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+        asked, told = json.loads(body), dict[str, Any]()
+        if headers["x-amz-target"].endswith("Message") and "MessageBody" in asked:
+            self.bodies.append(asked["MessageBody"])
+            told = {"MessageId": f"m{len(self.bodies)}"}
+        if headers["x-amz-target"].endswith("ReceiveMessage"):
+            ids = [f"m{number + 1}" for number in range(len(self.bodies))]
+            told = {"Messages": [{"MessageId": id, "ReceiptHandle": f"h{id}"} for id in ids]}
+        return 200, {}, json.dumps(told).encode() if told else b""
+
+
+def test_what_was_sent_and_not_deleted_is_sent_again(tmp_path: Path) -> None:
+    first = Emulator(tmp_path)
+    queue = Sqs(first.journal)
+
+    async def scene() -> None:
+        for body in ("a", "b", "c", "d"):
+            await queue.ask("SendMessage", MessageBody=body)
+        await queue.ask("ReceiveMessage")
+        await queue.ask("DeleteMessage", ReceiptHandle="hm1")
+        await queue.ask("DeleteMessageBatch", Entries=[{"ReceiptHandle": "hm3"}, {"ReceiptHandle": "old"}])
+
+    asyncio.run(scene())
+    for _ in range(2):  # killed twice before it could save
+        emulator = Emulator(tmp_path)
+        again = Sqs(emulator.journal)
+        asyncio.run(emulator.journal.play(emulator.shelf.number))
+    assert set(again.bodies) == {"b", "d"}
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 3))
