@@ -29,7 +29,7 @@ _CHOICES = {
     "POSTERN_COUNT_UNITS": ("0", "1"),
     WHICH: ("emulator", LOCALSTACK),
 }
-_FILES = ("POSTERN_TEMPLATE", "POSTERN_EMULATOR_PYTHON")
+_FILES = ("POSTERN_TEMPLATE", "POSTERN_EMULATOR_PYTHON", "POSTERN_MAIL_CA_FILE")
 _ARN = re.compile(r"arn:[\w-]+:(sqs|events):[\w-]+:\d{12}:\S+")
 LIKENESS = 0.85
 NUMBERS_AND_LISTS = frozenset(config.NUMBERS) | frozenset(limits.NUMBERS) | frozenset(config.LISTS)
@@ -49,6 +49,7 @@ def check(env: Mapping[str, str]) -> None:
             _check_choice(env.get(name, ""), name, choices)
         for name in _FILES:
             _check_file(env.get(name, ""), name)
+        config.networks(env.get("POSTERN_MAIL_NETWORKS", ""))
         _check_arns(env.get("POSTERN_WEBHOOK_DESTINATIONS", ""))
         _check_ports(env)
         _check_proxies(env)
@@ -86,7 +87,7 @@ def _check_arns(value: str) -> None:
         owner, _, arn = map(str.strip, pair.partition("="))
         if not owner or not _ARN.fullmatch(arn):
             raise BadSetting(
-                f"POSTERN_WEBHOOK_DESTINATIONS must list ARNs of queues or event buses, not {arn!r}."
+                f"POSTERN_WEBHOOK_DESTINATIONS must list client_id=ARN of queues and buses, not {pair!r}."
             )
 
 
