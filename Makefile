@@ -22,8 +22,9 @@ env: ## addresses and secrets of the system that runs, as variables of a shell
 environment: ## the virtual environments of development, without starting anything
 	@$(BOOT) --dev
 
-servers: environment ## Dovecot for the tests: asks before it installs anything, and starts nothing
+servers: environment ## the mail servers of the tests: asks before it installs Dovecot, unpacks the others, starts nothing
 	@$(BIN)/python -m infra.local.system_packages dovecot
+	@$(PYTHON) -m tests.servers.prepare
 
 readers: environment ## a mail parser of Node for the tests, where npm is installed
 	@[ -d .local/readers/node_modules/postal-mime ] || ! command -v npm >/dev/null || \

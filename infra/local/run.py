@@ -45,7 +45,7 @@ DEFAULTS = {
     "POSTERN_STREAM_SECONDS": LONGEST_WAIT,
     "POSTERN_POLLS_PER_SECOND": "2",  # of more than eight accounts of a server each is polled less often
     "POSTERN_WATCH_LIST_SECONDS": "2",
-    "POSTERN_CONNECTS": "6",  # these leave some of the front's 16 threads, and of the eight that sync, to others
+    "POSTERN_CONNECTS": "6",  # these leave some of the front's 16 threads and of the eight that sync
     "POSTERN_SYNCS_PER_APPLICATION": "4",
     "POSTERN_SYNCS_PER_SERVER": "4",
 }
