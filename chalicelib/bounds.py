@@ -242,10 +242,10 @@ CREDENTIAL_CHARACTERS = 1_000
 HOST_CHARACTERS = 253
 """Of a mail server's name (RFC 1035 2.3.4)."""
 
-ADDRESS_CHARACTERS = 320
+EMAIL_ADDRESS_CHARACTERS = 320
 """Of the address of an account: 64 before the @, 255 behind it (RFC 5321 4.5.3.1)."""
 
-NAME_CHARACTERS = 255
+FIELD_CHARACTERS = 255
 """Of the name of an account or an application."""
 
 SCOPES_CHARACTERS = 1_000

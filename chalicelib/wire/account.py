@@ -102,7 +102,7 @@ def dump_application(application: Application) -> dict[str, Any]:
 
 def load_application(application: Application, request: body.Body) -> Application:
     """Return the application with what the request names changed; what is absent stays."""
-    name = body.text(request, "application_name", bounds.NAME_CHARACTERS)
+    name = body.text(request, "application_name", bounds.FIELD_CHARACTERS)
     icon = body.text(request, "icon_url", bounds.URL_CHARACTERS)
     uris = body.texts(request, "redirect_uris", bounds.REDIRECT_URIS, bounds.URL_CHARACTERS)
     return replace(

@@ -19,8 +19,8 @@ _TEXTS = ("imap_host", "imap_username", "imap_password", "smtp_host", "smtp_user
 _PORTS = {"imap_port": 993, "smtp_port": 587}
 _LONGEST = {
     "client_id": bounds.CLIENT_ID_CHARACTERS,
-    "name": bounds.NAME_CHARACTERS,
-    "email_address": bounds.ADDRESS_CHARACTERS,
+    "name": bounds.FIELD_CHARACTERS,
+    "email_address": bounds.EMAIL_ADDRESS_CHARACTERS,
     "reauth_account_id": bounds.CLIENT_ID_CHARACTERS,
     "imap_host": bounds.HOST_CHARACTERS,
     "smtp_host": bounds.HOST_CHARACTERS,

@@ -69,7 +69,7 @@ def load_replay(body: read.Body, now: int) -> Replay:
 
 def load_test(body: read.Body, triggers: frozenset[str]) -> str:
     """Read which trigger to try, by default one that the webhook has. Raises InvalidRequest."""
-    trigger = read.text(body, "trigger", bounds.NAME_CHARACTERS) or min(triggers)
+    trigger = read.text(body, "trigger", bounds.FIELD_CHARACTERS) or min(triggers)
     if trigger not in TRIGGERS:
         raise InvalidRequest(f"Unknown trigger: {trigger[:100]}")
     return trigger

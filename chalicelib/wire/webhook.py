@@ -46,7 +46,7 @@ def load(
 
 def state(body: read.Body, default: str | None = None) -> str:
     """Read the state a customer may set."""
-    value = read.text(body, "state", bounds.NAME_CHARACTERS) or default
+    value = read.text(body, "state", bounds.FIELD_CHARACTERS) or default
     if value not in ("active", "inactive"):
         raise InvalidRequest("state must be active or inactive")
     return value
@@ -61,7 +61,7 @@ def overlap(body: read.Body) -> int:
 
 
 def _triggers(body: read.Body) -> frozenset[str]:
-    names = read.texts(body, "triggers", bounds.TRIGGERS, bounds.NAME_CHARACTERS)
+    names = read.texts(body, "triggers", bounds.TRIGGERS, bounds.FIELD_CHARACTERS)
     if not names:
         raise InvalidRequest("triggers must be a non-empty array of trigger names")
     unknown = sorted(set(names) - TRIGGERS - ALIASES.keys())

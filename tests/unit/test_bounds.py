@@ -21,6 +21,11 @@ def test_the_page_lists_every_bound_with_its_value() -> None:
     assert _listed() == defined
 
 
+def test_no_bound_takes_the_name_of_another() -> None:
+    names = re.findall(r"^([A-Z_]+) = ", SOURCE, re.M)
+    assert len(names) == len(set(names)) == len(re.findall(r"^\| `\w+` \|", PAGE, re.M))
+
+
 def test_every_bound_has_a_sentence() -> None:
     assert re.findall(r'^([A-Z_]+) = .*\n(?!""")', SOURCE, re.M) == []
 
