@@ -12,10 +12,15 @@ from typing import Any
 import pytest
 import requests
 
+from infra.demo.dovecot import Dovecot
+from infra.demo.submission import Submission
+from infra.demo.visitor import fill
 from tests.e2e.conftest import eventually
+from tests.e2e.test_main_job import connect, token_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 CALLS = 24
+USER = "vera@kestrel.example"
 
 
 class Tarpit:
@@ -92,3 +97,45 @@ def test_wrong_client_secrets_are_refused_faster_than_they_are_guessed(info: dic
         f"{info['api_url']}/a/{info['client_id']}", auth=(info["client_secret"], ""), timeout=30
     )
     assert owner.status_code == 200
+
+
+def test_nobody_takes_an_account_by_claiming_its_address(
+    info: dict[str, Any], imap_server: Dovecot, smtp_server: Submission
+) -> None:
+    fill(imap_server, USER, 3)
+    account = token_of(info, connect(info, imap_server, smtp_server, USER).json()["code"])
+
+    def ask(path: str, method: str = "GET", **query: str) -> Any:
+        token = (account["access_token"], "")
+        return requests.request(method, info["api_url"] + path, params=query, auth=token, timeout=30).json()
+
+    eventually(lambda: ask("/account")["sync_state"] == "running")
+    eventually(lambda: ask("/messages", view="count")["count"] == 3)
+    cursor = ask("/delta/latest_cursor", "POST")["cursor"]
+    mine = {f"{kind}_username": "mallory@evil.example" for kind in ("imap", "smtp")}
+    for more in ({}, {"reauth_account_id": account["id"]}):
+        refused = connect(info, imap_server, smtp_server, USER, more=more, **mine)
+        assert refused.status_code in (400, 403), refused.text
+        assert refused.json()["type"] == "auth_error" and "code" not in refused.json()
+    assert ask("/account")["name"] == "Mira Okafor" and ask("/messages", view="count")["count"] == 3
+    kinds = {delta["object"] for delta in ask("/delta", cursor=cursor, exclude_account="false")["deltas"]}
+    assert "account" not in kinds
+
+
+def test_a_mailbox_is_no_account_before_its_code_is_redeemed(
+    info: dict[str, Any], imap_server: Dovecot, smtp_server: Submission
+) -> None:
+    def accounts() -> list[str]:
+        url = f"{info['api_url']}/a/{info['client_id']}/accounts"
+        return [one["id"] for one in requests.get(url, auth=(info["client_secret"], ""), timeout=30).json()]
+
+    before = accounts()
+    answer = connect(info, imap_server, smtp_server, "zoe@lind.example")
+    assert answer.status_code == 200 and accounts() == before
+    account = token_of(info, answer.json()["code"])
+    assert accounts() == [*before, account["id"]]
+    again = connect(
+        info, imap_server, smtp_server, "zoe@lind.example", more={"email_address": "z@lind.example"}
+    )
+    assert token_of(info, again.json()["code"])["id"] == account["id"], "the same mailbox"
+    assert len(accounts()) == len(before) + 1
