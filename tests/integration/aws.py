@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from chalicelib.config import Settings
@@ -23,6 +25,19 @@ QUEUES = ("sync", "backfill", "edits", "deliveries")
 def fake_aws() -> Iterator[None]:
     """Answer every AWS client of this process from memory; moto knows botocore's own requests only."""
     with mock_aws(), patch.object(direct, "install"):
+        yield
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Make each call whole, as DynamoDB does; moto's calls by several threads get into each other."""
+    lock, usual = threading.Lock(), BaseClient._make_api_call
+
+    def call(client: Any, operation: str, request: Any) -> Any:
+        with lock:
+            return usual(client, operation, request)
+
+    with patch.object(BaseClient, "_make_api_call", call):
         yield
 
 

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.config import Settings
 from chalicelib.store.connection import client
 from chalicelib.store.tables.quotas import QuotaTable
-from tests.integration.aws import deployment, rows
+from tests.integration.aws import deployment, one_at_a_time, rows
 
 START = 1_700_000_040.0
 
@@ -53,7 +53,7 @@ def test_what_is_given_back_may_be_spent_again_but_not_saved_up(scene: Scene) ->
 
 
 def test_of_many_at_once_no_more_pass_than_are_allowed(scene: Scene) -> None:
-    with ThreadPoolExecutor(12) as pool:
+    with one_at_a_time(), ThreadPoolExecutor(12) as pool:
         passed = sum(pool.map(lambda _: scene.spend(most=7), range(40)))
     assert passed == 7
 

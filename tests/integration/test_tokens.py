@@ -19,7 +19,7 @@ from chalicelib.store.tables.tokens import TokenTable
 from chalicelib.store.values import Grant
 from chalicelib.store.vault import Unsealable, Vault
 from tests.fakes.connections import proof
-from tests.integration.aws import deployment, rows
+from tests.integration.aws import deployment, one_at_a_time, rows
 
 NOW = 1_700_000_000.0
 
@@ -85,7 +85,7 @@ def test_a_code_gives_the_proof_back_as_it_was_and_once(settings: Settings) -> N
 def test_of_many_who_redeem_at_once_one_gets_the_proof(settings: Settings) -> None:
     codes = codes_of(settings)
     code = codes.issue(proof())
-    with ThreadPoolExecutor(12) as pool:
+    with one_at_a_time(), ThreadPoolExecutor(12) as pool:
         found = list(pool.map(lambda _: codes.redeem("app", code), range(12)))
     assert [one for one in found if one] == [proof()]
 
