@@ -7,7 +7,7 @@ id can join conversations of strangers, so in doubt it is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chalicelib import bounds
@@ -15,6 +15,7 @@ from chalicelib.formats import headers
 from chalicelib.formats.charset import encodable
 
 _TOKEN = re.compile(r'<[^<>]*>|"[^"]*"|\([^()]*\)|[^\s<>"()]+')
+_PLAIN = re.compile(r"\s*(?:<[!-;=?-~]+>\s*)+")
 _BLANKS = re.compile(r"\s+")
 _UNFIT = re.compile(r"[\x00-\x20\x7f<>]")
 _EMPTY_WORDS = frozenset(
@@ -54,12 +55,16 @@ def naming(head: headers.Headers, people: Collection[str]) -> Naming:
 def own_id(head: headers.Headers) -> str | None:
     """Return the id that a mail bears, in angle brackets even where it has none."""
     value = _decoded(head.get("message-id"))
-    candidates = [*_bracketed(value), value.strip("<> \t")]
-    return next((f"<{id}>" for id in candidates if _is_id(id)), None)
+    for id in (*_bracketed(value), value.strip("<> \t")):
+        if _is_id(id):
+            return f"<{id}>"
+    return None
 
 
 def _named(value: str, people: Collection[str]) -> list[str]:
     """Return the ids of other mails: in angle brackets, or bare ones that no address looks like."""
+    if not value:
+        return []
     value = _decoded(value)
     found = [id for id in _bracketed(value) if _is_id(id)] or _bare(value.split())
     return [f"<{id}>" for id in found if id.lower() not in people]
@@ -75,8 +80,14 @@ def _decoded(value: str) -> str:
     return encodable(headers.text(value) if "=?" in value else value)
 
 
-def _bracketed(value: str) -> Iterator[str]:
-    """Yield what stands in angle brackets, outside of quotes and comments, but no names' addresses."""
+def _bracketed(value: str) -> Iterable[str]:
+    """Return what stands in angle brackets, outside of quotes and comments, but no names' addresses."""
+    if _PLAIN.fullmatch(value):  # nothing else stands there, as in nearly all mail
+        return [piece.rstrip()[:-1] for piece in value.split("<")[1:]]
+    return _among_words(value)
+
+
+def _among_words(value: str) -> Iterator[str]:
     words: list[str] = []
     seen = False
     for token in _TOKEN.findall(value):
