@@ -20,6 +20,7 @@ import requests
 from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill, login
+from infra.local import leash
 from infra.local.state import ROOT
 from tests.e2e.conftest import eventually
 from tests.e2e.test_main_job import connect, token_of
@@ -50,7 +51,7 @@ class Instance:
                 stdout=output if terminal is None else terminal,
                 stderr=output if terminal is None else terminal,
                 start_new_session=True,
-                preexec_fn=None if terminal is None else _control,
+                preexec_fn=leash.ask_linux if terminal is None else _control,  # it ends with the tests
             )
 
     def info(self) -> dict[str, Any]:
@@ -88,6 +89,7 @@ def _control() -> None:
     import fcntl
     import termios
 
+    leash.ask_linux()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
