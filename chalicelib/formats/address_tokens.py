@@ -17,6 +17,7 @@ _ENCODED = re.compile(r"=\?[^?\s]{1,100}\?[bBqQ]\?\S{0,1000}?\?=")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _ANGLE = re.compile(r'<(?:"(?:[^"\\]|\\.){0,255}+"|[^<>"]){0,1000}+>+', re.DOTALL)
 _OPEN_ANGLE = re.compile(r"<[^<>,;]*")
+_NOT_CLOSED = re.compile(r'<[^@<>,;:"]+@[^@<>,;:"]+[,;][^<>"]*@')
 _PARENTHESIS = re.compile(r"\\.|[()]", re.DOTALL)
 _MARKS: dict[str, Kind] = {",": "comma", ";": "semicolon", ":": "colon"}
 
@@ -51,7 +52,8 @@ def _enclosed(value: str, start: int) -> tuple[Kind, int]:
     if value[start] == "=":
         encoded = _ENCODED.match(value, start)
         return "encoded", encoded.end() if encoded else start
-    angle = _ANGLE.match(value, start) or _OPEN_ANGLE.match(value, start)
+    closed = None if _NOT_CLOSED.match(value, start) else _ANGLE.match(value, start)
+    angle = closed or _OPEN_ANGLE.match(value, start)
     return "angle", angle.end() if angle else start
 
 

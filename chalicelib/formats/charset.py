@@ -61,6 +61,11 @@ _FURTHER: Final = {
 _STATEFUL: Final = frozenset(
     "hz iso2022_jp_2 iso2022_jp_2004 iso2022_jp_3 iso2022_jp_ext iso2022_kr utf_7".split()
 )
+_OCTETS: Final = re.compile(r"cp125\d|iso8859_\d+|latin_1|cp874")
+_CHARACTER: Final = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
+_CONTROLS: Final = re.compile("[\x80-\x9f\ufffd]")
+_BY_CHANCE: Final = 2
+"""So many different characters may look like UTF-8 in text of single octets."""
 _JAPANESE: Final = b"\x1b$"
 _NO_NAME = re.compile(r"[^a-z0-9]+")
 
@@ -99,6 +104,8 @@ def encodable(text: str) -> str:
 
 
 def _declared(data: bytes, codec: str) -> str | None:
+    if _is_rather_utf8(data, codec):
+        return None
     try:
         return data.decode(codec)
     except ValueError:
@@ -111,6 +118,15 @@ def _declared(data: bytes, codec: str) -> str | None:
         return data.decode("latin-1")
     mixed = codec in _STATEFUL and _JAPANESE in data
     return seven_bit.decode(data, codec) if mixed else _mostly(data, codec)
+
+
+def _is_rather_utf8(data: bytes, codec: str) -> bool:
+    """Tell whether text that claims a charset of single octets is UTF-8; it seldom is by chance."""
+    if data.isascii() or not _OCTETS.fullmatch(codec) or not _is_utf8(data):
+        return False
+    if len(set(_CHARACTER.findall(data))) > _BY_CHANCE:
+        return True
+    return _CONTROLS.search(data.decode(codec, "replace")) is not None
 
 
 def _is_utf8(data: bytes) -> bool:

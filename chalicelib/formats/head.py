@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from chalicelib import bounds
 from chalicelib.formats.headers import Headers
+from chalicelib.formats.parameters import parameters
 
 _END = re.compile(rb"\r?\n")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -82,9 +83,18 @@ def _pairs(lines: list[str]) -> tuple[list[tuple[str, str]], int | None]:
             folded.append((match[1], [line[match.end() :].strip()]))
         elif (line[:1] in (" ", "\t") and folded) or _continues(folded, line, lines, number):
             folded[-1][1].append(line.strip())
-        elif not _more_follows(lines, number):
+        elif _delimits(folded, line) or not _more_follows(lines, number):
             return _joined(folded), number
     return _joined(folded), None
+
+
+def _delimits(folded: list[tuple[str, list[str]]], line: str) -> bool:
+    """Tell whether a line is the first delimiter of a multipart, to which no blank line leads."""
+    boundary = line[2:].rstrip()
+    if line[:2] != "--" or not boundary:
+        return False
+    types = ("".join(pieces) for name, pieces in folded if name.lower() == "content-type")
+    return any(parameters(value)[1].get("boundary") == boundary for value in types)
 
 
 def _continues(folded: list[tuple[str, list[str]]], line: str, lines: list[str], number: int) -> bool:

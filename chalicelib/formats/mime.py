@@ -12,6 +12,7 @@ from chalicelib.formats.bodies import body
 from chalicelib.formats.message_ids import naming
 from chalicelib.formats.parameters import parameters
 from chalicelib.formats.parts import ParsedPart
+from chalicelib.formats.tree import Node
 
 _PEOPLE = ("to", "cc", "bcc", "reply_to")
 
@@ -36,8 +37,7 @@ class ParsedMail:
 
 def parse(raw: bytes) -> ParsedMail:
     """Return what is readable of a mail."""
-    raw = _with_line_feeds(raw)
-    nodes = tree.walk(raw)
+    raw, nodes = _opened(raw)
     leaves = [node for node in nodes if not node.container]
     files = tuple(parts.part_of(raw, nodes, node) for node in leaves)
     shown = [node for node, file in zip(leaves, files, strict=True) if not file.listed]
@@ -62,14 +62,28 @@ def parse(raw: bytes) -> ParsedMail:
 
 def part_content(raw: bytes, part: int) -> tuple[str | None, str, bytes]:
     """Return filename, content type and decoded bytes of a part. Raises IndexError if there is none."""
-    raw = _with_line_feeds(raw)
-    nodes = tree.walk(raw)
+    raw, nodes = _opened(raw)
     if not 0 <= part < len(nodes):
         raise IndexError(part)
     node = nodes[part]
     values = parameters(node.headers.get("content-disposition"))[1]
     content = transfer.decoded(raw[node.start : node.end], parts.encoding(node))
     return parts.filename(node, values), node.content_type, content
+
+
+def _opened(raw: bytes) -> tuple[bytes, list[Node]]:
+    """Return a mail and its parts; one that is encoded as a whole is decoded first.
+
+    RFC 2045 section 6.4 forbids that for a multipart; some senders do it.
+    """
+    raw = _with_line_feeds(raw)
+    nodes = tree.walk(raw)
+    root, encoding = nodes[0], parts.encoding(nodes[0])
+    if not encoding or root.container or "boundary" not in root.parameters:
+        return raw, nodes
+    decoded = raw[: root.start] + transfer.decoded(raw[root.start :], encoding)
+    inside = tree.walk(decoded)
+    return (decoded, inside) if inside[0].container else (raw, nodes)
 
 
 def _with_line_feeds(raw: bytes) -> bytes:

@@ -206,3 +206,19 @@ def test_whatever_is_written_gives_addresses_that_can_be_stored(value: str) -> N
         assert isinstance(person, Address)
         assert person.email and len(person.email) <= bounds.ADDRESS_LENGTH
         (person.name + person.email).encode()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<Ann R <ann@a.example, Bob B <bob@b.example, carl@c.example>, Dora <dora@d.example>",
+        "Ann <ann@a.example, Bob <bob@b.example>, carl@c.example, dora@d.example",
+        "<ann@a.example; bob@b.example; carl@c.example>, <dora@d.example>",
+        "<ann@a.example, bob@b.example>, <carl@c.example, dora@d.example>",
+        "Ann <ann@a.example,Bob <bob@b.example,Carl <carl@c.example,Dora <dora@d.example",
+    ],
+)
+def test_a_bracket_that_nobody_closed_ends_at_the_comma(header: str) -> None:
+    assert [email for _, email in people(header)] == [
+        f"{n}@{n[0]}.example" for n in "ann bob carl dora".split()
+    ]

@@ -120,3 +120,31 @@ def test_every_codec_of_python_is_a_charset_or_refused() -> None:
 def test_decoding_never_raises_and_its_text_can_be_stored(data: bytes, name: str) -> None:
     assert "\0" not in decode(data, name)
     decode(data, name).encode()
+
+
+@pytest.mark.parametrize(
+    "name", ["iso-8859-1", "iso-8859-2", "iso-8859-15", "windows-1250", "windows-1252", "cp1251"]
+)
+@pytest.mark.parametrize(
+    "text", ["Dzień dobry, saldo \u2013 prośba", "Grüße, schöne Füße", "naïve café déjà", "Привет, мир"]
+)
+def test_text_in_utf8_is_read_whatever_charset_of_single_octets_it_claims(name: str, text: str) -> None:
+    assert decode(text.encode(), name) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("\u041d\u0456. \u041d\u0456!", "cp1251"),
+        ("Straße", "iso-8859-1"),
+        ("ÅÄÖ åäö", "iso-8859-1"),
+        ("Příliš žluťoučký kůň", "iso-8859-2"),
+        ("Â°C Ã", "cp1252"),
+        ("Καλημέρα", "cp1253"),
+        ("שלום", "cp1255"),
+        ("สวัสดี", "tis-620"),
+    ],
+)
+def test_text_of_single_octets_stays_what_it_claims(text: str, name: str) -> None:
+    codec = {"tis-620": "cp874"}.get(name, name)
+    assert decode(text.encode(codec), name) == text

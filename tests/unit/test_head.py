@@ -1,10 +1,14 @@
 """Where heads begin, how headers go on, and what Content-Type and its like say."""
 
+import base64
+import quopri
+from collections.abc import Callable
+
 import pytest
 
 from chalicelib import bounds
 from chalicelib.formats import transfer
-from chalicelib.formats.mime import ParsedMail, parse
+from chalicelib.formats.mime import ParsedMail, parse, part_content
 from chalicelib.formats.parameters import parameters
 
 HEAD = b"From: ann@a.example\r\nTo: bob@b.example\r\nSubject: Hello\r\nMessage-ID: <1@a.example>\r\n"
@@ -168,3 +172,61 @@ def test_a_head_is_read_up_to_its_bounds_and_the_body_is_found_behind_it() -> No
     assert parse(HEAD + many + b"Reply-To: c@x.example\n\ntext").reply_to == ()
     assert is_read(parse(HEAD + many * 30 + b"\ntext"))
     assert is_read(parse(HEAD + b"X: " + b"y" * bounds.HEAD_BYTES + b"\r\n\r\ntext"))
+
+
+PARTS = (
+    b"--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+    b"--b\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\nAA\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b"multipart/mixed; boundary=b",
+        b'multipart/related; boundary="b"; type="text/plain"',
+        b"multipart/mixed;\r\n boundary=b",
+        b"multipart/mixed boundary=b",
+    ],
+)
+def test_a_head_ends_at_its_own_delimiter_where_the_blank_line_is_missing(kind: bytes) -> None:
+    mail = parse(HEAD + b"Content-Type: " + kind + b"\r\n" + PARTS)
+    assert mail.body_html == "<p>hello</p>"
+    assert [part.filename for part in mail.parts if part.listed] == ["a.pdf"]
+
+
+def test_a_part_ends_its_head_at_its_own_delimiter_too() -> None:
+    outer = b"--o\r\nContent-Type: multipart/mixed; boundary=b\r\n" + PARTS + b"--o--\r\n"
+    mail = parse(HEAD + b"Content-Type: multipart/mixed; boundary=o\r\n\r\n" + outer)
+    assert mail.body_html == "<p>hello</p>"
+
+
+@pytest.mark.parametrize("line", [b"--", b"--x", b"-- ", b"--b-", b"---"])
+def test_another_line_of_dashes_ends_no_head(line: bytes) -> None:
+    mail = parse(b"Content-Type: multipart/mixed; boundary=b\r\n" + line + b"\r\n" + HEAD + b"\r\n" + PARTS)
+    assert mail.subject == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "encode"),
+    [
+        ("base64", base64.encodebytes),
+        ("quoted-printable", quopri.encodestring),
+        ("Base-64", base64.encodebytes),
+    ],
+)
+def test_a_multipart_that_is_encoded_as_a_whole_is_divided(
+    name: str, encode: Callable[[bytes], bytes]
+) -> None:
+    kind = b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: " + name.encode()
+    body = encode(PARTS).replace(b"--b", b"=2D-b")
+    raw = HEAD + kind + b"\r\n\r\n" + body
+    mail = parse(raw)
+    assert mail.body_html == "<p>hello</p>"
+    (file,) = [part for part in mail.parts if part.listed]
+    assert part_content(raw, file.part) == ("a.pdf", "application/pdf", b"AA")
+
+
+def test_a_multipart_that_only_claims_an_encoding_is_read_as_it_is() -> None:
+    kind = b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    assert parse(HEAD + kind + PARTS).body_html == "<p>hello</p>"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from email.utils import mktime_tz, parsedate_tz
 
 from chalicelib import bounds
+from chalicelib.formats.dates import seconds
 from chalicelib.formats.head import beginning, read
 from chalicelib.formats.headers import Headers
 from chalicelib.providers.imap.metadata import FIRST_MAIL, Meta
@@ -31,14 +31,5 @@ def _claims(headers: Headers) -> Iterator[int]:
     """Yield what a message says of its date, the best claim first."""
     texts = [headers.get("date"), *(one.rpartition(";")[2] for one in headers.get_all("received"))]
     for text in texts[: bounds.DATE_CLAIMS]:
-        if (at := _seconds(text[: bounds.DATE_CHARACTERS])) is not None:
+        if (at := seconds(text[: bounds.DATE_CHARACTERS])) is not None:
             yield at
-
-
-def _seconds(text: str) -> int | None:
-    """Read a date as of RFC 5322 section 3.3 and what is like it; None if it is none."""
-    try:
-        parts = parsedate_tz(text)
-        return int(mktime_tz(parts)) if parts else None
-    except (ArithmeticError, LookupError, TypeError, ValueError):  # what the standard library lets through
-        return None

@@ -104,7 +104,8 @@ def uids_between(
     """
     if first > last:
         return []
-    return search_uids(session, *keys_between(first, last, since, before), *more)
+    found = search_uids(session, *keys_between(first, last, since, before), *more)
+    return [uid for uid in found if first <= uid <= last]
 
 
 def keys_between(first: int, last: int, since: int = 0, before: int = 0) -> list[bytes]:
