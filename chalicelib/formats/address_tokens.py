@@ -16,7 +16,7 @@ _WORD = re.compile(r"""(?:@\[[^\[\]<>\s,;]{1,100}\]|[^"(<,;:=@]+|=(?!\?)|@)+""")
 _ENCODED = re.compile(r"=\?[^?\s]{1,100}\?[bBqQ]\?\S{0,1000}?\?=")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _ANGLE = re.compile(r'<(?:"(?:[^"\\]|\\.){0,255}+"|[^<>"]){0,1000}+>+', re.DOTALL)
-_OPEN_ANGLE = re.compile(r"<[^<>,;]*")
+_OPEN_ANGLE = re.compile(r"<[^<>,;]{0,1000}")
 _NOT_CLOSED = re.compile(r'<[^@<>,;:"]+@[^@<>,;:"]+[,;][^<>"]*@')
 _PARENTHESIS = re.compile(r"\\.|[()]", re.DOTALL)
 _MARKS: dict[str, Kind] = {",": "comma", ";": "semicolon", ":": "colon"}

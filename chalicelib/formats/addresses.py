@@ -20,7 +20,7 @@ from chalicelib.formats.headers import one_line, repaired, text
 
 _SIMPLE = re.compile(r'(?:"([^"\\=]*)"\s*|([^"\\<>(),:;@=]*))<([^\s<>(),:;"]+@[^\s<>(),:;"@]+)>')
 _SIMPLE_BARE = re.compile(r'([^\s<>(),:;"@=\[]+@[^\s<>(),:;"@=]+)(?:[ \n]\(([^()\\=]*)\))?')
-_COMMENT = re.compile(r"\([^()]*\)")
+_PARENTHESIS = re.compile(r"[()]")
 _SPECIAL = re.compile(r'[\s<>()\[\],:;@"\\]')
 _ROUTE = re.compile(r"(?:@[^\s:,@]++[\s,]*+)++:")
 _ADDRESS = re.compile(r'"(?:[^"\\]|\\.)+"@[^\s"@]+|[^\s"]+@[^\s"@]+', re.DOTALL)
@@ -113,10 +113,21 @@ def _inside(angle: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    shorter = _COMMENT.sub("", text)
-    while shorter != text:
-        shorter, text = _COMMENT.sub("", shorter), shorter
-    return shorter.strip()
+    """Leave out every comment with those inside it, in one pass; a parenthesis without its pair stays."""
+    opened: list[int] = []
+    comments: list[tuple[int, int]] = []
+    for sign in _PARENTHESIS.finditer(text):
+        if sign[0] == "(":
+            opened.append(sign.start())
+        elif opened:
+            start = opened.pop()
+            while comments and comments[-1][0] > start:
+                comments.pop()
+            comments.append((start, sign.end()))
+    kept = zip(
+        [0, *(end for _, end in comments)], [*(start for start, _ in comments), len(text)], strict=True
+    )
+    return "".join(text[start:end] for start, end in kept).strip()
 
 
 def _people(boxes: list[_Mailbox]) -> list[Address]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from chalicelib import bounds
 from chalicelib.domain.message import Address
 from chalicelib.formats import address_tokens
-from chalicelib.formats.addresses import addresses
+from chalicelib.formats.addresses import _without_comments, addresses
 from chalicelib.formats.mime import parse
 
 ANN = "ann@a.example"
@@ -222,3 +222,24 @@ def test_a_bracket_that_nobody_closed_ends_at_the_comma(header: str) -> None:
     assert [email for _, email in people(header)] == [
         f"{n}@{n[0]}.example" for n in "ann bob carl dora".split()
     ]
+
+
+@pytest.mark.parametrize(
+    ("inside", "email"),
+    [
+        ("(a(b)c)ann@a.example", ANN),
+        ("ann(a)(b(c))@a.example", ANN),
+        ("ann@a.example(a)(b", "ann@a.example(b"),
+        ("ann@a.example)(a)", "ann@a.example)"),
+        ("((a)ann@a.example", "(ann@a.example"),
+    ],
+)
+def test_comments_are_left_out_and_lonely_parentheses_stay(inside: str, email: str) -> None:
+    assert _without_comments(inside) == email
+
+
+@pytest.mark.parametrize("pattern", ["(", "()", "(()", "<(", "a(", ")(", '"(', "=?(", "@(", ",<("])
+@pytest.mark.parametrize("closed", [True, False])
+def test_nested_comments_of_any_depth_take_one_pass(pattern: str, closed: bool) -> None:
+    value = "<" + pattern * 40_000 + (")" * 40_000 if closed else "") + ANN
+    assert len(addresses([value, value])) <= bounds.ADDRESSES  # after minutes, if each level took a pass
