@@ -269,14 +269,17 @@ QUOTA_SECONDS = 60
 CONNECTS_PER_SOURCE = 60
 """Calls of /connect/authorize by one address in that span, without the client secret."""
 
-CONNECTS_PER_APPLICATION = 240
-"""Calls of /connect/authorize for one client id in that span, without the client secret."""
+CONNECTS_PER_APPLICATION = 3_000
+"""Calls of /connect/authorize for one client id in that span, without the client secret: of fifty sources."""
 
 TRUSTED_CONNECTS = 600
 """Calls of /connect/authorize with the client secret, of one application in that span."""
 
 LOGIN_FAILURES = 5
-"""Logins at one mail server under one user name that may fail in a span."""
+"""Logins at one mail server under one user name that may fail in a span, of one address or application."""
+
+LOGIN_FAILURES_OF_ALL = 100
+"""The same of all addresses together, without the client secret."""
 
 LOGIN_FAILURE_SECONDS = 600
 """The span of failed logins."""

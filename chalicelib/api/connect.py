@@ -31,7 +31,7 @@ def authorize() -> Any:
     trusted = access.shows_secret(request, wanted.application_id, connection.secret(body))
     quotas.connect(request, wanted.application_id, trusted=trusted)
     with limits.connecting(request, trusted=trusted):
-        desk = _desk(partial(quotas.login, client_id=wanted.application_id, trusted=trusted))
+        desk = _desk(partial(quotas.login, request=request, client_id=wanted.application_id, trusted=trusted))
         proof = connecting.prove(desk, wanted, int(time.time() * 1000), trusted=trusted)
     known = services().applications.get(wanted.application_id) is not None
     codes = services().codes

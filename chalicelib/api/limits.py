@@ -50,11 +50,21 @@ def connecting(request: Request, *, trusted: bool) -> Iterator[None]:
         if trusted:
             _take(stack, "connect-trusted", most, _CONNECT_SECONDS, "all applications that connect")
         else:
-            of_source = min(most, bounds.CONNECTS_AT_ONCE_PER_SOURCE)
-            source = f"connect#{source_of(request)}"
-            _take(stack, source, of_source, _CONNECT_SECONDS, "this address that connect")
-            _take(stack, "connect", most, _CONNECT_SECONDS, "all addresses that connect")
+            _take_for(stack, source_of(request), most)
         yield
+
+
+def _take_for(stack: ExitStack, source: str, most: int) -> None:
+    """Take a place for a source. Two thirds of them are for sources that hold none, however others hurry."""
+    further = most // 3
+    first = services().slots.take(f"connect-first#{source}", 1, _CONNECT_SECONDS)
+    if first:
+        stack.callback(services().slots.give_back, first)
+        _take(stack, "connect", most - further, _CONNECT_SECONDS, "all addresses that connect")
+        return
+    of_source = bounds.CONNECTS_AT_ONCE_PER_SOURCE - 1
+    _take(stack, f"connect#{source}", of_source, _CONNECT_SECONDS, "this address that connect besides one")
+    _take(stack, "connect-further", further, _CONNECT_SECONDS, "addresses that connect besides one each")
 
 
 def _take(stack: ExitStack, name: str, limit: int, seconds: float, whose: str) -> None:

@@ -1,7 +1,8 @@
 """How often a stranger may try: connecting mailboxes, client secrets, codes.
 
 Whoever shows the client secret has quotas of his own, which nobody else can use up. A secret or code that is
-right passes however many wrong ones came before: guessing is refused, the owner is not locked out.
+right passes however many wrong ones came before: guessing is refused, the owner is not locked out. All others
+have small quotas by source; what sources share is so much larger that a handful of them cannot use it up.
 """
 
 from __future__ import annotations
@@ -40,12 +41,15 @@ def connect(request: Request, client_id: str, *, trusted: bool) -> None:
 
 
 @contextmanager
-def login(settings: MailSettings, client_id: str, *, trusted: bool) -> Iterator[None]:
+def login(settings: MailSettings, request: Request, client_id: str, *, trusted: bool) -> Iterator[None]:
     """Count logins that fail, each by server and user name. Raises TooMany before anything is tried."""
-    owner = f"login-trusted#{client_id}" if trusted else "login"
-    names = {_digest(login_of(server).key) for server in (settings.imap, settings.smtp)}
-    most, seconds = bounds.LOGIN_FAILURES, bounds.LOGIN_FAILURE_SECONDS
-    spent = [_spend(f"{owner}#{name}", most, seconds) for name in sorted(names)]
+    owner = f"login-trusted#{client_id}" if trusted else f"login-source#{source_of(request)}"
+    logins = sorted({_digest(login_of(server).key) for server in (settings.imap, settings.smtp)})
+    # A source that has used up its own share must not use up that of all.
+    counted = [(f"{owner}#{one}", bounds.LOGIN_FAILURES) for one in logins]
+    if not trusted:
+        counted += [(f"login#{one}", bounds.LOGIN_FAILURES_OF_ALL) for one in logins]
+    spent = [_spend(name, most, bounds.LOGIN_FAILURE_SECONDS) for name, most in counted]
     yield
     for one in spent:
         services().quotas.give_back(one)

@@ -50,7 +50,8 @@ class Desk:
 def prove(desk: Desk, wanted: Connection, now: int, *, trusted: bool = False) -> Proof:
     """Log in to both servers and return the proof; `now` is in Unix milliseconds. Raises ConnectFailed.
 
-    What is known of accounts is told only to who has proven a mailbox of his own.
+    What is known of accounts is told only to who has proven a mailbox of his own. That an address is
+    connected with another login is told only to the application; all others get a proof that gives nothing.
     """
     known, refusal = _known(desk, wanted, trusted)
     if known:  # its server alone can say whether another spelling means the same mailbox
@@ -59,7 +60,7 @@ def prove(desk: Desk, wanted: Connection, now: int, *, trusted: bool = False) ->
     # An account stays what it is: its folders could not become labels, nor the reverse.
     with desk.attempt(wanted.settings):
         provider = verify(desk, wanted.settings, known.provider if known else DETECT)
-    if refusal:
+    if refusal and (trusted or wanted.reauth_account_id is not None):
         raise refusal
     return Proof(wanted=wanted, provider=provider, at=now, trusted=trusted)
 

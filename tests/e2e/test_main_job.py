@@ -87,13 +87,18 @@ def connect(
     )
 
 
-def token_of(info: dict[str, Any], code: str) -> dict[str, Any]:
-    """Trade a code for the account and its access token."""
-    answer = requests.post(
+def exchange(info: dict[str, Any], code: str) -> Any:
+    """Return the answer of /connect/token."""
+    return requests.post(
         f"{info['api_url']}/connect/token",
         timeout=30,
         json={"client_id": info["client_id"], "client_secret": info["client_secret"], "code": code},
     )
+
+
+def token_of(info: dict[str, Any], code: str) -> dict[str, Any]:
+    """Trade a code for the account and its access token."""
+    answer = exchange(info, code)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
