@@ -87,6 +87,15 @@ DATE_CHARACTERS = 100
 DATE_CLAIMS = 10
 """So many Date and Received headers are read in search of a date."""
 
+PEOPLE_BYTES = 130_000
+"""The people of a message as its row holds them; DynamoDB takes rows of 409,600 bytes."""
+
+FILES_BYTES = 130_000
+"""The files of a message, likewise."""
+
+REFERENCES_BYTES = 60_000
+"""The references of a message, likewise."""
+
 # --- Threads: what one message may do to the conversations around it ------------------------------------
 
 MESSAGE_ID_CHARACTERS = 998

@@ -21,3 +21,8 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, Cancelled):
         return _BLAMING.isdisjoint(error.codes)
     return isinstance(error, _PASSING) and not isinstance(error, ParamValidationError)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether it was the store that did not take something."""
+    return isinstance(error, (BotoCoreError, Cancelled, ClientError, PynamoDBException))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -16,9 +17,11 @@ from chalicelib.domain.message import Message, RawRef
 from chalicelib.errors import Gone, ProviderError
 from chalicelib.formats.mime import parse, part_content
 from chalicelib.providers.base import Provider
+from chalicelib.store.outage import is_passing
 from chalicelib.store.ports import Blobs, Mail
 from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.fingerprint import fingerprint
+from chalicelib.sync.foreseen import named
 from chalicelib.sync.reading import completed
 
 RAW_SECONDS = 7 * 86400
@@ -27,6 +30,8 @@ MOST_AT_ONCE = 8_000_000
 
 _TOGETHER = 25
 """Bodies read in one step."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +93,28 @@ class Contents:
     def wholes(self, account: Account, messages: Sequence[Message]) -> list[Message]:
         """Return many, as far as one connection gives them at once; the others stay as they are.
 
-        A mail server in trouble is not asked: a list must not wait for it.
+        So does one that cannot be read or stored. A mail server in trouble is not asked: a list must not
+        wait for it.
         """
         missing = [] if account.trouble else _at_once([message for message in messages if not message.raw])
         found: dict[str, Message] = {}
         if missing:
             with suppress(ProviderError), closing(self.provider(account)) as server:
-                for message in missing:
-                    with suppress(Gone):
-                        found[message.id] = self._keep(message, self._fetched(server, account, message))
+                for kept in self._given(server, account, missing):
+                    found[kept.id] = kept
         return [found.get(message.id, message) for message in messages]
+
+    def _given(self, server: Provider, account: Account, messages: Sequence[Message]) -> Iterator[Message]:
+        """Yield those that can be read and stored, until the server or the store fails."""
+        for message in messages:
+            try:
+                yield self._keep(message, self._fetched(server, account, message))
+            except Gone:
+                continue
+            except Exception as error:  # a message can make a parser raise anything
+                log.warning("message %s is listed as it is: %s", message.id, named(error))
+                if is_passing(error):
+                    return
 
     def _kept(self, message: Message) -> bytes | None:
         ref = message.raw

@@ -20,6 +20,7 @@ from chalicelib.domain.threader import anchor_keys
 from chalicelib.domain.window import PAST, latest
 from chalicelib.store.ports import Mail
 from chalicelib.store.values import Location, MailChanges, Revised
+from chalicelib.sync.extent import within_a_row
 from chalicelib.sync.identity import is_same, namesake_ids
 from chalicelib.sync.loose import listed
 from chalicelib.sync.reading import completed
@@ -253,7 +254,7 @@ def _sorted(places: tuple[Place, ...]) -> tuple[Place, ...]:
 def _completed(held: Message, arrival: Arrival) -> Message:
     """Return the message we hold, completed if only its beginning was here, or if only we know of its Bcc."""
     if not arrival.remote.id and arrival.message.bcc:
-        held = replace(held, bcc=arrival.message.bcc)
+        held = within_a_row(replace(held, bcc=arrival.message.bcc))
     if held.raw or arrival.raw is None:
         return held
     return completed(held, arrival.mail, arrival.raw, arrival.message.fingerprint)

@@ -17,7 +17,7 @@ from chalicelib.clock import Clock
 from chalicelib.domain.change import ChangeBatch, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
-from chalicelib.store.outage import is_passing
+from chalicelib.store.outage import is_passing, is_refusal
 from chalicelib.store.ports import Quarantine
 from chalicelib.store.values import Lease
 from chalicelib.sync.foreseen import named
@@ -270,5 +270,8 @@ def _tell(entry: Quarantined) -> None:
 
 
 def _words(error: Exception) -> str:
-    """Name an error without its text: that may quote the mail."""
+    """Name an error without its text, which may quote the mail; one of the store is named in the log only."""
+    if is_refusal(error):
+        log.error("the store does not take a message: %s", named(error))
+        return "The message could not be stored."
     return f"The message could not be read: {named(error)}."

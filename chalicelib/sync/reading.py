@@ -9,6 +9,7 @@ from chalicelib.domain.message import File, Message, RawRef
 from chalicelib.formats.mime import ParsedMail
 from chalicelib.formats.parts import ParsedPart
 from chalicelib.ids import dated_id
+from chalicelib.sync.extent import within_a_row
 from chalicelib.sync.fingerprint import fingerprint
 from chalicelib.sync.identity import public_id
 
@@ -17,7 +18,7 @@ def message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Mess
     """Return a message as it looks before we know our own; of a mere beginning no files are known."""
     print_ = "" if remote.identity else fingerprint(remote.raw, whole=remote.whole)
     id = public_id(account_id, remote, mail, print_)
-    return Message(
+    seen = Message(
         id=id,
         account_id=account_id,
         thread_id="",
@@ -40,13 +41,14 @@ def message_of(account_id: str, remote: RemoteMessage, mail: ParsedMail) -> Mess
         identity=remote.identity,
         fingerprint=print_,
     )
+    return within_a_row(seen)
 
 
 def completed(message: Message, mail: ParsedMail, raw: RawRef, print_: str) -> Message:
     """Return a message, of which only the beginning was here, with what the whole of it says."""
     files = _files(message.id, message.date, mail)
     print_ = print_ if message.fingerprint else ""
-    return replace(message, snippet=mail.snippet, files=files, raw=raw, fingerprint=print_)
+    return within_a_row(replace(message, snippet=mail.snippet, files=files, raw=raw, fingerprint=print_))
 
 
 def _files(id: str, at: int, mail: ParsedMail) -> tuple[File, ...]:

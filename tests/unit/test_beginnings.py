@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.delta import Event
 from chalicelib.domain.message import Message
 from chalicelib.domain.trouble import Fault, after_failure
 from chalicelib.errors import Gone, ProviderError
+from chalicelib.formats.mime import parse
 from chalicelib.sync.content import Contents
 from tests.fakes.provider import MemoryProvider
 from tests.unit.test_sync_engine import ACCOUNT, LARGE, World, mail
@@ -183,3 +185,32 @@ def test_a_server_that_lies_about_sizes_makes_no_doubles(world: Half) -> None:
     world.sync()
     world.check()
     assert list(world.mail.all_messages) == [listed.id]
+
+
+@pytest.mark.parametrize("code", ["ValidationException", "ThrottlingException"])
+def test_a_list_shows_what_the_store_does_not_take_as_it_is(
+    world: Half, code: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = world.listed(with_file(1), with_file(2))
+
+    def refuse(account_id: str, changes: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "Item size"}}, "PutItem")
+
+    monkeypatch.setattr(world.mail, "save", refuse)
+    assert world.contents().wholes(ACCOUNT, listed) == listed
+    assert world.server.fetched == (2 if code == "ValidationException" else 1), "a store in trouble may rest"
+    assert "ClientError at" in caplog.text and "Item size" not in caplog.text
+
+
+def test_a_list_shows_what_cannot_be_read_as_it_is(world: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = world.listed(with_file(1), with_file(2))
+    usual = parse
+
+    def poisoned(raw: bytes) -> Any:
+        if raw == with_file(1):
+            raise RecursionError
+        return usual(raw)
+
+    monkeypatch.setattr("chalicelib.sync.content.parse", poisoned)
+    shown = world.contents().wholes(ACCOUNT, listed)
+    assert shown[0] == listed[0] and shown[1].files

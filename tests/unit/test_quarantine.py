@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known, RemoteId, RemoteMessage
@@ -125,6 +126,20 @@ def test_poison_is_set_aside_after_three_attempts_and_the_rest_goes_in(world: Wo
     writes = world.fuse.count
     assert world.sync() is Outcome.QUIET
     assert world.fuse.count == writes
+
+
+def test_a_mail_that_the_store_does_not_take_is_set_aside_without_a_word_of_how(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(account_id: str, changes: Any) -> None:
+        raise ClientError({"Error": {"Code": "ValidationException", "Message": "Item size"}}, "PutItem")
+
+    world.server.deliver("INBOX", mail("too large", 1), at=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.mail, "save", refuse)
+        world.sync()
+    [entry] = world.quarantine.entries(ACCOUNT.id)
+    assert entry.reason == "The message could not be stored." and "ClientError at" in caplog.text
 
 
 def test_healthy_mail_costs_no_write_more(world: World, parser: Parser) -> None:

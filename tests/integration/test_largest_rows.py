@@ -1,0 +1,37 @@
+"""The largest mail of a stranger goes into DynamoDB, and so does what follows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.change import Flags, RemoteId
+from chalicelib.domain.folder import Folder
+from chalicelib.sync.shelf import Shelf
+from tests.fakes.large_mail import LARGE, arrived
+from tests.fakes.store import MemoryBlobs
+from tests.integration.aws import rows
+from tests.integration.test_mail_table import ACCOUNT, INBOX, World
+from tests.integration.test_mail_table import world as world  # a fixture
+from tests.unit.test_sync_engine import ACCOUNT as OWNER
+
+MOST = 409_600
+FOLDER = Folder(
+    id=INBOX, account_id=ACCOUNT, collection="INBOX", display_name="Inbox", role="inbox", created_at=1
+)
+
+
+def octets(row: dict[str, dict[str, str]]) -> int:
+    return sum(len(name) + len(str(next(iter(value.values()))).encode()) for name, value in row.items())
+
+
+@pytest.mark.parametrize("raw", LARGE.values(), ids=LARGE.keys())
+def test_a_mail_of_long_lists_is_stored_and_changed(world: World, raw: bytes) -> None:
+    shelf = Shelf(
+        mail=world.mail, blobs=MemoryBlobs(), account=replace(OWNER, id=ACCOUNT), folders={"INBOX": FOLDER}
+    )
+    [id] = shelf.absorb(FOLDER, shelf.arrivals([arrived(raw)]), {}).ids
+    assert shelf.absorb(FOLDER, [], {RemoteId("1.1"): Flags("s")}).ids == ()
+    assert not world.mail.messages(ACCOUNT, [id])[id].unread
+    assert max(octets(row) for row in rows(world.settings, "mail")) < MOST
