@@ -8,7 +8,7 @@ have small quotas by source; what sources share is so much larger that a handful
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_network
 from typing import NoReturn
@@ -18,7 +18,7 @@ from chalice.app import Request
 from chalicelib import bounds
 from chalicelib.domain.account import MailSettings
 from chalicelib.domain.login import login_of
-from chalicelib.errors import InvalidRequest, TooMany, Unauthorized
+from chalicelib.errors import ConnectFailed, InvalidRequest, TooMany, Unauthorized
 from chalicelib.services import services
 from chalicelib.store.values import Spent
 
@@ -42,7 +42,7 @@ def connect(request: Request, client_id: str, *, trusted: bool) -> None:
 
 @contextmanager
 def login(settings: MailSettings, request: Request, client_id: str, *, trusted: bool) -> Iterator[None]:
-    """Count logins that fail, each by server and user name. Raises TooMany before anything is tried."""
+    """Count logins that a server refuses, by server and user name. Raises TooMany before one is tried."""
     owner = f"login-trusted#{client_id}" if trusted else f"login-source#{source_of(request)}"
     logins = sorted({_digest(login_of(server).key) for server in (settings.imap, settings.smtp)})
     # A source that has used up its own share must not use up that of all.
@@ -50,7 +50,17 @@ def login(settings: MailSettings, request: Request, client_id: str, *, trusted: 
     if not trusted:
         counted += [(f"login#{one}", bounds.LOGIN_FAILURES_OF_ALL) for one in logins]
     spent = [_spend(name, most, bounds.LOGIN_FAILURE_SECONDS) for name, most in counted]
-    yield
+    try:
+        yield
+    except ConnectFailed as error:
+        if error.details.get("error") == "login":
+            raise
+        _give_back(spent)  # no password was looked at
+        raise
+    _give_back(spent)
+
+
+def _give_back(spent: Iterable[Spent]) -> None:
     for one in spent:
         services().quotas.give_back(one)
 

@@ -12,9 +12,9 @@ import pytest
 from chalice.app import Request
 from chalice.local import LambdaEventConverter
 
-from chalicelib.api import limits
-from chalicelib.errors import TooMany
-from tests.fakes.connections import body
+from chalicelib.api import limits, quotas
+from chalicelib.errors import ConnectFailed, TooMany
+from tests.fakes.connections import WANTED, body
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import Call, basic
 from tests.unit.test_api_resources import call as call  # a fixture
@@ -66,6 +66,21 @@ class TestFailedLogins:
         for _ in range(30):
             authorize(call, settings=WRONG)
         assert max(spent for name, spent in here.quotas.spent.items() if name.startswith("login#")) == 5
+
+
+@pytest.mark.parametrize(
+    ("step", "counted"), [("dns", False), ("tcp", False), ("tls", False), ("mailbox", False), ("login", True)]
+)
+def test_only_a_login_that_is_refused_counts_as_one(here: MemoryServices, step: str, counted: bool) -> None:
+    request = cast(Request, SimpleNamespace(context={"identity": {"sourceIp": "192.0.2.1"}}))
+    refused: list[type[Exception]] = []
+    for _ in range(7):
+        try:
+            with quotas.login(WANTED.settings, request, "app", trusted=False):
+                raise ConnectFailed("No.", error=step)
+        except (ConnectFailed, TooMany) as error:
+            refused.append(type(error))
+    assert refused == [ConnectFailed] * 5 + [TooMany if counted else ConnectFailed] * 2
 
 
 def test_a_handful_of_sources_uses_up_no_applications_quota(
