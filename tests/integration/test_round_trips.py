@@ -118,7 +118,7 @@ def test_new_mail_and_flags_come_in_one_round_trip(server: Dovecot, reach: Count
         for number in range(3):
             client.append("Archive", f"Subject: {number}\r\n\r\nnew\r\n".encode())
         client.select_folder("Archive")
-        client.add_flags([1], [b"\\Flagged"])
+        client.set_flags([1], [b"\\Seen", b"\\Flagged"])
         before, collection = reach.round_trips, copy.collection()
         batch = provider.changes(collection, copy.cursor, dict, Budget())
         assert (len(batch.arrived), list(batch.flags.values())) == (3, ["fs"])
