@@ -31,7 +31,7 @@ readers: environment ## a mail parser of Node for the tests, where npm is instal
 	  npm install --silent --no-audit --no-fund --prefix .local/readers postal-mime@4.0.0 || \
 	  echo "npm cannot install postal-mime: what it would read is not tested, unless CI=true."
 
-quick: environment ## format, lint, types, import contracts and unit tests: under three minutes
+quick: environment ## format, lint, types, import contracts and unit tests, in a few minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
