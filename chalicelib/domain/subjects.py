@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import takewhile
 
@@ -38,6 +39,7 @@ class Bare:
         return self.mail.date, self.mail.message_id
 
 
+@lru_cache(maxsize=512)
 def normalised_subject(subject: str) -> str:
     """Return the subject without reply and forward prefixes, in one case, with single blanks.
 
@@ -79,12 +81,17 @@ def subject_keys(message: Message) -> list[str]:
     return ["s:" + _hash(f"{subject}\0{fortnight + near}", 16) for near in (0, -1, 1)]
 
 
+def is_reply(message: Message) -> bool:
+    """Tell whether the subject says that the mail answers another one."""
+    return _ANSWER.match(message.subject) is not None
+
+
 def candidate_of(message: Message, thread_id: str) -> Candidate:
     """Return what the anchor of its subject keeps of a message."""
     return Candidate(
         thread_id=thread_id,
         emails=_people(message),
-        reply=_ANSWER.match(message.subject) is not None,
+        reply=is_reply(message),
         date=message.date,
         message_id=message.id,
     )
@@ -140,5 +147,6 @@ def _same_people(mine: tuple[str, ...], others: tuple[str, ...]) -> bool:
     return len(set(mine) & set(others)) >= 2
 
 
+@lru_cache(maxsize=512)
 def _hash(text: str, size: int) -> str:
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=size).hexdigest()

@@ -2,8 +2,9 @@
 
 A message joins what it answers, what answers it, and mail that names the same first ancestor and bears the
 same sign: the subject, or a recipient beside the account's owner. The other ancestors it names it could have
-made up: they join nothing. No thread grows beyond `bounds.THREAD_MESSAGES`; what does not fit begins a new
-one, in which the conversation goes on.
+made up: they join nothing. Nor does the Message-ID of other mail that it bears, if it answers something:
+who has read two conversations could make one of them. No thread grows beyond `bounds.THREAD_MESSAGES`; what
+does not fit begins a new one, in which the conversation goes on.
 
 `assign` decides for a batch from what is stored. Where it merges threads, the messages of each
 merged thread are to be assigned once more with the surviving thread as their `thread_id`: that
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from chalicelib import bounds, ids
 from chalicelib.domain.account import Account
@@ -25,6 +27,7 @@ from chalicelib.domain.subjects import (
     Bare,
     answers,
     candidate_of,
+    is_reply,
     listing,
     signs,
     subject_hash,
@@ -51,6 +54,7 @@ class Assignment:
     turned: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=512)
 def message_key(message_id: str) -> str:
     """Return the anchor key of a Message-ID."""
     bare = "".join(message_id.split()).strip("<>")
@@ -88,14 +92,10 @@ def assign(
 def near(account: Account, messages: Sequence[Message], anchors: Mapping[str, Anchor]) -> set[str]:
     """Return the ids of the threads that these messages may join."""
     work = _Work(account, messages, anchors, {})
-    work.join()
-    onward = (
-        anchors[key].candidates
-        for m in messages
-        for key in anchor_keys(m)
-        if key in anchors and key[0] == "m"
-    )
-    return work.stored | {candidate.thread_id for candidates in onward for candidate in candidates}
+    work.join_bare()
+    keys = {key for m in messages for key in anchor_keys(m) if key[0] == "m"}
+    linked = {candidate.thread_id for key in keys & anchors.keys() for candidate in anchors[key].candidates}
+    return linked | work.stored | {m.thread_id for m in messages if m.thread_id}
 
 
 def with_bearer(anchor: Anchor, message_id: str) -> Anchor:
@@ -105,11 +105,16 @@ def with_bearer(anchor: Anchor, message_id: str) -> Anchor:
     return replace(anchor, message_ids=(*anchor.message_ids, message_id))
 
 
-def links(account: Account, message: Message) -> list[Link]:
-    """Return what joins a message: its own name, what it answers, and where its conversation began."""
-    own = _own(message)
+def links(account: Account, message: Message, *, borne: bool = False) -> list[Link]:
+    """Return what joins a message: its own name, what it answers, and where its conversation began.
+
+    With `borne` other mail bears that name already: only if both have a sign in common, or this one answers
+    nothing, they belong together.
+    """
+    own, answered = _own(message), _answered(message)
+    named = answered if borne and (answered or is_reply(message)) else [*own, *answered]
     signed = [message_key(id) for id in [*own, *_ancestors(message)[:1]]]
-    found = [(message_key(id), "") for id in [*own, *_answered(message)]]
+    found = [(message_key(id), "") for id in named]
     found += [(key, sign) for sign in signs(message, account.email_address) for key in signed]
     return list(dict.fromkeys(found))
 
@@ -144,6 +149,7 @@ class _Work:
         self.stored: set[str] = set()
         self.ways: dict[Link, list[str]] = {}
         self.turned: dict[str, tuple[str, str]] = {}
+        self.bearers: dict[str, str] = {}
 
     def join(self) -> None:
         """Join what belongs together."""
@@ -152,14 +158,26 @@ class _Work:
             if message.thread_id:
                 self.groups.add(self._thread(message.thread_id), [message.id])
                 self.groups.join(message.id, self._thread(message.thread_id))
-            for link in links(self.account, message):
+            for link in links(self.account, message, borne=self._is_borne_before(message)):
                 self._join_link(message.id, link)
+        self.join_bare()
+
+    def join_bare(self) -> None:
+        """Join mail without references to what it answers."""
         for mails in self._bare().values():
             for one, answered, before in answers(mails):
                 if before:
                     self.turned[one.mail.message_id] = self._node(one), self._node(answered)
                 else:
                     self.groups.join(self._node(one), self._node(answered))
+
+    def _is_borne_before(self, message: Message) -> bool:
+        """Tell whether the first bearer of its Message-ID, stored or in the batch, is another message."""
+        if not message.message_id:
+            return False
+        key = message_key(message.message_id)
+        stored = self.anchors[key].message_ids[:1] if key in self.anchors else ()
+        return self.bearers.setdefault(key, *(stored or (message.id,))) != message.id
 
     def _join_link(self, message_id: str, link: Link) -> None:
         """Join a message to the first group on the way of a link that has room; else it goes on here."""
@@ -205,14 +223,14 @@ class _Work:
 
     def thread_ids(self) -> dict[str, str]:
         """Return the thread id of each group: the smallest stored one, else one made of its first message."""
-        made: dict[str, str] = {}
-        for message in self.messages:
-            made.setdefault(self.groups.find(message.id), self._made(message))
-        kept: dict[str, str] = {}
+        found: dict[str, str] = {}
         for thread_id in self.stored:
             group = self.groups.find("t:" + thread_id)
-            kept[group] = min(thread_id, kept.get(group, thread_id))
-        return made | kept
+            found[group] = min(thread_id, found.get(group, thread_id))
+        for message in self.messages:
+            if (group := self.groups.find(message.id)) not in found:
+                found[group] = self._made(message)
+        return found
 
     def _made(self, message: Message) -> str:
         """Return an id for a thread that begins; its first message may have begun one that is full."""

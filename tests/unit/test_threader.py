@@ -231,6 +231,38 @@ def test_copies_of_one_message_id_are_one_thread_and_both_are_known() -> None:
     assert account.anchors[anchor_keys(message("a", "<1>"))[0]].message_ids == ("a", "b")
 
 
+@pytest.mark.parametrize("borne", ["<0>", "<z>"])
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("bare", [True, False])
+def test_mails_that_bear_a_known_message_id_and_answer_other_threads_merge_none(
+    bare: bool, together: bool, borne: str
+) -> None:
+    threads = [message(f"a{n}", f"<{n}>", subject=f"s{n}", people=[BOB, ANN], date=n) for n in range(8)]
+    forged = [
+        message(f"f{n}", borne, [] if bare else [f"<{n}>"], f"Re: s{n}", [BOB, ANN], date=90 + n)
+        for n in range(1, 8)
+    ]
+    account = Account()
+    account.add(*threads)
+    for batch in [forged] if together else [[mail] for mail in forged]:
+        account.add(*batch)
+    apart = {frozenset({"a0"})} | {frozenset({f"a{n}", f"f{n}"}) for n in range(1, 8)}
+    assert account.partition() == apart
+    account.add(message("answer", "<answer>", [borne], "Re: other", [BOB, ANN], date=99))
+    assert len(account.partition()) == 8
+    account.add(*account.of([account.thread(mail.id) for mail in forged]))
+    assert len(account.partition()) == 8
+
+
+def test_two_mails_of_one_message_id_are_one_thread_by_their_subject_or_another_recipient() -> None:
+    account = Account()
+    account.add(message("a", "<1>", ["<8>"], "s", [BOB, ANN, DAN]))
+    account.add(message("b", "<1>", ["<9>"], "[list] s", [BOB, DAN]))
+    account.add(message("c", "<1>", ["<7>"], "Re: s", [BOB, ANN]))
+    account.add(message("d", "<1>", ["<6>"], "other", [BOB, ANN]))
+    assert account.partition() == {frozenset("abc"), frozenset("d")}
+
+
 def sizes(account: Account) -> list[int]:
     return sorted((len(thread) for thread in account.partition()), reverse=True)
 
@@ -284,6 +316,12 @@ def test_a_thread_larger_than_any_may_be_keeps_its_messages_and_takes_no_more() 
     assert sizes(account) == [700, 2]
 
 
+def with_copies(mails: Sequence[Message]) -> list[Message]:
+    """Make those that bear one Message-ID copies: which of two different mails is meant, order decides."""
+    first = {mail.message_id: mail for mail in reversed(mails) if mail.message_id}
+    return [replace(first.get(mail.message_id or "", mail), id=mail.id, date=mail.date) for mail in mails]
+
+
 NUMBERS = st.integers(0, 9)
 LINKED = st.lists(st.tuples(NUMBERS | st.none(), st.lists(NUMBERS, max_size=3)), min_size=1, max_size=9).map(
     lambda rows: [
@@ -327,10 +365,10 @@ ANYTHING = st.lists(
         st.sampled_from(["s", "Re: s", "Fwd: s", "Re: t", ""]), PEOPLE, HALF_DAYS,
     ), min_size=1, max_size=14,
 ).map(
-    lambda rows: [
+    lambda rows: with_copies([
         message(f"m{n}", own if own is None else f"<{own}>", [f"<{r}>" for r in named], subject, people, date)
         for n, (own, named, subject, people, date) in enumerate(rows)
-    ]
+    ])
 )  # fmt: skip
 
 
