@@ -15,6 +15,7 @@ LENGTH = 25
 _DATE_LENGTH = 8
 _DAY = 86_400
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]
 _BASE36 = re.compile(r"[0-9a-z]{1,25}")
 LAST_SECOND = 253402300799  # 9999-12-31T23:59:59Z
 
@@ -22,10 +23,10 @@ LAST_SECOND = 253402300799  # 9999-12-31T23:59:59Z
 def base36(number: int, width: int) -> str:
     """Return the `width` lowest base-36 digits of a non-negative number, padded with zeros."""
     digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 36)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    for _ in range((width + 1) // 2):
+        number, pair = divmod(number, 36 * 36)
+        digits.append(_PAIRS[pair])
+    return "".join(reversed(digits))[-width:]
 
 
 def random_id() -> str:

@@ -14,7 +14,7 @@ from chalicelib.clock import Deadline
 from chalicelib.deltas import follow
 from chalicelib.domain.account import Account
 from chalicelib.services import services
-from chalicelib.wire import body, cursor
+from chalicelib.wire import body, cursor, size
 from chalicelib.wire import delta as wire
 
 deltas = Routes(__name__)
@@ -55,7 +55,7 @@ def longpoll() -> Any:
     place, wanted = window.place(query, account), window.of(query, account).feed(window.limit(query))
     with limits.waiting("longpoll", account, seconds):
         batch = follow.longpoll(wanted, place, follow.Patience(Deadline.after(seconds), time.sleep))
-    return _answer(query, account, place, batch)
+    return Response(size.ascii_text(size.fitted(_answer(query, account, place, batch))))
 
 
 @deltas.route("/delta/streaming", methods=["GET"])

@@ -120,7 +120,7 @@ def _as_response(answer: Any) -> Response:
     if isinstance(answer, Response):
         _refuse_large_bytes(answer.body)
         return answer
-    return Response(None if answer is None else size.text(size.fitted(answer)))
+    return Response(None if answer is None else size.fitted_text(answer))
 
 
 def _refuse_large_bytes(body: Any) -> None:

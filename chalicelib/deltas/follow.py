@@ -85,7 +85,7 @@ class Feed:
             for seq, one in self.show(deltas[start : start + _SHOWN_TOGETHER]):
                 bounded = json_size.fitted(one, bounds.DELTA_BYTES)
                 shown.append((seq, bounded))
-                size += json_size.weight(bounded)
+                size += json_size.ascii_weight(bounded)
             if size > self.most_bytes:
                 break
         return shown, size
@@ -160,4 +160,4 @@ def _await_news(wanted: Feed, seq: int, patience: Patience, latest: float) -> No
 
 
 def _line(one: dict[str, Any]) -> bytes:
-    return json_size.text(one).encode() + b"\n"
+    return json_size.ascii_text(one).encode() + b"\n"

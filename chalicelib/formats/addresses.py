@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -19,6 +19,9 @@ from chalicelib.formats.bare_addresses import bare, unquoted
 from chalicelib.formats.headers import one_line, repaired, text
 
 _SIMPLE = re.compile(r'(?:"([^"\\=]*)"\s*|([^"\\<>(),:;@=]*))<([^\s<>(),:;"]+@[^\s<>(),:;"@]+)>')
+_SIMPLE_ENCODED = re.compile(
+    r'((?:=\?[\w-]{1,40}\?[bBqQ]\?[^\s?<>(),:;"@\\]*\?=[ \n]?)+)\s*<([^\s<>(),:;"@=]+@[^\s<>(),:;"@]+)>'
+)
 _SIMPLE_BARE = re.compile(r'([^\s<>(),:;"@=\[]+@[^\s<>(),:;"@=]+)(?:[ \n]\(([^()\\=]*)\))?')
 _PARENTHESIS = re.compile(r"[()]")
 _SPECIAL = re.compile(r'[\s<>()\[\],:;@"\\]')
@@ -45,13 +48,15 @@ class _Mailbox:
         return self.angle is not None or any(k == "word" and "@" in content for k, content in self.pieces)
 
 
-def addresses(values: Iterable[str]) -> tuple[Address, ...]:
+def addresses(values: Sequence[str]) -> tuple[Address, ...]:
     """Return everyone named in the raw header values, in order; what is no address is left out.
 
     A line feed is where a value was folded.
     """
     found: list[Address] = []
     characters, pieces = bounds.ADDRESS_CHARACTERS, bounds.ADDRESS_PIECES
+    if len(values) == 1:  # as in nearly all mail
+        return tuple(_of_header(values[0][:characters], pieces)[: bounds.ADDRESSES])
     for value in values:
         found.extend(_of_header(value[:characters], pieces))
         characters -= len(value)
@@ -65,6 +70,9 @@ def _of_header(value: str, most: int) -> list[Address]:
     simple = _SIMPLE.fullmatch(value)
     if simple:
         return _person(simple[1] or simple[2] or "", simple[3])
+    simple = _SIMPLE_ENCODED.fullmatch(value)
+    if simple:
+        return _person(simple[1].replace("\n", " "), simple[2])
     simple = _SIMPLE_BARE.fullmatch(value)
     if simple:
         return _person(simple[2] or "", simple[1])

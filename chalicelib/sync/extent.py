@@ -6,24 +6,46 @@ came at once. What is left of a row holds the rest of a message, and its places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, takewhile
 from typing import Any, TypeVar
 
 from chalicelib import bounds
 from chalicelib.domain.message import Address, File, Message
-from chalicelib.store.json_text import dumps
+from chalicelib.json_text import dumps
 
 T = TypeVar("T")
+_ESCAPED = 6
+"""Octets that JSON takes for a character at most."""
+
+_AROUND = 8
+"""Octets around a text, and its share of those around its list, at most."""
+
 _PEOPLE = ("sender", "to", "cc", "bcc", "reply_to")
 
 
 def within_a_row(message: Message) -> Message:
     """Return a message with as much as its row has room for: the same one again if all of it fits."""
+    if _surely_fits(message):
+        return message
     people = _people({name: getattr(message, name) for name in _PEOPLE})
     files = _first(message.files, bounds.FILES_BYTES)
     return replace(message, **people, files=files, references=_references(message.references))
+
+
+def _surely_fits(message: Message) -> bool:
+    """Tell at once whether all fits, however JSON writes it; of files that is not known so soon."""
+    people = [text for name in _PEOPLE for one in getattr(message, name) for text in (one.name, one.email)]
+    return (
+        not message.files
+        and _at_most(people) <= bounds.PEOPLE_BYTES
+        and _at_most(message.references) <= bounds.REFERENCES_BYTES
+    )
+
+
+def _at_most(texts: Sequence[str]) -> int:
+    return sum(map(len, texts)) * _ESCAPED + len(texts) * _AROUND
 
 
 def _people(groups: Mapping[str, tuple[Address, ...]]) -> dict[str, Any]:

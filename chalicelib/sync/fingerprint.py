@@ -10,7 +10,6 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 
-_HEAD = re.compile(rb"(?:.*?\n)??\r?\n|.*", re.S)
 _CHANGING = re.compile(
     rb"^(?:(?:X-)?Status|X-UID|X-Keywords|X-IMAPbase|X-Mozilla-[\w-]+):.*\n(?:[ \t].*\n)*", re.I | re.M
 )
@@ -20,10 +19,20 @@ _APART = "."
 
 def fingerprint(raw: bytes, *, whole: bool) -> str:
     """Return what stands for a mail: its head and, if all of it is here, its text."""
-    found = _HEAD.match(raw)
-    end = found.end() if found else 0
+    end = _end_of_head(raw)
     head = _CHANGING.sub(b"", raw[:end])
     return _hash(head) + _APART + (_hash(raw[end:]) if whole else "")
+
+
+def _end_of_head(raw: bytes) -> int:
+    """Return where the text begins: after the first empty line, or nowhere."""
+    if raw.startswith((b"\n", b"\r\n")):
+        return raw.index(b"\n") + 1
+    end = raw.find(b"\n\r\n")
+    bare = raw.find(b"\n\n", 0, end + 1 if end >= 0 else len(raw))
+    if bare >= 0:
+        return bare + 2
+    return end + 3 if end >= 0 else len(raw)
 
 
 def head_of(print_: str) -> str:

@@ -7,35 +7,60 @@ were asked for, and the largest are shown without what makes them large; `incomp
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chalicelib import bounds
 from chalicelib.errors import TooLarge
+from chalicelib.json_text import octets
 
 INCOMPLETE = "incomplete"
 _MARK_BYTES = 40
+_QUOTED = 2  # so many times its length JSON takes at most, quoted once more
 _SEPARATORS = (b"\xe2\x80\xa8", b"\xe2\x80\xa9")  # U+2028, U+2029: Lambda's runtime escapes them
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _STAGES: Sequence[Sequence[str]] = (
     ("body",),
-    ("headers", "to", "cc", "bcc", "reply_to", "from", "participants", "files", "cids", "labels"),
+    ("headers", "to", "cc", "bcc", "reply_to", "from", "participants", "files", "cids"),
     ("message_ids", "messages", "folders"),
-    ("attributes",),
+    ("attributes", "labels"),
 )
-"""What is left out, in this order; a delta without its object still moves a cursor."""
+"""What is left out, in this order; a delta without its object still moves a cursor.
+
+Labels last of all: an SDK that adds one writes all of them back.
+"""
 
 
 def text(value: Any) -> str:
     """Return the JSON of a value; what is not Unicode, a lone surrogate, becomes a question mark."""
-    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return written.encode("utf-8", "replace").decode()
+    return octets(value).decode()
+
+
+def ascii_text(value: Any) -> str:
+    """Return the same JSON in ASCII, for what some SDKs decode in pieces, which could split a character."""
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text(value))
 
 
 def weight(value: Any) -> int:
     """Return the bytes that a value takes in the answer of a function: its JSON, quoted once more."""
-    raw = text(value).encode()
+    raw = octets(value)
     quoted = raw.count(b'"') + raw.count(b"\\")
     return len(raw) + quoted + 3 * sum(raw.count(one) for one in _SEPARATORS)
+
+
+def ascii_weight(value: Any) -> int:
+    """Return the bytes that a value takes in such an answer in ASCII."""
+    written = ascii_text(value)
+    return len(written) + written.count('"') + written.count("\\")
+
+
+def fitted_text(value: Any) -> str:
+    """Return an answer as JSON, with what makes it too large left out. Raises TooLarge."""
+    written = octets(value)
+    if len(written) * _QUOTED > bounds.RESPONSE_BYTES:
+        written = octets(fitted(value))
+    return written.decode()
 
 
 def fitted(answer: Any, most: int = bounds.RESPONSE_BYTES) -> Any:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar
 
-from chalicelib import logs
+from chalicelib import logs, memory
 
 T = TypeVar("T")
 Event = Mapping[str, Any]
@@ -45,6 +45,7 @@ def each_record(
             failed.append(record["messageId"])
             if give_up and _is_last(record):
                 _last_words(give_up, record)
+    memory.settle()
     return _failures(failed)
 
 

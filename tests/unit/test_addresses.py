@@ -1,5 +1,7 @@
 """Who is named in the headers of a mail, and who is not."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -243,3 +245,30 @@ def test_comments_are_left_out_and_lonely_parentheses_stay(inside: str, email: s
 def test_nested_comments_of_any_depth_take_one_pass(pattern: str, closed: bool) -> None:
     value = "<" + pattern * 40_000 + (")" * 40_000 if closed else "") + ANN
     assert len(addresses([value, value])) <= bounds.ADDRESSES  # after minutes, if each level took a pass
+
+
+PIECES = st.lists(
+    st.sampled_from([*'abQB?=_ \n<>@,;:"()\\-.é', "=?utf-8?Q?", "=?utf-8?B?", "?=", "ann@a.example", "w4k="])
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(PIECES.map("".join), st.sampled_from(["", " <ann@a.example>", "<ann@a.example>", "\n <a@b.example>"]))
+def test_the_short_ways_of_ordinary_headers_lead_to_the_same(words: str, end: str) -> None:
+    short = addresses([words + end])
+    never = re.compile(r"(?!)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chalicelib.formats.addresses._SIMPLE_ENCODED", never)
+        assert addresses([words + end]) == short
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["=?utf-8?Q?a_b?=", "=?utf-8?B?w4k=?=", "=?x?q?=C3?=", " ", "\n"]), min_size=1)
+)
+def test_a_name_in_encoded_words_is_read_the_short_way_as_the_long_one(words: list[str]) -> None:
+    header = f"{''.join(words)} <{ANN}>"
+    short = addresses([header])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chalicelib.formats.addresses._SIMPLE_ENCODED", re.compile(r"(?!)"))
+        assert addresses([header]) == short

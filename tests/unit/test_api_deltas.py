@@ -219,6 +219,15 @@ def test_a_stream_has_one_delta_per_line_and_goes_on_after_each(call: Call) -> N
         assert stream(cursor=line["cursor"])[1] == lines[number + 1 :]
 
 
+@pytest.mark.parametrize("path", ["/delta/longpoll", "/delta/streaming"])
+def test_what_clients_decode_in_pieces_is_ascii(here: MemoryServices, path: str) -> None:
+    first = sorted(here.mail.all_messages)[0]
+    here.mail.all_bodies[first] = "Gr\u00fc\u00dfe \U0001f642"
+    with Client(APP) as client:
+        answer = client.http.get(f"{path}?cursor=0&timeout=0", headers={"Authorization": "Bearer token"})
+    assert answer.body.isascii() and rb"Gr\u00fc\u00dfe \ud83d\ude42" in answer.body
+
+
 def test_what_is_wrong_with_a_stream_is_told_by_the_status(here: MemoryServices) -> None:
     answer, [error] = stream(cursor="zzz")
     assert (answer.status, error["type"]) == (400, "invalid_request_error")

@@ -1,6 +1,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+
+from chalicelib import memory
 from chalicelib.workers.batch import each_group, each_record
 
 
@@ -25,6 +28,15 @@ def parse(record: Mapping[str, Any]) -> tuple[str, int] | None:
 
 def failed(answer: Any) -> list[str]:
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+
+def test_what_is_here_after_the_first_call_is_collected_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.settle.cache_clear()
+    frozen: list[bool] = []
+    monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
+    for _ in range(3):
+        each_record(queued("{}"), lambda body: None)
+    assert frozen == [True]
 
 
 def test_only_the_messages_that_failed_come_back() -> None:

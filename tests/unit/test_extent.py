@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib import bounds
-from chalicelib.domain.message import Message, RawRef
+from chalicelib.domain.message import Address, Message, RawRef
 from chalicelib.formats.mime import parse
 from chalicelib.store.tables.rows import file_items, message_item
 from chalicelib.sync.extent import within_a_row
@@ -55,6 +57,22 @@ def test_usual_mail_keeps_everything(raw: bytes) -> None:
     for name in ("sender", "to", "cc", "bcc", "reply_to", "references"):
         assert getattr(message, name) == getattr(mail, name)
     assert len(message.files) == sum(part.listed for part in mail.parts)
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS)), st.lists(TEXTS), st.integers(20, 900))
+def test_what_surely_fits_is_what_is_not_cut(
+    people: list[tuple[str, str]], ids: list[str], most: int
+) -> None:
+    message = replace(seen(b"\r\n"), to=tuple(Address(*one) for one in people), references=tuple(ids))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounds, "PEOPLE_BYTES", most)
+        patch.setattr(bounds, "REFERENCES_BYTES", most)
+        short = within_a_row(message)
+        patch.setattr("chalicelib.sync.extent._surely_fits", lambda message: False)
+        assert within_a_row(message) == short
 
 
 def test_short_lists_stay_whole_beside_long_ones() -> None:

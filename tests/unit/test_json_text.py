@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.store.json_text import dumps, loads
+from chalicelib.json_text import dumps, loads
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

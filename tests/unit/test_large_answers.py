@@ -287,6 +287,36 @@ def test_bytes_that_lambda_would_drop_are_refused_with_words(
     assert answer.status_code == (200 if local else 413)
 
 
+@pytest.mark.parametrize("body", ["潮" * 140_000, "ü" * 140_000, "🙂" * 70_000])
+def test_many_deltas_in_ascii_come_in_several_batches_that_fit(
+    call: Call, here: MemoryServices, body: str
+) -> None:
+    for number in range(len(here.mail.all_messages)):
+        enlarge(here, body, number)
+    here.log.append("acc", [change for change in here.mail.changes if change.kind == "message"] * 4, at=FIRST)
+    with Client(APP) as client:
+        path = "/delta/longpoll?timeout=0&cursor=0"
+        answer = client.http.get(path, headers={"Authorization": "Bearer token"}).body.decode("ascii")
+    assert as_lambda_sends_it(json.loads(answer)) < len(json.dumps({"body": answer})) < LAMBDA_BYTES
+    assert all("body" in one["attributes"] for one in json.loads(answer)["deltas"])
+
+
+def test_labels_are_the_last_thing_that_is_left_out() -> None:
+    labels = [{"id": "x" * 25, "display_name": "y" * 99}] * 100
+    large = {"labels": labels, "to": [{"email": "x"}] * 400_000}
+    assert size.fitted([large]) == [{"labels": labels, "to": [], "incomplete": ["to"]}]
+
+
+VALUES = ["plain", 'a"b', "a\\b", "\n\t\x01", "ü潮🙂", "\u2028\u2029", "\ud800", "é\ud83d", '"ü\\"']
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_same_is_said_in_ascii(value: str) -> None:
+    sent = size.ascii_text({value: [value]})
+    assert sent.isascii() and json.loads(sent) == json.loads(size.text({value: [value]}))
+    assert size.ascii_weight({value: [value]}) == len(json.dumps(sent)) - 2
+
+
 @pytest.mark.parametrize("value", ["plain", 'a"b', "a\\b", "\n\t\x01", "ü潮🙂", "\u2028\u2029", "\ud800"])
 def test_weight_is_what_lambda_sends(value: str) -> None:
     sent = size.text({"a": value})

@@ -214,10 +214,15 @@ def rows(lines: Iterable[Line]) -> dict[int, Line]:
     """Return what is said of each message, the latest first: flags may be told once more unasked."""
     found: dict[int, list[Line]] = {}
     for line in lines:
-        said = _UID.search(QUOTED_BODY.sub(b"", line.text)) if _FETCH.match(line.text) else None
+        said = _UID.search(_told(line.text)) if _FETCH.match(line.text) else None
         if said and (uid := number(said.group(1))):
             found.setdefault(uid, []).append(line)
     return {uid: _latest_first(said) for uid, said in found.items()}
+
+
+def _told(text: bytes) -> bytes:
+    """Return what a server tells of a message, without a content in quotes."""
+    return QUOTED_BODY.sub(b"", text) if b'] "' in text or b'> "' in text else text
 
 
 def _latest_first(said: list[Line]) -> Line:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chalicelib.domain.delta import Change, Delta, Event, Name
+from chalicelib.json_text import dumps, loads
 from chalicelib.store.dynamo import AFTER_ALL, Item, Key, key
-from chalicelib.store.json_text import dumps, loads
 
 TTL_DAYS = 16
 DAY = 86400

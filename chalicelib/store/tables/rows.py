@@ -15,8 +15,8 @@ from chalicelib.domain.change import Flags, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Address, File, Message, Place, RawRef
 from chalicelib.domain.thread import Thread
+from chalicelib.json_text import dumps, loads
 from chalicelib.store.dynamo import Item, Key
-from chalicelib.store.json_text import dumps, loads
 
 T = TypeVar("T")
 INTERNAL = frozenset({"pk", "sk", "rev", "ttl", "pl", "raw", "v", "pi", "mk", "fp"})

@@ -17,8 +17,8 @@ from typing import Any
 from chalicelib import ids
 from chalicelib.domain.message import Address
 from chalicelib.domain.thread import Entry, Thread
+from chalicelib.json_text import dumps, loads
 from chalicelib.store.dynamo import Item, Key
-from chalicelib.store.json_text import dumps, loads
 from chalicelib.store.tables.rows import expiry_of, head, reader, texts, thread_key
 
 ALONE = 18
@@ -43,8 +43,11 @@ class ThreadRows:
 
 def thread_rows(thread: Thread, old: Thread | None, rev: int) -> ThreadRows:
     """Return what has to be written so that a thread lies as it is now; `rev` is its new revision."""
+    is_short = len(thread.entries) <= ALONE
+    if is_short and not (old and old.parts):
+        return ThreadRows(_own(thread, []), [], [])
     pk, _ = thread_key(thread.account_id, thread.id)
-    contents = _contents(thread) if len(thread.entries) > ALONE else []
+    contents = [] if is_short else _contents(thread)
     ttl = _term(thread.expires_at)
     held = dict(enumerate(old.parts if old else ()))
     names, parts = [], []

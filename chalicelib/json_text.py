@@ -1,4 +1,4 @@
-"""JSON in the texts of rows: without blanks, read and written by orjson."""
+"""JSON in rows and answers: without blanks, read and written by orjson."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def dumps(value: Any) -> str:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def octets(value: Any) -> bytes:
+    """Return the same in UTF-8; what is not Unicode, a lone surrogate, becomes a question mark."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return dumps(value).encode("utf-8", "replace")
