@@ -16,28 +16,27 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
-from urllib.parse import quote
 
 import uvicorn
-from chalice.local import LocalChalice
 
 import app as application
-from chalicelib.api.folders import NOT_OFFERED
 from chalicelib.errors import InvalidRequest
 from infra.local import gateway, invocation, leash
+from infra.local.answering import Answering, Apart, refused
 from infra.local.gathering import GatheringProtocol
 from infra.local.ports import HOST
 from infra.local.state import Home
 
 THREADS, WAITING_THREADS = 16, 200
-TIMEOUT, STREAM_TIMEOUT = 29, 900
+STREAM_TIMEOUT = 900
+LARGE_BYTES = 256 * 1024
+"""Of a body that is worth a process."""
+
 STREAM = "/delta/streaming"
 WAITING = frozenset({"/delta/longpoll"})
 """Routes whose requests mostly wait; they have threads of their own, so that others need not."""
-
-SHOWN_BYTES = 200
-"""Of a path that nobody serves, in the log."""
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +47,14 @@ Stream = Callable[[dict[str, Any], Any], Any]
 
 
 class Front:
-    """The ASGI application: one API Gateway event per request, answered in a thread."""
+    """The ASGI application: answers each request in a thread, or in a process if it is large."""
 
-    def __init__(self, app: Any, stream: Stream) -> None:
-        app.__class__ = LocalChalice  # keeps the current request per thread; Chalice does not
-        self._app = app
+    def __init__(self, answering: Answering, stream: Stream) -> None:
+        self._answering = answering
         self._stream = stream
         self._pool = ThreadPoolExecutor(THREADS, "api")
         self._waiting = ThreadPoolExecutor(WAITING_THREADS, "waiting")
+        self._apart = Apart()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -63,31 +62,27 @@ class Front:
             return
         body = await _read(receive)
         if body is None:
-            answer = _refused(scope["method"], scope["raw_path"], 413, "The request is too large.")
+            answer = refused(scope["method"], scope["raw_path"], 413, "The request is too large.")
             await _write(send, answer, empty=False)
             return
         request = _request(scope, body)
-        route = gateway.match(self._app.routes, request.path)
+        route = self._answering.match(request.path)
         if route and route.resource == STREAM and request.method == "GET":
-            await self._send_stream(self._event(request, route), receive, send)
+            await self._send_stream(self._answering.event(request, route), receive, send)
             return
-        loop = asyncio.get_running_loop()
-        pool = self._waiting if route and route.resource in WAITING else self._pool
-        answer = await loop.run_in_executor(pool, self.respond, request, route)
+        answer = await self._answer(request, waits=route is not None and route.resource in WAITING)
         await _write(send, answer, empty=scope["method"] == "HEAD")
 
-    def respond(self, request: gateway.Request, route: gateway.Match | None) -> gateway.Answer:
-        """Answer one request."""
-        if route is None:
-            return _refused(request.method, request.path.encode(), 404, "No such path.")
-        if ("GET" if request.method == "HEAD" else request.method) not in route.methods:
-            reason, allowed = "This method is not allowed here.", _allow(route)
-            return _refused(request.method, request.path.encode(), 405, reason, allowed)
-        event = self._event(request, route)
-        return gateway.answer(self._app(event, invocation.context("APIHandler", TIMEOUT)))
-
-    def _event(self, request: gateway.Request, route: gateway.Match) -> dict[str, Any]:
-        return gateway.event(request, route, self._app.api.binary_types)
+    async def _answer(self, request: gateway.Request, *, waits: bool) -> gateway.Answer:
+        if len(request.body) > LARGE_BYTES and not waits:
+            try:
+                return await asyncio.wrap_future(self._apart.submit(request))
+            except BrokenProcessPool:
+                return refused(
+                    request.method, request.path.encode(), 502, "The request could not be answered."
+                )
+        pool = self._waiting if waits else self._pool
+        return await asyncio.get_running_loop().run_in_executor(pool, self._answering.respond, request)
 
     async def _send_stream(self, event: dict[str, Any], receive: Receive, send: Send) -> None:
         """Send each piece when it comes, from a thread; stop when the client has gone."""
@@ -106,20 +101,6 @@ class Front:
             await loop.run_in_executor(self._waiting, pieces)
         finally:
             watcher.cancel()
-
-
-def _allow(route: gateway.Match) -> list[tuple[str, str]]:
-    methods = set(route.methods) - NOT_OFFERED.get(route.resource, frozenset())
-    return [("allow", ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods)))]
-
-
-def _refused(
-    method: str, path: bytes, status: int, reason: str, headers: gateway.Pairs = ()
-) -> gateway.Answer:
-    """Log and answer a request that reaches no route."""
-    shown = quote(path.partition(b"?")[0][:SHOWN_BYTES], safe="/%")
-    log.info("%s %s %d", method if method.isalpha() else "-", shown, status)
-    return gateway.error(status, reason, headers)
 
 
 async def _until_gone(receive: Receive, gone: threading.Event) -> None:
@@ -184,7 +165,7 @@ class _Server(uvicorn.Server):  # type: ignore[misc]  # mypy does not follow uvi
 
 async def serve(http: socket.socket, https: socket.socket, home: Home) -> None:
     """Serve on both sockets until SIGTERM or SIGINT."""
-    front = Front(application.app, application.stream_deltas)
+    front = Front(Answering(application.app), application.stream_deltas)
     certificate = str(home.certificate)
     servers = [
         _Server(_config(front)),

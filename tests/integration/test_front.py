@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Generator
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chalicelib.api.streaming import Answer, Body
+from infra.local import answering, gateway
 from infra.local import front as fronts
+from infra.local.answering import Answering
 from infra.local.front import Front, Message
 from infra.local.state import ROOT
 from infra.local.template import Template
@@ -42,18 +51,19 @@ class App:
 class Connection:
     """One request of an ASGI server; `gone` is set when the client closes the connection."""
 
-    def __init__(self, path: str, method: str = "GET") -> None:
+    def __init__(self, path: str, method: str = "GET", body: bytes = b"") -> None:
         self.scope: Message = {
             "type": "http", "method": method, "raw_path": path.encode(), "query_string": b"", "headers": [],
         }  # fmt: skip
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
         self.gone = asyncio.Event()
         self._asked = False
+        self._body = body
 
     async def receive(self) -> Message:
         if not self._asked:
             self._asked = True
-            return {"type": "http.request", "body": b""}
+            return {"type": "http.request", "body": self._body}
         await self.gone.wait()
         return {"type": "http.disconnect"}
 
@@ -66,8 +76,12 @@ class Connection:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> App:
-    monkeypatch.setattr(fronts, "LocalChalice", App)
+    monkeypatch.setattr(answering, "LocalChalice", App)
     return App()
+
+
+def front_of(app: App, stream: Any = None) -> Front:
+    return Front(Answering(app), stream or (lambda event, context: None))
 
 
 def test_a_stream_leaves_piece_by_piece(app: App) -> None:
@@ -85,7 +99,7 @@ def test_a_stream_leaves_piece_by_piece(app: App) -> None:
 
     async def story() -> None:
         client = Connection("/delta/streaming")
-        served = asyncio.create_task(Front(app, stream)(client.scope, client.receive, client.send))
+        served = asyncio.create_task(front_of(app, stream)(client.scope, client.receive, client.send))
         start = await client.next()
         assert (start["status"], start["headers"]) == (200, [(b"content-type", b"text/event-stream")])
         for piece in (b"\n", b"{}\n"):
@@ -112,7 +126,7 @@ def test_a_stream_ends_when_its_client_has_gone(app: App) -> None:
 
     async def story() -> None:
         client = Connection("/delta/streaming")
-        served = asyncio.create_task(Front(app, stream)(client.scope, client.receive, client.send))
+        served = asyncio.create_task(front_of(app, stream)(client.scope, client.receive, client.send))
         await client.next()
         assert (await client.next())["body"] == b"\n"
         client.gone.set()
@@ -133,7 +147,7 @@ def test_a_stream_that_breaks_is_not_ended_as_if_it_were_complete(app: App) -> N
     async def story() -> None:
         client = Connection("/delta/streaming")
         with pytest.raises(LookupError):
-            await Front(app, stream)(client.scope, client.receive, client.send)
+            await front_of(app, stream)(client.scope, client.receive, client.send)
         sent = [client.sent.get_nowait() for _ in range(client.sent.qsize())]
         assert all(message.get("more_body", True) for message in sent)
 
@@ -142,7 +156,7 @@ def test_a_stream_that_breaks_is_not_ended_as_if_it_were_complete(app: App) -> N
 
 def test_those_who_wait_do_not_keep_others_waiting(app: App) -> None:
     async def story() -> None:
-        front = Front(app, lambda event, context: None)
+        front = front_of(app)
         waiting = [Connection("/delta/longpoll") for _ in range(fronts.THREADS * 2)]
         tasks = [asyncio.create_task(front(one.scope, one.receive, one.send)) for one in waiting]
         other = Connection("/account")
@@ -153,6 +167,55 @@ def test_those_who_wait_do_not_keep_others_waiting(app: App) -> None:
         await asyncio.gather(*tasks)
 
     asyncio.run(story())
+
+
+def test_large_requests_are_answered_in_another_process_and_the_death_of_one_is_told(app: App) -> None:
+    """`app` here answers everything with 200, the real app in the other process knows no such path."""
+    large = b" " * (fronts.LARGE_BYTES + 1)
+
+    async def story() -> None:
+        front = front_of(app)
+
+        async def ask(path: str, body: bytes) -> int:
+            client = Connection(path, "POST" if body else "GET", body)
+            await asyncio.wait_for(front(client.scope, client.receive, client.send), 60)
+            return int((await client.next())["status"])
+
+        assert await ask("/account", b"") == 200
+        assert await ask("/nothing/here", large) == 404
+        assert await ask("/account", large) == 405
+        held = front._apart.submit(
+            gateway.Request(method="GET", path="/account", query="", headers=[], body=b"")
+        )
+        for pid in list(front._apart._pool._processes):
+            os.kill(pid, signal.SIGKILL)
+        with suppress(BrokenProcessPool):
+            await asyncio.wait_for(asyncio.wrap_future(held), 60)
+        assert await ask("/nothing/here", large) in (404, 502)
+        assert await ask("/nothing/here", large) == 404
+
+    asyncio.run(story())
+
+
+def test_a_process_of_large_requests_ends_with_its_parent() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from infra.local.answering import Apart\n"
+        "from infra.local.gateway import Request\n"
+        "if __name__ == '__main__':\n"
+        "    apart = Apart()\n"
+        "    apart.submit(Request(method='GET', path='/none', query='', headers=[], body=b'')).result(60)\n"
+        "    print(*apart._pool._processes, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=90
+    )
+    [pid] = map(int, done.stdout.split())
+    end = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end, "it goes on without its parent"
+        time.sleep(0.05)
 
 
 def test_the_clock_calls_each_function_as_often_as_the_template_says() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from app import app as APP
 from chalicelib.wire.disposition import attachment
-from infra.local import front, gateway
+from infra.local import gateway
+from infra.local.answering import Answering
 from tests.fakes.connections import proof
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import Call
@@ -130,8 +131,7 @@ def test_a_token_is_not_kept_by_a_cache(call: Call, here: MemoryServices) -> Non
 def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(
     method: str, path: str, allowed: str
 ) -> None:
-    served = front.Front(APP, lambda event, context: None)
     request = gateway.Request(method=method, path=path, query="", headers=[], body=b"")
-    answer = served.respond(request, gateway.match(APP.routes, path))
+    answer = Answering(APP).respond(request)
     assert answer.status == 405 and dict(answer.headers)["allow"] == allowed
     assert dict(answer.headers)["Cache-Control"] == "no-store"

@@ -13,8 +13,8 @@ from chalicelib import logs
 from chalicelib.api import routes
 from chalicelib.errors import ApiError, InvalidRequest, NotFound, ProviderError, SendFailed, TooMany
 from chalicelib.workers import batch
-from infra.local import front as fronts
 from infra.local import gateway
+from infra.local.answering import Answering
 from tests.unit.test_api_resources import ACCOUNT, Call
 from tests.unit.test_api_resources import call as call  # a fixture
 from tests.unit.test_api_resources import here as here  # a fixture
@@ -111,10 +111,9 @@ def test_a_stream_is_a_line(call: Call, caplog: pytest.LogCaptureFixture) -> Non
 def test_what_reaches_no_route_is_a_line(
     method: str, path: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    front = fronts.Front(app, stream_deltas)
     path, _, query = path.partition("?")
     request = gateway.Request(method=method, path=path, query=query, headers=[], body=b"")
-    assert front.respond(request, gateway.match(app.routes, path)).status == status
+    assert Answering(app).respond(request).status == status
     [line] = lines(caplog)
     assert line.endswith(f" {status}") and line.isprintable() and len(line) < 700 and "hunter2" not in line
 
