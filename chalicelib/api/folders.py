@@ -64,8 +64,8 @@ def _one(request: Request, unit: str, id: str) -> Any:
 def _account(request: Request, unit: str) -> Account:
     """Return the account if it has what is asked for. Raises NotFound, NotOffered."""
     account = access.account(request)
-    if request.method != "GET":
-        raise NotOffered("Labels can be created, renamed and deleted in Gmail only.", allowed="GET")
     if account.organization_unit != unit:
         raise NotFound(f"This account's provider has {account.organization_unit}s, not {unit}s.")
+    if request.method != "GET":
+        raise NotOffered("Labels can be created, renamed and deleted in Gmail only.", allowed="GET")
     return account

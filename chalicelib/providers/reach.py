@@ -43,6 +43,7 @@ _SPECIAL_V6 = tuple(
     ipaddress.IPv6Network(network)
     for network in "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split()
 )  # among them Teredo (2001::/32) and 6to4 (2002::/16), which lead to any IPv4 address
+_METADATA_V6 = ipaddress.IPv6Network("fd00:ec2::/32")  # of AWS, in a range of private networks
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
@@ -171,9 +172,11 @@ def is_public(ip: IPAddress) -> bool:
 
 
 def _is_within(ip: IPAddress, networks: tuple[Network, ...]) -> bool:
-    """Tell whether an address lies in networks; a link-local one never does: a cloud's metadata are there."""
+    """Tell whether an address lies in networks; where a cloud keeps its metadata never does."""
     plain = (ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None) or ip
-    return not plain.is_link_local and any(plain in network for network in networks)
+    if plain.is_link_local or plain in _METADATA_V6:
+        return False
+    return any(plain in network for network in networks)
 
 
 def _refuse(host: str) -> str:

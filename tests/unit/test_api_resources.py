@@ -264,6 +264,8 @@ def test_folders_exist_and_labels_do_not(call: Call) -> None:
     assert {f["name"] for f in call("GET", "/folders")[1]} == {"inbox", "sent", None}
     assert call("GET", "/folders/inbox")[1]["object"] == "folder"
     assert call("GET", "/labels")[0] == 404 and call("GET", "/labels/x")[0] == 404
+    for method, path in [("POST", "/labels"), ("PUT", "/labels/x"), ("DELETE", "/labels/x")]:
+        assert call(method, path, {"display_name": "x"})[0] == 404
 
 
 def test_deltas_lead_from_a_cursor_to_now(call: Call, here: MemoryServices) -> None:

@@ -238,7 +238,7 @@ def test_nor_do_they_lie_anywhere_else_inside(answers: tuple[str, ...]) -> None:
     assert tried == []
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254"])
 def test_the_metadata_of_a_cloud_is_in_nobodys_network(address: str) -> None:
     everything = tuple(map(ipaddress.ip_network, ("0.0.0.0/0", "::/0")))
     with WIRE.watched() as tried, pytest.raises(Refused):
