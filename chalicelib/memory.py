@@ -10,7 +10,7 @@ from functools import lru_cache
 def settle() -> None:
     """Leave out of all later collections what is here after a first call: libraries, clients, tables.
 
-    A process of ours lives on them until it ends, and walking them took a twentieth of a first sync.
+    A process of ours lives on them until it ends, and walking them took 4 % of a first sync.
     """
     gc.collect()
     gc.freeze()
