@@ -24,6 +24,7 @@ from infra.local import leash
 from infra.local.state import ROOT
 from tests.e2e.conftest import eventually
 from tests.e2e.test_main_job import connect, token_of
+from tests.fakes.signals import by_default
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 KILLS = int(os.environ.get("POSTERN_RESTARTS", "3"))
@@ -89,6 +90,7 @@ def _control() -> None:
     import fcntl
     import termios
 
+    by_default()
     leash.ask_linux()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

@@ -16,6 +16,7 @@ from infra.local import bootstrap, system_packages
 from infra.local.bootstrap import Packages
 from infra.local.state import ROOT
 from infra.local.system_packages import Wanted
+from tests.fakes.signals import by_default
 from tests.unit.test_requirements import pinned
 
 SLOW_PIP = """#!{python}
@@ -107,6 +108,7 @@ def test_an_interrupt_while_packages_are_fetched_is_quiet(tmp_path: Path) -> Non
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=by_default,
     ) as started:
         end = time.monotonic() + 30
         while not mark.exists():
