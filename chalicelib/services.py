@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, MailSettings
+from chalicelib.domain.account import Account
 from chalicelib.domain.delta import Change
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.message import Message
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import Window
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from chalicelib.store import ports
     from chalicelib.store.destinations import AwsDestinations
     from chalicelib.store.tables.mail import MailTable
-    from chalicelib.store.vault import Vault
+    from chalicelib.store.tables.vault import Vault
     from chalicelib.sync.backfill import Desk as Backfilling
     from chalicelib.sync.content import Contents
     from chalicelib.sync.crowd import Desk as Crowd
@@ -65,7 +66,7 @@ class Services:
     @cached_property
     def vault(self) -> Vault:
         """Sealing of credentials."""
-        from chalicelib.store.vault import Vault
+        from chalicelib.store.tables.vault import Vault
 
         return Vault(self.settings)
 

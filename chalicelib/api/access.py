@@ -12,7 +12,8 @@ from chalicelib import bounds
 from chalicelib.api import quotas
 from chalicelib.api.query import existing, object_id
 from chalicelib.api.routes import ACCOUNT
-from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.application import Application
 from chalicelib.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chalicelib.services import services
 from chalicelib.store.values import Admission

@@ -9,7 +9,8 @@ from chalicelib.api import access, window
 from chalicelib.api.query import Query
 from chalicelib.api.routes import Routes
 from chalicelib.deltas import follow, together
-from chalicelib.domain.account import Account, Application
+from chalicelib.domain.account import Account
+from chalicelib.domain.application import Application
 from chalicelib.errors import InvalidRequest
 from chalicelib.services import services
 from chalicelib.wire import application_cursor as cursor

@@ -16,8 +16,8 @@ from typing import NoReturn
 from chalice.app import Request
 
 from chalicelib import bounds
-from chalicelib.domain.account import MailSettings
 from chalicelib.domain.login import login_of
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.errors import ConnectFailed, InvalidRequest, TooMany, Unauthorized
 from chalicelib.services import services
 from chalicelib.store.values import Spent

@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.api import access
 from chalicelib.api.query import Query, existing, object_id
 from chalicelib.api.routes import Routes
-from chalicelib.domain.account import Application
+from chalicelib.domain.application import Application
 from chalicelib.domain.webhook import Webhook
 from chalicelib.ids import random_id
 from chalicelib.services import services

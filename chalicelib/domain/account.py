@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from chalicelib.domain.login import Login
-    from chalicelib.domain.removal import Frozen
-    from chalicelib.domain.trouble import Trouble
+from chalicelib.domain.login import Login
+from chalicelib.domain.removal import Frozen
+from chalicelib.domain.trouble import Trouble
 
 GMAIL = "gmail"
 
@@ -68,40 +66,3 @@ class Account:
     def organization_unit(self) -> str:
         """What the account's mail is sorted by: label or folder."""
         return "label" if self.labelled else "folder"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """How to reach and log in to one mail server."""
-
-    host: str
-    port: int
-    username: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailSettings:
-    """Both servers of an IMAP account; sealed before it is stored.
-
-    Under TLS, required or not, a server needs a certificate that we trust, unless it is not `tls_verified`.
-    """
-
-    imap: Server
-    smtp: Server
-    tls_required: bool = True
-    tls_verified: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
-    """A customer's program: owns accounts and webhooks.
-
-    `history_days` of mail are kept of each account, 0 is everything, None as the deployment has it.
-    """
-
-    id: str
-    name: str
-    redirect_uris: tuple[str, ...] = ()
-    icon_url: str = ""
-    history_days: int | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from chalicelib.domain.account import MailSettings
 from chalicelib.domain.login import Login, login_of
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.window import WindowChange
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from chalicelib.domain.account import Server
+from chalicelib.domain.mail_settings import Server
 
 _PORTS = frozenset({143, 993})
 """IMAP's own: at any other port of a host somebody else may listen."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from chalicelib import bounds
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Server
+from chalicelib.domain.mail_settings import Server
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.providers.cutoff import cut_off
 from chalicelib.providers.reach import MAIL_PORTS, Reach

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from chalicelib.domain.account import MailSettings
+    from chalicelib.domain.mail_settings import MailSettings
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.providers.reach import Reach
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import aiosmtplib
 
-from chalicelib.domain.account import MailSettings
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.errors import ProviderError, SendFailed
 from chalicelib.providers.opening import Opening, named, reason_of
 from chalicelib.providers.reach import PUBLIC, Reach

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from chalicelib.store.errors import Cancelled, Overloaded
 from chalicelib.store.values import Stale
 
 Item = dict[str, Any]
@@ -24,25 +25,6 @@ GET_SIZE, WRITE_SIZE = 100, 25
 ATTEMPTS = 9
 AFTER_ALL = "~"
 """Sorts behind every character of our keys."""
-
-_CONFLICTS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-
-
-class Overloaded(Exception):
-    """DynamoDB kept refusing part of a request; repeat it later."""
-
-
-class Cancelled(Exception):
-    """A transaction was cancelled; `codes` has one reason per action ("None" if it was fine)."""
-
-    def __init__(self, codes: Sequence[str]) -> None:
-        super().__init__(", ".join(codes))
-        self.codes = list(codes)
-
-    @property
-    def conflict(self) -> bool:
-        """Whether another request was merely in the way."""
-        return not _CONFLICTS.isdisjoint(self.codes)
 
 
 def parallel(work: Callable[[In], Out], parts: Iterable[In]) -> list[Out]:

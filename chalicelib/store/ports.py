@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from chalicelib.domain.account import Account, Application, MailSettings, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.anchor import Anchor
+from chalicelib.domain.application import Application
 from chalicelib.domain.backfill import Backfill
 from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.circuit import Circuit
@@ -17,6 +18,7 @@ from chalicelib.domain.filing import Filing
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.lane import Lane
 from chalicelib.domain.login import Login
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.progress import Tally
 from chalicelib.domain.quarantine import Quarantined

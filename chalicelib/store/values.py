@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from chalicelib.domain.account import Application
     from chalicelib.domain.anchor import Anchor
+    from chalicelib.domain.application import Application
     from chalicelib.domain.change import Flags, RemoteId
     from chalicelib.domain.message import Message
     from chalicelib.domain.thread import Thread

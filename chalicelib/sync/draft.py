@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
@@ -20,21 +19,18 @@ from chalicelib.domain.threader import anchor_keys
 from chalicelib.domain.window import PAST, latest
 from chalicelib.store.ports import Mail
 from chalicelib.store.values import Location, MailChanges, Revised
+from chalicelib.sync.context import Arrival, MailContext
 from chalicelib.sync.extent import within_a_row
 from chalicelib.sync.identity import is_same, namesake_ids
 from chalicelib.sync.loose import listed
 from chalicelib.sync.reading import completed
-from chalicelib.sync.threads import derive_threads, thread_messages
-
-if TYPE_CHECKING:
-    from chalicelib.sync.shelf import Arrival, Shelf
 
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
     """The part of an account that a batch touches, as stored and as it should be."""
 
-    shelf: Shelf
+    shelf: MailContext
     folder: Folder
     stored: dict[str, Message] = field(default_factory=dict)
     wanted: dict[str, Message | None] = field(default_factory=dict)
@@ -180,13 +176,8 @@ class Draft:
         places = tuple(p for p in message.places if not p.is_at(self.folder.id, remote_id))
         self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
 
-    def thread(self, ids: Iterable[str]) -> None:
-        """Give these messages their threads."""
-        thread_messages(self, ids)
-
     def changes(self) -> MailChanges:
-        """Return what has to be written."""
-        derive_threads(self)
+        """Return what has to be written, its threads included if they are derived."""
         folder_id = self.folder.id
         bodies = {id: body for id, body in self.bodies.items() if self.wanted.get(id) is not None}
         revised = [

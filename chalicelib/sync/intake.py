@@ -20,8 +20,9 @@ from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineSt
 from chalicelib.store.outage import is_passing, is_refusal
 from chalicelib.store.ports import Quarantine
 from chalicelib.store.values import Lease
+from chalicelib.sync.context import Arrival
 from chalicelib.sync.foreseen import named
-from chalicelib.sync.shelf import Absorbed, Arrival, Shelf
+from chalicelib.sync.shelf import Absorbed, Shelf
 from chalicelib.sync.stale import until_fresh
 
 STORM = 10

@@ -16,6 +16,7 @@ from chalicelib.sync.draft import Draft
 from chalicelib.sync.identity import namesake_ids
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
+from chalicelib.sync.threads import changes, thread_messages
 
 
 def record_sent(
@@ -43,8 +44,8 @@ def record_sent(
         draft = Draft(shelf=shelf, folder=home)
         draft.load([arrival], {})
         id = draft.place(arrival)
-        draft.thread([id])
-        mail.save(account.id, draft.changes())
+        thread_messages(draft, [id])
+        mail.save(account.id, changes(draft))
         return mail.messages(account.id, [id])[id]
 
     return until_fresh(store)

@@ -19,6 +19,7 @@ from chalicelib.domain.folder import Folder
 from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider, received
 from chalicelib.sync.agenda import Agenda
+from chalicelib.sync.context import Arrival
 from chalicelib.sync.fitting import Fitting
 from chalicelib.sync.folders import Cabinet
 from chalicelib.sync.foreseen import foreseen
@@ -27,7 +28,6 @@ from chalicelib.sync.hold import Hold
 from chalicelib.sync.intake import Intake, Place
 from chalicelib.sync.labels import labels_of
 from chalicelib.sync.renewals import Renewals
-from chalicelib.sync.shelf import Arrival
 from chalicelib.sync.stale import Busy, Overtaken, until_fresh
 from chalicelib.sync.stay import Stay
 from chalicelib.sync.tallies import Tallies

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from chalicelib import bounds
 from chalicelib.domain.conversation import conversation_id, conversation_key, converse, following_id
@@ -13,9 +12,8 @@ from chalicelib.domain.parting import parting, redirected
 from chalicelib.domain.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.threader import Assignment, anchor_keys, assign, near
 from chalicelib.domain.window import PAST, latest
-
-if TYPE_CHECKING:
-    from chalicelib.sync.draft import Draft
+from chalicelib.store.values import MailChanges
+from chalicelib.sync.draft import Draft
 
 
 def thread_messages(draft: Draft, ids: Iterable[str]) -> None:
@@ -33,6 +31,12 @@ def thread_messages(draft: Draft, ids: Iterable[str]) -> None:
         waiting = _moved_over(draft, assignment)
         if not waiting:
             waiting, turned = _gone_over(draft, turned), {}
+
+
+def changes(draft: Draft) -> MailChanges:
+    """Return what a draft changes in the store, the threads of its messages as they are then."""
+    derive_threads(draft)
+    return draft.changes()
 
 
 def derive_threads(draft: Draft) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import bounds
-from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.application import Application
 from chalicelib.wire import body, window
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import bounds
-from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.connection import Connection
 from chalicelib.domain.folder import ROLES
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import ConnectFailed, InvalidRequest
 from chalicelib.wire import body as read

@@ -18,8 +18,9 @@ from unittest.mock import patch
 import requests
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, MailSettings, Server, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.delta import Change, Event
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.ids import random_id
 from chalicelib.services import Services
 from infra.bench.counter import Counter

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.change import (
     Budget,
     ChangeBatch,
@@ -19,6 +18,7 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.providers.imap.adapter import ImapProvider

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.domain.account import MailSettings
 from chalicelib.domain.change import Flags
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.compress import is_far
 from chalicelib.providers.imap.session import Session, open_session

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.change import Budget, Flags, RemoteId
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.providers import opening
 from chalicelib.providers.imap.adapter import ImapProvider, connect

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.account import MailSettings
 from chalicelib.domain.change import Budget, RemoteId
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.errors import Gone
 from chalicelib.providers.base import Searching
 from chalicelib.providers.imap.adapter import ImapProvider

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.delta import Event
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.compress import is_far

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.session import open_session
 from chalicelib.providers.reach import Reach

@@ -9,12 +9,14 @@ from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.allowance import Allowances
+from chalicelib.domain.application import Application
 from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.connection import Proof
 from chalicelib.domain.delta import Change, Delta, Name
 from chalicelib.domain.login import Login
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.domain.message import Message
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Trouble

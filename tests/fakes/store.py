@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.domain.account import Account, MailSettings, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.anchor import Anchor
 from chalicelib.domain.change import Cursor, Flags, RemoteId
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.filing import Filing
 from chalicelib.domain.folder import Folder
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.message import File, Message
 from chalicelib.domain.progress import Tally
 from chalicelib.domain.removal import Frozen

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Application
 from chalicelib.domain.answer import Answer
+from chalicelib.domain.application import Application
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import ProviderError

@@ -10,8 +10,10 @@ import boto3
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.application import Application
 from chalicelib.domain.login import Login
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.domain.webhook import Webhook
 from chalicelib.domain.window import WindowChange
 from chalicelib.errors import Conflict, NotFound
@@ -20,9 +22,9 @@ from chalicelib.store.queues import SqsQueues
 from chalicelib.store.tables.account_rows import opened
 from chalicelib.store.tables.accounts import AccountTable
 from chalicelib.store.tables.applications import ApplicationTable
+from chalicelib.store.tables.vault import Unsealable, Vault
 from chalicelib.store.tables.webhooks import WebhookTable
 from chalicelib.store.values import Stale
-from chalicelib.store.vault import Unsealable, Vault
 from tests.integration.aws import deployment, rows
 
 NOW = 1_700_000_000.0

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import AuthRejected
 from chalicelib.providers.imap.session import Session, open_session
 from chalicelib.providers.reach import Reach

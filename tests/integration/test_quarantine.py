@@ -18,8 +18,8 @@ from chalicelib.store.tables.accounts import AccountTable
 from chalicelib.store.tables.checkpoints import CheckpointTable
 from chalicelib.store.tables.polls import PollTable
 from chalicelib.store.tables.quarantine import QuarantineTable
+from chalicelib.store.tables.vault import Vault
 from chalicelib.store.values import Poll, Stale
-from chalicelib.store.vault import Vault
 from tests.integration.aws import deployment
 from tests.integration.test_accounts import account, mail
 from tests.integration.test_checkpoints import Clock, held

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import MailSettings
 from chalicelib.domain.delta import Event
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.quarantine import Cause, QuarantineState
 from chalicelib.formats import mime
 from chalicelib.providers.imap.adapter import connect

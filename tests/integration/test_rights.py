@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, Application, MailSettings, Server, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.answer import Answer
+from chalicelib.domain.application import Application
 from chalicelib.domain.delta import Change, Event
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.domain.webhook import Webhook
 from chalicelib.errors import AuthRejected
 from chalicelib.services import Services, use

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.domain.account import Application
+from chalicelib.domain.application import Application
 from chalicelib.store.connection import client
 from chalicelib.store.tables.applications import ApplicationTable
+from chalicelib.store.tables.vault import Vault
 from chalicelib.store.values import Stale
-from chalicelib.store.vault import Vault
 from tests.integration.aws import deployment, rows
 
 NOW = 1_700_000_000

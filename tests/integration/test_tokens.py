@@ -16,8 +16,8 @@ from chalicelib.domain.window import WindowChange
 from chalicelib.store.connection import client
 from chalicelib.store.tables.codes import CodeTable
 from chalicelib.store.tables.tokens import TokenTable
+from chalicelib.store.tables.vault import Unsealable, Vault
 from chalicelib.store.values import Grant
-from chalicelib.store.vault import Unsealable, Vault
 from tests.fakes.connections import proof
 from tests.integration.aws import deployment, one_at_a_time, rows
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from app import app as APP
 from chalicelib.config import Settings
 from chalicelib.deltas import together
-from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.application import Application
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import InvalidRequest

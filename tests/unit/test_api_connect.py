@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from chalicelib.auth.connect import Desk, prove, redeem
-from chalicelib.domain.account import Account, MailSettings, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.connection import Connection, Proof
 from chalicelib.domain.login import login_of
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.removal import Frozen
 from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
 from chalicelib.store.values import Poll

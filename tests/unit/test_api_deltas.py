@@ -18,7 +18,8 @@ from chalicelib import bounds
 from chalicelib.api import streaming
 from chalicelib.api.objects import BY_KIND
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.application import Application
 from chalicelib.domain.change import RemoteId
 from chalicelib.domain.delta import KINDS, Change, Event
 from chalicelib.domain.folder import Folder

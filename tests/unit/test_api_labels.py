@@ -11,7 +11,8 @@ import pytest
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.domain.account import GMAIL, Application
+from chalicelib.domain.account import GMAIL
+from chalicelib.domain.application import Application
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Place
 from chalicelib.services import Services, use

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.account import Application, SyncState
+from chalicelib.domain.account import SyncState
+from chalicelib.domain.application import Application
 from chalicelib.domain.change import RemoteId
 from chalicelib.domain.quarantine import Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.domain.removal import Frozen

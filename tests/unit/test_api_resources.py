@@ -8,7 +8,8 @@ import pytest
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.application import Application
 from chalicelib.domain.change import RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.errors import ProviderError

@@ -14,7 +14,8 @@ from chalice.test import Client
 
 import app
 from chalicelib import bounds
-from chalicelib.domain.account import Account, Application, SyncState
+from chalicelib.domain.account import Account, SyncState
+from chalicelib.domain.application import Application
 from chalicelib.domain.delta import Change, Event
 from chalicelib.domain.webhook import Webhook
 from chalicelib.providers import http

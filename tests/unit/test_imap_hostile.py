@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers import opening
 from chalicelib.providers.imap import session

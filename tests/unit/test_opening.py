@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from chalicelib import bounds
-from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import ApiError, ProviderError, SendFailed
 from chalicelib.providers import opening
 from chalicelib.providers.imap.adapter import ImapProvider

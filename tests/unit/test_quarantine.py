@@ -14,7 +14,7 @@ from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Kn
 from chalicelib.domain.quarantine import Cause, QuarantineState, entry_id
 from chalicelib.errors import Interrupted, ProviderError, SyncFailure
 from chalicelib.formats import mime
-from chalicelib.store.dynamo import Overloaded
+from chalicelib.store.errors import Overloaded
 from chalicelib.sync import hangups, retry, shelf, sweep
 from chalicelib.sync.engine import Outcome, sync_account
 from chalicelib.sync.intake import STORM

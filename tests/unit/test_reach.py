@@ -22,7 +22,7 @@ import pytest
 import trustme
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError, Refused, SendFailed
 from chalicelib.providers import http
 from chalicelib.providers.http import retry_after

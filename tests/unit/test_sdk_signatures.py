@@ -19,7 +19,7 @@ from nylas.client.restful_models import Webhook as PythonSdk
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from chalicelib.domain.account import Application
+from chalicelib.domain.application import Application
 from chalicelib.domain.delta import Change, Event
 from chalicelib.webhooks import signature
 from tests.fakes.services import MemoryApplications

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from chalicelib.domain.account import MailSettings
 from chalicelib.domain.change import (
     Budget,
     ChangeBatch,
@@ -17,6 +16,7 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.errors import CursorExpired, Gone, NotTaken, ProviderError
 from chalicelib.providers.imap import changes, search
 from chalicelib.providers.imap.bodies import bodies

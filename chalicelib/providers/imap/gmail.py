@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.domain.account import MailSettings
 from chalicelib.domain.change import (
     Budget,
     ChangeBatch,
@@ -22,6 +21,7 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.compress import is_far

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib import bounds
-from chalicelib.domain.account import MailSettings, Server
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.compress import CAPABILITY
 from chalicelib.providers.imap.connection import Connection

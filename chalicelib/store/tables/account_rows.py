@@ -8,8 +8,9 @@ from dataclasses import asdict
 
 from pynamodb.expressions.update import Action
 
-from chalicelib.domain.account import Account, MailSettings, Server, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.login import Login
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Fault, Trouble
 from chalicelib.store.tables.core import (

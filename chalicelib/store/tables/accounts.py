@@ -16,8 +16,9 @@ from pynamodb.transactions import TransactWrite
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, MailSettings, SyncState
+from chalicelib.domain.account import Account, SyncState
 from chalicelib.domain.login import Login
+from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Trouble
 from chalicelib.domain.window import WindowChange
@@ -34,8 +35,8 @@ from chalicelib.store.tables.core import (
     email_pk,
     login_pk,
 )
+from chalicelib.store.tables.vault import Vault
 from chalicelib.store.values import Stale
-from chalicelib.store.vault import Vault
 
 _FIELD = "credentials"
 _TRIES = 5

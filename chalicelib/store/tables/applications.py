@@ -11,12 +11,12 @@ from pynamodb.expressions.update import Action
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.account import Application
+from chalicelib.domain.application import Application
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.connection import bind
 from chalicelib.store.tables.core import META, ApplicationRow, application_pk
+from chalicelib.store.tables.vault import Vault, keyed_hash
 from chalicelib.store.values import Admission, Stale
-from chalicelib.store.vault import Vault, keyed_hash
 
 _FIELD = "client_secret"
 _NO_HASH = "-" * 64

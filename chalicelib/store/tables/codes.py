@@ -13,12 +13,12 @@ from typing import Any
 from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.account import MailSettings, Server
 from chalicelib.domain.connection import Connection, Proof
+from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.domain.window import WindowChange
 from chalicelib.store.dynamo import Table, key
 from chalicelib.store.tables.tokens import random_text
-from chalicelib.store.vault import Vault, keyed_hash
+from chalicelib.store.tables.vault import Vault, keyed_hash
 
 _SK = "CODE"
 

@@ -18,7 +18,8 @@ from chalicelib.config import Settings
 from chalicelib.domain.delivery import Delivery
 from chalicelib.domain.lane import Lane
 from chalicelib.ids import date_of, date_prefix, is_id
-from chalicelib.store.dynamo import AFTER_ALL, Cancelled, Item, Key, Table, key, parallel, transact_patiently
+from chalicelib.store.dynamo import AFTER_ALL, Item, Key, Table, key, parallel, transact_patiently
+from chalicelib.store.errors import Cancelled
 from chalicelib.store.tables.delivery_rows import delivery_of, delivery_row, lane_of, lane_row
 from chalicelib.store.tables.rows import live
 from chalicelib.store.values import Stale, Wake

@@ -16,7 +16,8 @@ from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.delta import Change, Delta, Event, Name
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.dynamo import ATTEMPTS, Cancelled, Item, Overloaded, Table, pause, transact
+from chalicelib.store.dynamo import ATTEMPTS, Item, Table, pause, transact
+from chalicelib.store.errors import Cancelled, Overloaded
 from chalicelib.store.tables import log_rows as rows
 
 LARGEST_BATCH = 90

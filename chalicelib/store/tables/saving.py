@@ -11,7 +11,8 @@ from chalicelib import ids
 from chalicelib.domain.change import RemoteId
 from chalicelib.domain.message import Message
 from chalicelib.domain.thread import Thread
-from chalicelib.store.dynamo import Cancelled, Item, Key, Table, key, parallel, transact_patiently
+from chalicelib.store.dynamo import Item, Key, Table, key, parallel, transact_patiently
+from chalicelib.store.errors import Cancelled
 from chalicelib.store.tables import rows
 from chalicelib.store.tables.body import BodyTable, body_key
 from chalicelib.store.tables.thread_rows import ThreadRows, part_keys, thread_rows

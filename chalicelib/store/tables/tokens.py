@@ -9,8 +9,8 @@ from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.store.connection import bind
 from chalicelib.store.tables.core import TokenRow
+from chalicelib.store.tables.vault import keyed_hash
 from chalicelib.store.values import Grant
-from chalicelib.store.vault import keyed_hash
 
 _LENGTH = 30
 _SK = "T"
