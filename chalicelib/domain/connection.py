@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.login import Login, login_of
 from chalicelib.domain.mail_settings import MailSettings
-from chalicelib.domain.window import WindowChange
+from chalicelib.domain.window_change import WindowChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from chalicelib.domain.account import Account
 from chalicelib.domain.folder import Folder
 
 NEVER = 0
@@ -19,6 +18,9 @@ SLACK_DAYS = 2
 
 MOST_DAYS = 36_500
 _DAY = 86_400
+
+STAY_SECONDS = 86_400
+"""How long mail that nothing but a search wanted stays here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,28 +56,6 @@ class Window:
     def longest(self, now: float) -> int:
         """Return when mail of this second leaves the folder that keeps it longest."""
         return latest(*(_expiry(int(now), days) for days in (self.days, *self.exceptions.values())))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowChange:
-    """What shall become of an account's window; what is not named stays.
-
-    `days` counts if `sets_days` (None: as the application has it). `exceptions` are set, `dropped` removed.
-    """
-
-    sets_days: bool = False
-    days: int | None = None
-    exceptions: Mapping[str, int | None] = field(default_factory=dict)
-    dropped: frozenset[str] = frozenset()
-
-    def applied(self, account: Account) -> Account:
-        """Return the account with the change made."""
-        kept = {name: days for name, days in account.folder_days.items() if name not in self.dropped}
-        return replace(
-            account,
-            history_days=self.days if self.sets_days else account.history_days,
-            folder_days={**kept, **self.exceptions},
-        )
 
 
 def latest(*moments: int) -> int:

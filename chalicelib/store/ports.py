@@ -26,7 +26,7 @@ from chalicelib.domain.removal import Frozen
 from chalicelib.domain.thread import Thread
 from chalicelib.domain.trouble import Trouble
 from chalicelib.domain.webhook import Webhook
-from chalicelib.domain.window import WindowChange
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.store.values import (
     Admission,
     Grant,

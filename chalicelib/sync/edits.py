@@ -11,12 +11,12 @@ from chalicelib.domain.change import Edit, Flags, RemoteId
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.labelling import LabelChange
 from chalicelib.domain.message import Message, Place
-from chalicelib.domain.thread import Thread, with_messages
 from chalicelib.errors import Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.labels import edit_of, relabelled
 from chalicelib.sync.loose import listed
+from chalicelib.sync.rethreading import rethreaded
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import Mail, Queues
@@ -161,10 +161,3 @@ def _moved(place: Place, message: Message, folder_id: str) -> Place:
 def _flags(flags: Flags, unread: bool, starred: bool) -> Flags:
     letters = set(flags) - {"s", "f"} | ({"f"} if starred else set()) | (set() if unread else {"s"})
     return Flags("".join(sorted(letters)))
-
-
-def rethreaded(thread: Thread, messages: Sequence[Message], sent: str | None) -> Revised[Thread]:
-    """Return a thread before and after its messages among these took their new form."""
-    own = [message for message in messages if message.thread_id == thread.id]
-    new = with_messages(thread, own, sent)
-    return Revised(thread, new if new is thread else replace(new, version=thread.version + 1))

@@ -23,11 +23,10 @@ from chalicelib.domain.change import Cursor, RemoteId
 from chalicelib.domain.message import Message
 from chalicelib.domain.thread import Thread, with_messages, without_messages
 from chalicelib.domain.threader import anchor_keys
-from chalicelib.domain.window import Window, is_over, latest, widest
+from chalicelib.domain.window import STAY_SECONDS, Window, is_over, latest, widest
 from chalicelib.ids import LAST_SECOND
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Location, MailChanges, Revised
-from chalicelib.sync.searching import STAY_SECONDS
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
 from chalicelib.sync.workspace import Workspace

@@ -13,9 +13,9 @@ from chalicelib.domain.folder import Folder
 from chalicelib.store.values import Revised
 from chalicelib.sync.guard import Guard
 from chalicelib.sync.hold import Hold
+from chalicelib.sync.labels import unlabel
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.stale import until_fresh
-from chalicelib.sync.unlabel import unlabel
 from chalicelib.sync.workspace import Workspace
 
 

@@ -18,7 +18,7 @@ from chalicelib.domain.account import Account
 from chalicelib.domain.change import Budget, RemoteId, RemoteMessage
 from chalicelib.domain.folder import Folder
 from chalicelib.domain.message import Message
-from chalicelib.domain.window import is_over
+from chalicelib.domain.window import STAY_SECONDS, is_over
 from chalicelib.errors import AuthRejected, Gone, InvalidRequest, ProviderError, Throttled
 from chalicelib.providers.base import Searching
 from chalicelib.store.ports import Quarantine
@@ -26,9 +26,6 @@ from chalicelib.sync.intake import Intake
 from chalicelib.sync.intake import Place as IntakePlace
 from chalicelib.sync.shelf import Shelf
 from chalicelib.sync.workspace import Workspace
-
-STAY_SECONDS = 86_400
-"""How long mail that nothing but a search wanted stays here."""
 
 _RENEW_SECONDS = STAY_SECONDS // 2
 _FIRST = ("inbox", "sent", "archive")

@@ -9,7 +9,7 @@ from chalicelib import bounds
 from chalicelib.domain.connection import Connection
 from chalicelib.domain.folder import ROLES
 from chalicelib.domain.mail_settings import MailSettings, Server
-from chalicelib.domain.window import WindowChange
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.errors import ConnectFailed, InvalidRequest
 from chalicelib.wire import body as read
 from chalicelib.wire import window

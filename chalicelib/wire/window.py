@@ -7,7 +7,8 @@ from typing import Any
 
 from chalicelib import bounds
 from chalicelib.domain.account import Account
-from chalicelib.domain.window import MOST_DAYS, WindowChange
+from chalicelib.domain.window import MOST_DAYS
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
 

@@ -21,7 +21,8 @@ from chalicelib.domain.message import Message
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Trouble
 from chalicelib.domain.webhook import Webhook
-from chalicelib.domain.window import Window, WindowChange
+from chalicelib.domain.window import Window
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.errors import AuthRejected, CursorTooOld
 from chalicelib.providers.http import Client
 from chalicelib.services import Services

@@ -15,7 +15,7 @@ from chalicelib.domain.application import Application
 from chalicelib.domain.login import Login
 from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.domain.webhook import Webhook
-from chalicelib.domain.window import WindowChange
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.blobs import S3Blobs
 from chalicelib.store.queues import SqsQueues

@@ -12,7 +12,7 @@ import pytest
 from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.window import WindowChange
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.store.connection import client
 from chalicelib.store.tables.codes import CodeTable
 from chalicelib.store.tables.tokens import TokenTable

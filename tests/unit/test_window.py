@@ -10,7 +10,8 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.domain.delta import Event
 from chalicelib.domain.folder import Folder
-from chalicelib.domain.window import Window, WindowChange, is_over, latest, widest
+from chalicelib.domain.window import Window, is_over, latest, widest
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.sync import fitting
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.repair import repair

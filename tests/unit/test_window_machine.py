@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.window import SLACK_DAYS, is_over
+from chalicelib.domain.window import SLACK_DAYS, STAY_SECONDS, is_over
 from chalicelib.sync import fitting, searching
 from chalicelib.sync.engine import Outcome
 from chalicelib.sync.repair import repair
@@ -123,7 +123,7 @@ class WindowMachine(RuleBasedStateMachine):
                 continue  # left by a crash, of mail that nobody wants now
             held = world.mail.all_messages[location.message_id]
             assert location.expires_at == held.expires_at, "a row ends before its message"
-            visiting = world.now < held.expires_at <= world.now + searching.STAY_SECONDS
+            visiting = world.now < held.expires_at <= world.now + STAY_SECONDS
             outside = is_over(window.expiry(held.date, [key[0]]), world.now - SLACK_DAYS * DAY)
             assert not outside or visiting or len(held.places) > 1, "mail nobody wants is here"
         in_threads = {id: t.id for t in world.mail.all_threads.values() for id in t.entries}

@@ -21,7 +21,7 @@ from chalicelib.domain.login import Login
 from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.domain.removal import Frozen
 from chalicelib.domain.trouble import Trouble
-from chalicelib.domain.window import WindowChange
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.errors import NotFound
 from chalicelib.store.connection import bind, transactions
 from chalicelib.store.tables import account_rows as rows

@@ -15,7 +15,7 @@ from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.connection import Connection, Proof
 from chalicelib.domain.mail_settings import MailSettings, Server
-from chalicelib.domain.window import WindowChange
+from chalicelib.domain.window_change import WindowChange
 from chalicelib.store.dynamo import Table, key
 from chalicelib.store.tables.tokens import random_text
 from chalicelib.store.tables.vault import Vault, keyed_hash
