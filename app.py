@@ -8,7 +8,7 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
 
 from chalicelib import api, logs
-from chalicelib.api import streaming
+from chalicelib.api.deltas import streaming
 from chalicelib.clock import Deadline
 from chalicelib.workers.batch import BatchFailures, each_group, each_record
 

@@ -14,40 +14,40 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account
-from chalicelib.domain.delta import Change
-from chalicelib.domain.mail_settings import MailSettings
-from chalicelib.domain.message import Message
-from chalicelib.domain.webhook import Webhook
-from chalicelib.domain.window import Window
+from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.log.delta import Change
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.window import Window
+from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.ids import random_id
 
 if TYPE_CHECKING:
-    from chalicelib.domain.answer import Answer
-    from chalicelib.domain.budget import AccountBudget, HostBudget
-    from chalicelib.domain.folder import Folder
-    from chalicelib.domain.quarantine import Quarantined
+    from chalicelib.domain.mail.folder import Folder
+    from chalicelib.domain.sync.budget import AccountBudget, HostBudget
+    from chalicelib.domain.sync.quarantine import Quarantined
+    from chalicelib.domain.webhooks.answer import Answer
     from chalicelib.errors import Throttled
     from chalicelib.providers.base import Provider, Transport
-    from chalicelib.providers.http import Client
-    from chalicelib.providers.reach import Reach
+    from chalicelib.providers.network.http import Client
+    from chalicelib.providers.network.reach import Reach
     from chalicelib.sending.letter import Letter
     from chalicelib.sending.send import Desk
     from chalicelib.store import ports
-    from chalicelib.store.destinations import AwsDestinations
-    from chalicelib.store.tables.mail import MailTable
-    from chalicelib.store.tables.vault import Vault
-    from chalicelib.sync.backfill import Desk as Backfilling
-    from chalicelib.sync.content import Contents
-    from chalicelib.sync.crowd import Desk as Crowd
-    from chalicelib.sync.engine import Outcome
-    from chalicelib.sync.health import Health
-    from chalicelib.sync.meter import Meter
-    from chalicelib.sync.repair import Findings
-    from chalicelib.sync.workspace import Workspace
-    from chalicelib.webhooks.deliver import Desk as Delivering
-    from chalicelib.webhooks.office import Office
-    from chalicelib.webhooks.posting import Send
+    from chalicelib.store.aws.destinations import AwsDestinations
+    from chalicelib.store.core.vault import Vault
+    from chalicelib.store.objects.mail import MailTable
+    from chalicelib.sync.accounts.crowd import Desk as Crowd
+    from chalicelib.sync.accounts.health import Health
+    from chalicelib.sync.core.workspace import Workspace
+    from chalicelib.sync.engine.engine import Outcome
+    from chalicelib.sync.history.backfill import Desk as Backfilling
+    from chalicelib.sync.history.meter import Meter
+    from chalicelib.sync.requests.content import Contents
+    from chalicelib.sync.safety.repair import Findings
+    from chalicelib.webhooks.delivery.deliver import Desk as Delivering
+    from chalicelib.webhooks.delivery.posting import Send
+    from chalicelib.webhooks.manage.office import Office
 
 
 @dataclass
@@ -59,77 +59,77 @@ class Services:
     @cached_property
     def dynamodb(self) -> Any:
         """The client of DynamoDB."""
-        from chalicelib.store.connection import client
+        from chalicelib.store.aws.connection import client
 
         return client(self.settings, "dynamodb")
 
     @cached_property
     def vault(self) -> Vault:
         """Sealing of credentials."""
-        from chalicelib.store.tables.vault import Vault
+        from chalicelib.store.core.vault import Vault
 
         return Vault(self.settings)
 
     @cached_property
     def mail(self) -> MailTable:
         """Messages, threads and folders."""
-        from chalicelib.store.tables.mail import MailTable
+        from chalicelib.store.objects.mail import MailTable
 
         return MailTable(self.dynamodb, self.settings)
 
     @cached_property
     def checkpoints(self) -> ports.Checkpoints:
         """Sync progress and leases."""
-        from chalicelib.store.tables.checkpoints import CheckpointTable
+        from chalicelib.store.core.checkpoints import CheckpointTable
 
         return CheckpointTable(self.settings)
 
     @cached_property
     def filings(self) -> ports.Filings:
         """Copies of sent mail on their way."""
-        from chalicelib.store.tables.filings import FilingTable
+        from chalicelib.store.objects.filings import FilingTable
 
         return FilingTable(self.dynamodb, self.settings)
 
     @cached_property
     def blobs(self) -> ports.Blobs:
         """Raw MIME."""
-        from chalicelib.store.blobs import S3Blobs
+        from chalicelib.store.aws.blobs import S3Blobs
 
         return S3Blobs(self.settings)
 
     @cached_property
     def log(self) -> ports.ChangeLog:
         """The delta log."""
-        from chalicelib.store.tables.log import LogTable
+        from chalicelib.store.log.log import LogTable
 
         return LogTable(self.dynamodb, self.settings)
 
     @cached_property
     def objects(self) -> ports.Objects:
         """Everything the log tells of."""
-        from chalicelib.store.tables.objects import ObjectTable
+        from chalicelib.store.objects.objects import ObjectTable
 
         return ObjectTable(self.dynamodb, self.settings)
 
     @cached_property
     def reconciliations(self) -> ports.Reconciliations:
         """How far logs have been compared with their objects."""
-        from chalicelib.store.tables.reconciliations import ReconciliationTable
+        from chalicelib.store.work.reconciliations import ReconciliationTable
 
         return ReconciliationTable(self.dynamodb, self.settings)
 
     @cached_property
     def accounts(self) -> ports.Accounts:
         """Connected accounts."""
-        from chalicelib.store.tables.accounts import AccountTable
+        from chalicelib.store.core.accounts import AccountTable
 
         return AccountTable(self.settings, self.vault)
 
     @cached_property
     def quarantine(self) -> ports.Quarantine:
         """Messages that cannot be taken in."""
-        from chalicelib.store.tables.quarantine import QuarantineTable
+        from chalicelib.store.core.quarantine import QuarantineTable
 
         return QuarantineTable(self.dynamodb, self.settings)
 
@@ -138,7 +138,7 @@ class Services:
         """How failures of a sync are recorded."""
         import random
 
-        from chalicelib.sync.health import Health
+        from chalicelib.sync.accounts.health import Health
 
         share = random.SystemRandom().random
         return Health(accounts=self.accounts, polls=self.polls, share=share, now=time.time)
@@ -146,71 +146,71 @@ class Services:
     @cached_property
     def applications(self) -> ports.Applications:
         """Customers' programs."""
-        from chalicelib.store.tables.applications import ApplicationTable
+        from chalicelib.store.core.applications import ApplicationTable
 
         return ApplicationTable(self.settings, self.vault)
 
     @cached_property
     def tokens(self) -> ports.Tokens:
         """Access tokens."""
-        from chalicelib.store.tables.tokens import TokenTable
+        from chalicelib.store.core.tokens import TokenTable
 
         return TokenTable(self.settings)
 
     @cached_property
     def codes(self) -> ports.Codes:
         """One-time codes."""
-        from chalicelib.store.tables.codes import CodeTable
+        from chalicelib.store.work.codes import CodeTable
 
         return CodeTable(self.dynamodb, self.settings, self.vault)
 
     @cached_property
     def webhooks(self) -> ports.Webhooks:
         """Customers' endpoints."""
-        from chalicelib.store.tables.webhooks import WebhookTable
+        from chalicelib.store.core.webhooks import WebhookTable
 
         return WebhookTable(self.settings)
 
     @cached_property
     def deliveries(self) -> ports.Deliveries:
         """Lanes, notifications, wake-ups."""
-        from chalicelib.store.tables.deliveries import DeliveryTable
+        from chalicelib.store.work.deliveries import DeliveryTable
 
         return DeliveryTable(self.dynamodb, self.settings)
 
     @cached_property
     def circuits(self) -> ports.Circuits:
         """How endpoints answer."""
-        from chalicelib.store.tables.circuits import CircuitTable
+        from chalicelib.store.work.circuits import CircuitTable
 
         return CircuitTable(self.dynamodb, self.settings)
 
     @cached_property
     def polls(self) -> ports.Polls:
         """Accounts to be polled."""
-        from chalicelib.store.tables.polls import PollTable
+        from chalicelib.store.work.polls import PollTable
 
         return PollTable(self.dynamodb, self.settings)
 
     @cached_property
     def backfills(self) -> ports.Backfills:
         """Accounts whose history is still to come."""
-        from chalicelib.store.tables.backfills import BackfillTable
+        from chalicelib.store.work.backfills import BackfillTable
 
         return BackfillTable(self.dynamodb, self.settings)
 
     @cached_property
     def usage(self) -> ports.Usage:
         """Bytes read from mail servers."""
-        from chalicelib.store.tables.usage import UsageTable
+        from chalicelib.store.work.usage import UsageTable
 
         return UsageTable(self.dynamodb, self.settings)
 
     @cached_property
     def meter(self) -> Meter:
         """Those bytes held against what a day allows."""
-        from chalicelib.domain.allowance import Allowances
-        from chalicelib.sync.meter import Meter
+        from chalicelib.domain.sync.allowance import Allowances
+        from chalicelib.sync.history.meter import Meter
 
         settings = self.settings
         allowances = Allowances(
@@ -224,35 +224,35 @@ class Services:
     @cached_property
     def slots(self) -> ports.Slots:
         """Limits of simultaneous requests."""
-        from chalicelib.store.tables.slots import SlotTable
+        from chalicelib.store.work.slots import SlotTable
 
         return SlotTable(self.dynamodb, self.settings)
 
     @cached_property
     def quotas(self) -> ports.Quotas:
         """Limits of requests in a span of time."""
-        from chalicelib.store.tables.quotas import QuotaTable
+        from chalicelib.store.work.quotas import QuotaTable
 
         return QuotaTable(self.dynamodb, self.settings)
 
     @cached_property
     def queues(self) -> ports.Queues:
         """The queues between the functions."""
-        from chalicelib.store.queues import SqsQueues
+        from chalicelib.store.aws.queues import SqsQueues
 
         return SqsQueues(self.settings)
 
     @cached_property
     def web(self) -> Client:
         """HTTP with hosts that customers name."""
-        from chalicelib.providers.http import Client
+        from chalicelib.providers.network.http import Client
 
         return Client(reach=self.reach)
 
     @cached_property
     def reach(self) -> Reach:
         """Which of the hosts that users name may be connected to."""
-        from chalicelib.providers.reach import Reach
+        from chalicelib.providers.network.reach import Reach
 
         here = self.settings
         return Reach(local=here.local, networks=here.mail_networks, ca_file=here.mail_ca_file)
@@ -260,7 +260,7 @@ class Services:
     @cached_property
     def post(self) -> Send:
         """The way to webhook endpoints: HTTP, and by the scheme of their URL queues and event buses."""
-        from chalicelib.domain.destination import SCHEMES
+        from chalicelib.domain.webhooks.destination import SCHEMES
 
         def send(url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
             if url.partition(":")[0] in SCHEMES:
@@ -272,7 +272,7 @@ class Services:
     @cached_property
     def destinations(self) -> AwsDestinations:
         """Queues and event buses of customers."""
-        from chalicelib.store.destinations import AwsDestinations
+        from chalicelib.store.aws.destinations import AwsDestinations
 
         return AwsDestinations(self.settings)
 
@@ -281,7 +281,7 @@ class Services:
         """What delivering of notifications works with."""
         import random
 
-        from chalicelib.webhooks.deliver import Desk
+        from chalicelib.webhooks.delivery.deliver import Desk
 
         return Desk(
             webhooks=self.webhooks,
@@ -297,13 +297,13 @@ class Services:
     @cached_property
     def office(self) -> Office:
         """What an owner may ask about and do to endpoints."""
-        from chalicelib.webhooks.office import Office
+        from chalicelib.webhooks.manage.office import Office
 
         return Office(desk=self.delivering, accounts=self.accounts, get=self.web.get)
 
     def announce(self, account: Account, first_seq: int) -> None:
         """Have every webhook of an account's application told of its log from there on."""
-        from chalicelib.webhooks import fanout
+        from chalicelib.webhooks.delivery import fanout
 
         desk = fanout.Desk(
             log=self.log, deliveries=self.deliveries, circuits=self.circuits, queues=self.queues
@@ -314,7 +314,7 @@ class Services:
     def deliver(self, webhook: Webhook, lane_key: str, deadline: Deadline) -> None:
         """Tell an endpoint what is left of a lane, or with no key look at all its lanes."""
         from chalicelib.ids import random_id
-        from chalicelib.webhooks import deliver, rounds
+        from chalicelib.webhooks.delivery import deliver, rounds
 
         if not lane_key:
             rounds.go(
@@ -348,7 +348,7 @@ class Services:
     @cached_property
     def workspace(self) -> Workspace:
         """What the sync engine works with."""
-        from chalicelib.sync.workspace import Safety, Workspace
+        from chalicelib.sync.core.workspace import Safety, Workspace
 
         return Workspace(
             mail=self.mail,
@@ -373,7 +373,7 @@ class Services:
 
     def search(self, account: Account, query: str, most: int) -> list[Message]:
         """Return up to `most` messages that the account's mail server finds, newest first."""
-        from chalicelib.sync import searching
+        from chalicelib.sync.requests import searching
 
         deadline = Deadline.after(self.settings.search_seconds)
         return searching.search(self.workspace, account, query, most, deadline)
@@ -381,7 +381,7 @@ class Services:
     @cached_property
     def contents(self) -> Contents:
         """Bodies, files and raw mail."""
-        from chalicelib.sync.content import Contents
+        from chalicelib.sync.requests.content import Contents
 
         return Contents(mail=self.mail, blobs=self.blobs, provider=self.provider)
 
@@ -409,10 +409,10 @@ class Services:
             self.finish_sending(account, {"sent": key, "length": bounds.SENT_BYTES, "at": entry.first_at})
 
     def _desk(self, account: Account) -> Desk:
-        from chalicelib.domain.filing import Filing, filing_key
+        from chalicelib.domain.mail.filing import Filing, filing_key
         from chalicelib.sending.send import Desk
         from chalicelib.sending.unfiled import Unfiled
-        from chalicelib.sync.sent import forget_sent, name_sent, record_sent
+        from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
 
         window = self.window(account)
 
@@ -434,7 +434,7 @@ class Services:
         )
 
     def _remember(self, account: Account, raw: bytes, at: int) -> None:
-        from chalicelib.domain.filing import Filing, filing_key
+        from chalicelib.domain.mail.filing import Filing, filing_key
 
         name = filing_key(raw)
         key = f"raw/{account.id}/{name}"
@@ -449,21 +449,21 @@ class Services:
 
     def sync(self, account: Account, deadline: Deadline) -> Outcome:
         """Bring what is new in one account, and the beginning of its history."""
-        from chalicelib.sync import live
+        from chalicelib.sync.history import live
 
         return live.sync(self.workspace, self.meter, self.backfills, account, deadline, self.crowd)
 
     @cached_property
     def places(self) -> ports.Places:
         """Live syncs that take long."""
-        from chalicelib.store.tables.places import PlaceTable
+        from chalicelib.store.work.places import PlaceTable
 
         return PlaceTable(self.dynamodb, self.settings)
 
     @cached_property
     def crowd(self) -> Crowd:
         """How many of them there may be."""
-        from chalicelib.sync.crowd import Desk
+        from chalicelib.sync.accounts.crowd import Desk
 
         return Desk(
             places=self.places,
@@ -476,8 +476,8 @@ class Services:
     @cached_property
     def backfilling(self) -> Backfilling:
         """What history works with."""
-        from chalicelib.sync import engine
-        from chalicelib.sync.backfill import Desk
+        from chalicelib.sync.engine import engine
+        from chalicelib.sync.history.backfill import Desk
 
         return Desk(
             backfills=self.backfills,
@@ -490,32 +490,32 @@ class Services:
 
     def enter_backfill(self, account: Account, *, begun: bool) -> None:
         """Have an account's history fetched in turns, or the rest of it if it has begun."""
-        from chalicelib.sync import backfill
+        from chalicelib.sync.history import backfill
 
         backfill.enter(self.backfilling, account, begun=begun)
 
     def take_turn(self, account: Account) -> None:
         """Fetch the history of an account for a while. Raises ProviderError."""
-        from chalicelib.sync import backfill
+        from chalicelib.sync.history import backfill
 
         backfill.take_turn(self.backfilling, account)
 
     def call_backfills(self) -> None:
         """Enqueue the accounts whose turn it is."""
-        from chalicelib.sync import backfill
+        from chalicelib.sync.history import backfill
 
         backfill.call_due(self.backfilling)
 
     def budgets(self, accounts: Sequence[Account]) -> tuple[list[AccountBudget], list[HostBudget], int]:
         """Return the budgets of accounts and of their mail servers, and when the day ends (Unix seconds)."""
-        from chalicelib.domain.allowance import next_day
-        from chalicelib.sync import budgets
+        from chalicelib.domain.sync.allowance import next_day
+        from chalicelib.sync.history import budgets
 
         return *budgets.read(self.meter, self.backfills, accounts), next_day(time.time())
 
     def slow_down(self, account: Account, error: Throttled) -> None:
         """Spare a mail server that has asked for patience."""
-        from chalicelib.sync import backfill
+        from chalicelib.sync.history import backfill
 
         backfill.slow_down(self.backfilling, account, error)
 
@@ -524,7 +524,7 @@ class Services:
 
         What the API wrote less than `settled` seconds ago is left alone.
         """
-        from chalicelib.sync import repair
+        from chalicelib.sync.safety import repair
 
         wait = repair.SETTLED_SECONDS if settled is None else settled
         findings = repair.repair(self.workspace, account, deadline, wait)
@@ -535,7 +535,7 @@ class Services:
 
     def retry_quarantined(self, account: Account, id: str) -> bool:
         """Try a message that was set aside once more; False if another worker is at the account."""
-        from chalicelib.sync import retry
+        from chalicelib.sync.safety import retry
 
         entry = self.quarantine.get(account.id, id)
         if entry and entry.is_unfiled:
@@ -545,7 +545,7 @@ class Services:
 
     def apply_edit(self, account: Account, body: Mapping[str, Any]) -> None:
         """Repeat on the mail server what the API has already done here."""
-        from chalicelib.sync import edits
+        from chalicelib.sync.requests import edits
 
         provider = self.provider(account)
         try:
@@ -555,13 +555,13 @@ class Services:
 
     def change_of(self, record: Mapping[str, Any]) -> Change | None:
         """Read a record of the streams of `mail` and `core`; None if clients need not hear of it."""
-        from chalicelib.store.tables import stream
+        from chalicelib.store.objects import stream
 
         return stream.change_of(record)
 
     def logged(self, record: Mapping[str, Any]) -> tuple[str, int] | None:
         """Read a record of the stream of `log`: the account and its first new sequence number."""
-        from chalicelib.store.tables import stream
+        from chalicelib.store.objects import stream
 
         return stream.logged(record)
 

@@ -1,22 +1,22 @@
 """The HTTP face: one blueprint per resource."""
 
-from chalicelib.api.accounts import accounts
-from chalicelib.api.application_deltas import application_deltas
-from chalicelib.api.budgets import budgets
-from chalicelib.api.connect import connect
-from chalicelib.api.deliveries import deliveries
-from chalicelib.api.deltas import deltas
-from chalicelib.api.files import files
-from chalicelib.api.folders import folders
+from chalicelib.api.auth.connect import connect
+from chalicelib.api.deltas.application_deltas import application_deltas
+from chalicelib.api.deltas.deltas import deltas
 from chalicelib.api.greeting import greeting
-from chalicelib.api.management import management
-from chalicelib.api.messages import messages
-from chalicelib.api.quarantine import quarantine
-from chalicelib.api.removals import removals
-from chalicelib.api.search import search
-from chalicelib.api.send import sending
-from chalicelib.api.threads import threads
-from chalicelib.api.webhooks import webhooks
+from chalicelib.api.mail.files import files
+from chalicelib.api.mail.folders import folders
+from chalicelib.api.mail.messages import messages
+from chalicelib.api.mail.search import search
+from chalicelib.api.mail.send import sending
+from chalicelib.api.mail.threads import threads
+from chalicelib.api.manage.accounts import accounts
+from chalicelib.api.manage.budgets import budgets
+from chalicelib.api.manage.deliveries import deliveries
+from chalicelib.api.manage.management import management
+from chalicelib.api.manage.quarantine import quarantine
+from chalicelib.api.manage.removals import removals
+from chalicelib.api.manage.webhooks import webhooks
 
 BLUEPRINTS = (
     accounts,

@@ -6,8 +6,8 @@ from typing import Any
 
 from chalice.app import Response
 
-from chalicelib.api.routes import Routes
 from chalicelib.config import DEFAULT_API_VERSION
+from chalicelib.http.routes import Routes
 
 greeting = Routes(__name__)
 

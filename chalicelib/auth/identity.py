@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.auth import refusals
-from chalicelib.domain.account import Account
-from chalicelib.domain.connection import Connection
-from chalicelib.domain.login import Login
-from chalicelib.domain.login import login_of as _login_of
+from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.accounts.connection import Connection
+from chalicelib.domain.accounts.login import Login
+from chalicelib.domain.accounts.login import login_of as _login_of
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import Accounts

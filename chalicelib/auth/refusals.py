@@ -5,7 +5,7 @@ Whoever asks may need no secret, and names any host: what a server says before a
 
 from __future__ import annotations
 
-from chalicelib.domain.mail_settings import Server
+from chalicelib.domain.accounts.mail_settings import Server
 from chalicelib.errors import AuthRejected, ConnectFailed, ProviderError, SendFailed
 
 _STEPS = {

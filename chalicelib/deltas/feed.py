@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.delta import Change, Delta, Event, Name
+from chalicelib.domain.log.delta import Change, Delta, Event, Name
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import DeltaLog

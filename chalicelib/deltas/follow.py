@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import bounds
 from chalicelib.clock import Deadline
 from chalicelib.deltas import feed
-from chalicelib.domain.delta import Delta
+from chalicelib.domain.log.delta import Delta
 from chalicelib.wire import size as json_size
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from chalicelib.domain.account import Account
-from chalicelib.domain.delta import Change, Event
+from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.log.delta import Change, Event
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import Accounts, ChangeLog, Objects

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from chalicelib.domain.change import (
+from chalicelib.domain.remote import (
     Budget,
     ChangeBatch,
     Collection,

@@ -6,14 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from chalicelib.domain.mail_settings import MailSettings
+    from chalicelib.domain.accounts.mail_settings import MailSettings
     from chalicelib.providers.base import Provider, Transport
-    from chalicelib.providers.reach import Reach
+    from chalicelib.providers.network.reach import Reach
 
 PROVIDERS = {
     "imap": "chalicelib.providers.imap.adapter:connect",
-    "gmail": "chalicelib.providers.imap.gmail:connect",
-    "detect": "chalicelib.providers.imap.gmail:detect",
+    "gmail": "chalicelib.providers.imap.gmail.gmail:connect",
+    "detect": "chalicelib.providers.imap.gmail.gmail:detect",
 }
 TRANSPORTS = dict.fromkeys(("imap", "gmail"), "chalicelib.providers.smtp:SmtpTransport")
 

@@ -10,9 +10,9 @@ from email.utils import formatdate
 from itertools import accumulate
 
 from chalicelib import bounds
-from chalicelib.domain.account import Account
-from chalicelib.domain.message import Message
-from chalicelib.formats.plain import text_of
+from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.mail.message import Message
+from chalicelib.formats.text.plain import text_of
 from chalicelib.sending import header
 from chalicelib.sending.letter import Letter, own
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chalicelib import bounds
-from chalicelib.domain.message import Address
+from chalicelib.domain.mail.message import Address
 from chalicelib.errors import InvalidRequest, TooLarge
-from chalicelib.formats import headers
-from chalicelib.formats.addresses import addresses
+from chalicelib.formats.header import headers
+from chalicelib.formats.header.addresses import addresses
 
 LINE = 78
 """Characters of a line where there is a place to end it (RFC 5322 §2.1.1)."""

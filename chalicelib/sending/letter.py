@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import bounds
-from chalicelib.domain.account import Account
-from chalicelib.domain.message import Address
+from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.mail.message import Address
 from chalicelib.errors import InvalidRequest, SendFailed, TooLarge
 from chalicelib.sending import names
 from chalicelib.wire import body as read
-from chalicelib.wire.participant import load_all
+from chalicelib.wire.mail.participant import load_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from chalicelib import bounds
-from chalicelib.domain.account import Account
-from chalicelib.domain.change import Flags, RemoteId
-from chalicelib.domain.filing import Filing, Stage
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.message import Message
+from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.mail.filing import Filing, Stage
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.remote import Flags, RemoteId
 from chalicelib.errors import AuthRejected, InvalidRequest, NotTaken, ProviderError, SendFailed, TooLarge
-from chalicelib.formats.mime import parse
+from chalicelib.formats.mime.mime import parse
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import Letter, own

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock
-from chalicelib.domain.change import RemoteId
-from chalicelib.domain.filing import filing_key
-from chalicelib.domain.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
-from chalicelib.domain.trouble import REASON_CHARACTERS
+from chalicelib.domain.accounts.trouble import REASON_CHARACTERS
+from chalicelib.domain.mail.filing import filing_key
+from chalicelib.domain.remote import RemoteId
+from chalicelib.domain.sync.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.store.ports import Quarantine
 
 

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.anchor import Anchor
-from chalicelib.domain.application import Application
-from chalicelib.domain.backfill import Backfill
-from chalicelib.domain.change import Cursor, Flags, RemoteId
-from chalicelib.domain.circuit import Circuit
-from chalicelib.domain.connection import Proof
-from chalicelib.domain.delivery import Delivery
-from chalicelib.domain.delta import Change, Delta, Name
-from chalicelib.domain.filing import Filing
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.lane import Lane
-from chalicelib.domain.login import Login
-from chalicelib.domain.mail_settings import MailSettings
-from chalicelib.domain.message import File, Message
-from chalicelib.domain.progress import Tally
-from chalicelib.domain.quarantine import Quarantined
-from chalicelib.domain.removal import Frozen
-from chalicelib.domain.thread import Thread
-from chalicelib.domain.trouble import Trouble
-from chalicelib.domain.webhook import Webhook
-from chalicelib.domain.window_change import WindowChange
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.accounts.connection import Proof
+from chalicelib.domain.accounts.login import Login
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.accounts.removal import Frozen
+from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.log.delta import Change, Delta, Name
+from chalicelib.domain.mail.anchor import Anchor
+from chalicelib.domain.mail.filing import Filing
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import File, Message
+from chalicelib.domain.mail.thread import Thread
+from chalicelib.domain.remote import Cursor, Flags, RemoteId
+from chalicelib.domain.sync.backfill import Backfill
+from chalicelib.domain.sync.progress import Tally
+from chalicelib.domain.sync.quarantine import Quarantined
+from chalicelib.domain.webhooks.circuit import Circuit
+from chalicelib.domain.webhooks.delivery import Delivery
+from chalicelib.domain.webhooks.lane import Lane
+from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.store.values import (
     Admission,
     Grant,

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from chalicelib.domain.anchor import Anchor
-    from chalicelib.domain.application import Application
-    from chalicelib.domain.change import Flags, RemoteId
-    from chalicelib.domain.message import Message
-    from chalicelib.domain.thread import Thread
+    from chalicelib.domain.accounts.application import Application
+    from chalicelib.domain.mail.anchor import Anchor
+    from chalicelib.domain.mail.message import Message
+    from chalicelib.domain.mail.thread import Thread
+    from chalicelib.domain.remote import Flags, RemoteId
 
 T = TypeVar("T")
 

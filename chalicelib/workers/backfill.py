@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.account import RESTING
+from chalicelib.domain.accounts.account import RESTING
 from chalicelib.errors import AuthRejected, ProviderError, SyncFailure
 from chalicelib.services import services
-from chalicelib.sync.foreseen import foreseen
+from chalicelib.sync.accounts.foreseen import foreseen
 from chalicelib.workers import sync
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.domain.delta import Change
+from chalicelib.domain.log.delta import Change
 from chalicelib.services import services
 
 

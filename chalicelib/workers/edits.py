@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.account import RESTING
+from chalicelib.domain.accounts.account import RESTING
 from chalicelib.errors import AuthRejected
 from chalicelib.services import services
-from chalicelib.sync.schedule import REPAIR_DELAY
+from chalicelib.sync.accounts.schedule import REPAIR_DELAY
 from chalicelib.workers import sync
 
 

@@ -36,7 +36,7 @@ class Body(Protocol):
 
 
 class Answer(Protocol):
-    """What a streaming function returns; see `chalicelib.api.streaming`."""
+    """What a streaming function returns; see `chalicelib.api.deltas.streaming`."""
 
     @property
     def status(self) -> int:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import RESTING, Account
+from chalicelib.domain.accounts.account import RESTING, Account
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.services import services
 from chalicelib.store.values import Poll
-from chalicelib.sync.foreseen import foreseen
+from chalicelib.sync.accounts.foreseen import foreseen
 from chalicelib.workers.batch import RECEIVED
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from chalicelib.services import services
 from chalicelib.store.values import Poll
-from chalicelib.sync import schedule
+from chalicelib.sync.accounts import schedule
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from unittest.mock import patch
 import requests
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.log.delta import Change, Event
 from chalicelib.ids import random_id
 from chalicelib.services import Services
 from infra.bench.counter import Counter

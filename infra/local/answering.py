@@ -19,7 +19,7 @@ from urllib.parse import quote
 from chalice.local import LocalChalice
 
 import app as application
-from chalicelib.api.folders import NOT_OFFERED
+from chalicelib.api.mail.folders import NOT_OFFERED
 from infra.local import gateway, invocation
 
 TIMEOUT = 29

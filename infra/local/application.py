@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from chalicelib.domain.application import Application
+from chalicelib.domain.accounts.application import Application
 from chalicelib.services import services
 from infra.local.state import Home
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from chalicelib.api.routes import PRIVATE
+from chalicelib.http.routes import PRIVATE
 
 MAX_BODY = 10 * 1024 * 1024
 Pairs = Sequence[tuple[str, str]]

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.store import direct
+from chalicelib.store.aws import direct
 from infra.local import invocation
 from infra.local.filters import wanted
 from infra.local.lanes import Lanes, Record

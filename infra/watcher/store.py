@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from chalicelib.providers.imap.session import Session, open_session
+from chalicelib.providers.imap.protocol.session import Session, open_session
 from chalicelib.services import services
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from chalicelib.errors import ProviderError
-from chalicelib.providers.imap.failures import failure
+from chalicelib.providers.imap.protocol.failures import failure
 from infra.watcher.limits import Limits
 from infra.watcher.lines import is_change, is_goodbye
 from infra.watcher.wire import Wire

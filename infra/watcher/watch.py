@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from chalicelib.errors import ApiError, AuthRejected, ProviderError
-from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.protocol.session import Session
 from infra.watcher.backoff import Backoff
 from infra.watcher.debounce import Debounce
 from infra.watcher.gate import Gate, Visit

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Edit, Flags, RemoteId
+from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Edit, Flags, RemoteId
 from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
 

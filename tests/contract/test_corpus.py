@@ -2,8 +2,8 @@
 
 import pytest
 
-from chalicelib.domain.message import Address
-from chalicelib.formats.mime import ParsedMail, parse, part_content
+from chalicelib.domain.mail.message import Address
+from chalicelib.formats.mime.mime import ParsedMail, parse, part_content
 from tests.corpus.stated import CORPUS, archived, entries, shares
 
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="no corpus (POSTERN_CORPUS)")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from chalicelib.domain.change import (
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.remote import (
     Budget,
     ChangeBatch,
     Collection,
@@ -18,13 +19,12 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
-from chalicelib.domain.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.providers.imap.adapter import ImapProvider
-from chalicelib.providers.imap.fetching import remote_id
-from chalicelib.providers.imap.gmail import GmailProvider, connect, detect
-from chalicelib.providers.reach import Reach
+from chalicelib.providers.imap.fetch.fetching import remote_id
+from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect, detect
+from chalicelib.providers.network.reach import Reach
 from tests.contract.provider import Copy, ProviderContract, mail
 from tests.fakes.gmail_server import PASSWORD, GmailServer
 from tests.fakes.gmail_store import ENGLISH, GERMAN, GmailStore, Mail

@@ -11,9 +11,9 @@ from imapclient import FLAGGED, SEEN, IMAPClient, imap_utf7
 from imapclient.exceptions import IMAPClientError
 
 from chalicelib.errors import InvalidRequest, ProviderError
-from chalicelib.providers.imap.fetching import open_mailbox
-from chalicelib.providers.imap.gmail_search import search
-from chalicelib.providers.imap.session import Session, open_session
+from chalicelib.providers.imap.fetch.fetching import open_mailbox
+from chalicelib.providers.imap.gmail.gmail_search import search
+from chalicelib.providers.imap.protocol.session import Session, open_session
 from tests.contract.provider import mail
 from tests.contract.test_gmail_provider import HERE, settings_of
 from tests.fakes.ascii_only import KnowsAsciiOnly

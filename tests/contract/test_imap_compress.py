@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.domain.change import Flags
-from chalicelib.domain.mail_settings import MailSettings
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.remote import Flags
 from chalicelib.providers.imap.adapter import ImapProvider, connect
-from chalicelib.providers.imap.compress import is_far
-from chalicelib.providers.imap.session import Session, open_session
+from chalicelib.providers.imap.protocol.compress import is_far
+from chalicelib.providers.imap.protocol.session import Session, open_session
 from infra.bench.link import Link
 from infra.demo.dovecot import Dovecot
 from tests.contract.provider import Copy, ProviderContract, mail

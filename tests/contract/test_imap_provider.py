@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.change import Budget, Flags, RemoteId
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.remote import Budget, Flags, RemoteId
 from chalicelib.errors import AuthRejected, ProviderError
-from chalicelib.providers import opening
 from chalicelib.providers.imap.adapter import ImapProvider, connect
-from chalicelib.providers.imap.fetching import remote_id, split_id
-from chalicelib.providers.imap.session import open_session
-from chalicelib.providers.reach import Reach
+from chalicelib.providers.imap.fetch.fetching import remote_id, split_id
+from chalicelib.providers.imap.protocol.session import open_session
+from chalicelib.providers.network import opening
+from chalicelib.providers.network.reach import Reach
 from infra.demo import dovecot
 from infra.demo.visitor import login
 from infra.local import ports
@@ -167,7 +167,7 @@ def test_a_beginning_that_does_not_tell_who_it_is_comes_as_a_whole(
 def test_contents_do_not_wait_for_the_end_of_a_long_listing(
     provider: ImapProvider, other: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.providers.imap.cursor._LEAD", 3)
+    monkeypatch.setattr("chalicelib.providers.imap.folders.cursor._LEAD", 3)
     ids = [other.deliver("INBOX", mail(n, LONG if n == 8 else "")) for n in range(9)]
     copy = Copy(provider, budget=Budget(messages=2)).catch_up()
     assert copy.order == [*ids[:4:-1], ids[8], *ids[4::-1]]

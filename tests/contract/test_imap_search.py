@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.change import Budget, RemoteId
-from chalicelib.domain.mail_settings import MailSettings
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.remote import Budget, RemoteId
 from chalicelib.errors import Gone
 from chalicelib.providers.base import Searching
 from chalicelib.providers.imap.adapter import ImapProvider
-from chalicelib.providers.imap.search_keys import BARE
-from chalicelib.providers.imap.session import open_session
+from chalicelib.providers.imap.protocol.session import open_session
+from chalicelib.providers.imap.search.search_keys import BARE
 from tests.contract.test_imap_provider import HERE, Program
 from tests.contract.test_imap_provider import other as other  # a fixture
 from tests.contract.test_imap_provider import server as server  # a fixture

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from tests.contract.provider import ProviderContract
 from tests.contract.test_imap_provider import HERE, Program, Uncounted

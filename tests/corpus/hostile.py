@@ -276,7 +276,7 @@ MAILS: dict[str, Mail] = {
 
 
 def _measure(name: str, size: int) -> None:
-    from chalicelib.formats.mime import parse
+    from chalicelib.formats.mime.mime import parse
 
     raw = MAILS[name](size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -20,8 +20,9 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from chalicelib.formats import headers, mime
-from chalicelib.formats.mime import ParsedMail, parse
+from chalicelib.formats.header import headers
+from chalicelib.formats.mime import mime
+from chalicelib.formats.mime.mime import ParsedMail, parse
 
 BESIDE = Path(__file__).parents[3] / "shared" / "corpus"
 CORPUS = Path(os.environ.get("POSTERN_CORPUS", BESIDE))

@@ -18,8 +18,8 @@ from unittest.mock import patch
 import requests
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.ids import random_id
 from chalicelib.services import Services
 from chalicelib.store.values import Poll

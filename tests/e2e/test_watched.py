@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.domain.delta import Event
+from chalicelib.domain.log.delta import Event
 from infra.demo.dovecot import installed
 from tests.e2e.conftest import eventually
 from tests.e2e.crowd import Crowd, crowd, percentiles

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chalicelib.domain.allowance import Allowances
-from chalicelib.domain.backfill import Backfill
+from chalicelib.domain.sync.allowance import Allowances
+from chalicelib.domain.sync.backfill import Backfill
 from chalicelib.store.values import HostUsage
 
 

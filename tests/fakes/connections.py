@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.domain.connection import Connection, Proof
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.connection import Connection, Proof
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 
 SERVER = Server(host="mail.example", port=993, username="mira", password="a password")
 WANTED = Connection(

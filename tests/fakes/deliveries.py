@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from chalicelib.domain.circuit import Circuit
-from chalicelib.domain.delivery import Delivery
-from chalicelib.domain.delta import Change, Delta
-from chalicelib.domain.lane import Lane
+from chalicelib.domain.log.delta import Change, Delta
+from chalicelib.domain.webhooks.circuit import Circuit
+from chalicelib.domain.webhooks.delivery import Delivery
+from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.errors import CursorTooOld
 from chalicelib.store.values import Wake
 

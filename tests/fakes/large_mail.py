@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator
 
-from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
+from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
 from tests.unit.test_sync_engine import mail
 
 PICTURED = 'Content-Disposition: attachment; filename="{number}' + "🙂" * 150 + '"'

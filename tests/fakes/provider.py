@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from chalicelib.domain.change import (
+from chalicelib.domain.remote import (
     Budget,
     ChangeBatch,
     Collection,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chalicelib.domain.change import RemoteId
-from chalicelib.domain.quarantine import Quarantined
+from chalicelib.domain.remote import RemoteId
+from chalicelib.domain.sync.quarantine import Quarantined
 from tests.fakes.store import Fuse
 
 

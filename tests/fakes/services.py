@@ -9,29 +9,29 @@ from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.allowance import Allowances
-from chalicelib.domain.application import Application
-from chalicelib.domain.change import Collection, Edit, Flags, RemoteId
-from chalicelib.domain.connection import Proof
-from chalicelib.domain.delta import Change, Delta, Name
-from chalicelib.domain.login import Login
-from chalicelib.domain.mail_settings import MailSettings, Server
-from chalicelib.domain.message import Message
-from chalicelib.domain.removal import Frozen
-from chalicelib.domain.trouble import Trouble
-from chalicelib.domain.webhook import Webhook
-from chalicelib.domain.window import Window
-from chalicelib.domain.window_change import WindowChange
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.accounts.connection import Proof
+from chalicelib.domain.accounts.login import Login
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.removal import Frozen
+from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.log.delta import Change, Delta, Name
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.window import Window
+from chalicelib.domain.remote import Collection, Edit, Flags, RemoteId
+from chalicelib.domain.sync.allowance import Allowances
+from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected, CursorTooOld
-from chalicelib.providers.http import Client
+from chalicelib.providers.network.http import Client
 from chalicelib.services import Services
 from chalicelib.store.values import Admission, Grant, Poll, Slot, Spent, Stale
-from chalicelib.sync.backfill import Desk as Backfilling
-from chalicelib.sync.content import Contents
-from chalicelib.sync.engine import Outcome
-from chalicelib.sync.meter import Meter
-from chalicelib.sync.pace import Pace
+from chalicelib.sync.core.pace import Pace
+from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.history.backfill import Desk as Backfilling
+from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.requests.content import Contents
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.fakes.quarantine import MemoryQuarantine

@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.anchor import Anchor
-from chalicelib.domain.change import Cursor, Flags, RemoteId
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.filing import Filing
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.mail_settings import MailSettings
-from chalicelib.domain.message import File, Message
-from chalicelib.domain.progress import Tally
-from chalicelib.domain.removal import Frozen
-from chalicelib.domain.thread import Thread
-from chalicelib.domain.trouble import Trouble
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.accounts.removal import Frozen
+from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.mail.anchor import Anchor
+from chalicelib.domain.mail.filing import Filing
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import File, Message
+from chalicelib.domain.mail.thread import Thread
+from chalicelib.domain.remote import Cursor, Flags, RemoteId
+from chalicelib.domain.sync.progress import Tally
 from chalicelib.store.values import Lease, LeaseLost, Location, MailChanges, Revised, Stale, loses
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.answer import Answer
-from chalicelib.domain.application import Application
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import ProviderError
-from chalicelib.webhooks import deliver, endpoint, fanout, rounds
+from chalicelib.webhooks.delivery import deliver, fanout, rounds
+from chalicelib.webhooks.manage import endpoint
 from tests.fakes.deliveries import AccountLogs, MemoryCircuits, MemoryDeliveries
 from tests.fakes.services import MemoryApplications, MemoryQueues, MemoryWebhooks
 

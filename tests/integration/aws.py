@@ -13,7 +13,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 
 from chalicelib.config import Settings
-from chalicelib.store import direct
+from chalicelib.store.aws import direct
 
 REGION = "us-east-1"
 PREFIX = "test"

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from chalicelib.config import Settings
-from chalicelib.store.connection import client
+from chalicelib.store.aws.connection import client
 
 Json = Mapping[str, Any]
 _TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"

@@ -10,20 +10,20 @@ import boto3
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.application import Application
-from chalicelib.domain.login import Login
-from chalicelib.domain.mail_settings import MailSettings, Server
-from chalicelib.domain.webhook import Webhook
-from chalicelib.domain.window_change import WindowChange
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.accounts.login import Login
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.store.blobs import S3Blobs
-from chalicelib.store.queues import SqsQueues
-from chalicelib.store.tables.account_rows import opened
-from chalicelib.store.tables.accounts import AccountTable
-from chalicelib.store.tables.applications import ApplicationTable
-from chalicelib.store.tables.vault import Unsealable, Vault
-from chalicelib.store.tables.webhooks import WebhookTable
+from chalicelib.store.aws.blobs import S3Blobs
+from chalicelib.store.aws.queues import SqsQueues
+from chalicelib.store.core.account_rows import opened
+from chalicelib.store.core.accounts import AccountTable
+from chalicelib.store.core.applications import ApplicationTable
+from chalicelib.store.core.vault import Unsealable, Vault
+from chalicelib.store.core.webhooks import WebhookTable
 from chalicelib.store.values import Stale
 from tests.integration.aws import deployment, rows
 

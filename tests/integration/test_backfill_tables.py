@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.backfill import Backfill, Stage
-from chalicelib.store.connection import client
-from chalicelib.store.queues import SqsQueues
-from chalicelib.store.tables.backfills import BackfillTable
-from chalicelib.store.tables.polls import PollTable
-from chalicelib.store.tables.usage import UsageTable
+from chalicelib.domain.sync.backfill import Backfill, Stage
+from chalicelib.store.aws.connection import client
+from chalicelib.store.aws.queues import SqsQueues
 from chalicelib.store.values import HostUsage
+from chalicelib.store.work.backfills import BackfillTable
+from chalicelib.store.work.polls import PollTable
+from chalicelib.store.work.usage import UsageTable
 from tests.integration.aws import deployment, rows
 
 ENTRY = Backfill(account_id="a", application_id="app", host="mail.example", since=1_700_000_000.25)

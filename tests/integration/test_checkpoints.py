@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.change import Cursor
-from chalicelib.store.tables.checkpoints import CheckpointTable
+from chalicelib.domain.remote import Cursor
+from chalicelib.store.core.checkpoints import CheckpointTable
 from chalicelib.store.values import Lease, LeaseLost
 from tests.integration.aws import deployment
 

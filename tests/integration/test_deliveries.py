@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.circuit import Circuit
-from chalicelib.domain.delivery import Attempt, Delivery
-from chalicelib.domain.lane import Lane
-from chalicelib.domain.webhook import StateChange, Webhook
+from chalicelib.domain.webhooks.circuit import Circuit
+from chalicelib.domain.webhooks.delivery import Attempt, Delivery
+from chalicelib.domain.webhooks.lane import Lane
+from chalicelib.domain.webhooks.webhook import StateChange, Webhook
 from chalicelib.ids import dated_id
-from chalicelib.store.connection import client
+from chalicelib.store.aws.connection import client
+from chalicelib.store.core.webhooks import WebhookTable
 from chalicelib.store.ports import Circuits, Deliveries
-from chalicelib.store.tables.circuits import CircuitTable
-from chalicelib.store.tables.deliveries import DeliveryTable
-from chalicelib.store.tables.webhooks import WebhookTable
 from chalicelib.store.values import Wake
+from chalicelib.store.work.circuits import CircuitTable
+from chalicelib.store.work.deliveries import DeliveryTable
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.integration.aws import deployment, rows
 

@@ -12,13 +12,13 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from chalicelib.config import Settings
-from chalicelib.domain.destination import Destination, allowed, of_url
+from chalicelib.domain.webhooks.destination import Destination, allowed, of_url
 from chalicelib.errors import InvalidRequest, Refused
 from chalicelib.services import Services
-from chalicelib.store.connection import client
-from chalicelib.store.destinations import AwsDestinations
-from chalicelib.webhooks import signature
-from chalicelib.wire import webhook as wire
+from chalicelib.store.aws.connection import client
+from chalicelib.store.aws.destinations import AwsDestinations
+from chalicelib.webhooks.delivery import signature
+from chalicelib.wire.webhooks import webhook as wire
 from tests.integration.aws import REGION, deployment
 
 ACCOUNT = "123456789012"

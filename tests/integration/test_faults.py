@@ -13,10 +13,10 @@ from itertools import cycle
 
 import pytest
 
-from chalicelib.domain.delta import Event
+from chalicelib.domain.log.delta import Event
 from chalicelib.errors import AuthRejected
-from chalicelib.providers.imap import session
-from chalicelib.sync import sweep
+from chalicelib.providers.imap.protocol import session
+from chalicelib.sync.engine import sweep
 from infra.bench.link import Link
 from infra.bench.mischief import KINDS, Plan, plan_of
 from infra.demo.dovecot import Dovecot

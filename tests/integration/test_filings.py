@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.filing import Filing, Stage, filing_key
-from chalicelib.store.connection import client
-from chalicelib.store.dynamo import key
-from chalicelib.store.tables.filings import KEPT_SECONDS, FilingTable
-from chalicelib.store.tables.stream import change_of
+from chalicelib.domain.mail.filing import Filing, Stage, filing_key
+from chalicelib.store.aws.connection import client
+from chalicelib.store.aws.dynamo import key
+from chalicelib.store.objects.filings import KEPT_SECONDS, FilingTable
+from chalicelib.store.objects.stream import change_of
 from tests.integration.aws import deployment
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.streaming import Answer, Body
+from chalicelib.api.deltas.streaming import Answer, Body
 from infra.local import answering, gateway
 from infra.local import front as fronts
 from infra.local.answering import Answering

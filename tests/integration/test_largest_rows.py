@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.change import Flags, RemoteId
-from chalicelib.domain.folder import Folder
-from chalicelib.sync.shelf import Shelf
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.remote import Flags, RemoteId
+from chalicelib.sync.mail.shelf import Shelf
 from tests.fakes.large_mail import LARGE, arrived
 from tests.fakes.store import MemoryBlobs
 from tests.integration.aws import rows

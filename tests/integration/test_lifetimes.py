@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Account
-from chalicelib.store.connection import client
-from chalicelib.store.tables.checkpoints import CheckpointTable
-from chalicelib.store.tables.mail import MailTable
-from chalicelib.sync import searching
-from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.workspace import Workspace
+from chalicelib.domain.accounts.account import Account
+from chalicelib.store.aws.connection import client
+from chalicelib.store.core.checkpoints import CheckpointTable
+from chalicelib.store.objects.mail import MailTable
+from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.requests import searching
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import MemoryAccounts, MemoryBlobs
 from tests.integration.aws import deployment, rows

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.delta import KINDS, Change, Event
+from chalicelib.domain.log.delta import KINDS, Change, Event
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.connection import client
-from chalicelib.store.tables.log import LogTable
-from chalicelib.store.tables.stream import change_of
+from chalicelib.store.aws.connection import client
+from chalicelib.store.log.log import LogTable
+from chalicelib.store.objects.stream import change_of
 from tests.fakes.dynamo import MemoryDynamo
 from tests.integration.aws import deployment
 

@@ -30,10 +30,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from chalicelib.config import Settings
 from chalicelib.deltas import feed, reconcile
-from chalicelib.domain.delta import Change, Delta, Event, Name
+from chalicelib.domain.log.delta import Change, Delta, Event, Name
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.connection import client
-from chalicelib.store.tables.log import KEPT_DAYS, LogTable
+from chalicelib.store.aws.connection import client
+from chalicelib.store.log.log import KEPT_DAYS, LogTable
 from tests.fakes.dynamo import MemoryDynamo
 from tests.fakes.services import MemoryAccounts
 from tests.integration.aws import deployment

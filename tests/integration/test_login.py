@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import AuthRejected
-from chalicelib.providers.imap.session import Session, open_session
-from chalicelib.providers.reach import Reach
+from chalicelib.providers.imap.protocol.session import Session, open_session
+from chalicelib.providers.network.reach import Reach
 from tests.fakes.imap_server import FakeImap
 
 

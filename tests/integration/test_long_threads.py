@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from chalicelib import ids
-from chalicelib.domain.message import Message
-from chalicelib.domain.thread import Thread, with_messages
-from chalicelib.store.connection import client
-from chalicelib.store.tables.mail import MailTable
-from chalicelib.store.tables.rows import thread_key
-from chalicelib.store.tables.stream import change_of
-from chalicelib.store.tables.thread_rows import part_keys
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.thread import Thread, with_messages
+from chalicelib.store.aws.connection import client
+from chalicelib.store.objects.mail import MailTable
+from chalicelib.store.objects.rows import thread_key
+from chalicelib.store.objects.stream import change_of
+from chalicelib.store.objects.thread_rows import part_keys
 from chalicelib.store.values import MailChanges, Revised, Stale
 from tests.integration.aws import deployment, rows
 from tests.integration.test_mail_table import ACCOUNT, NOW, World, message, thread_with, world

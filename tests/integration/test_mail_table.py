@@ -12,18 +12,18 @@ import pytest
 
 from chalicelib import ids
 from chalicelib.config import Settings
-from chalicelib.domain.anchor import Anchor, Candidate
-from chalicelib.domain.change import Flags, RemoteId
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.message import Address, File, Message, Place, RawRef
-from chalicelib.domain.thread import Thread, empty_thread, with_messages
-from chalicelib.store.connection import client
-from chalicelib.store.tables.log import LogTable
-from chalicelib.store.tables.mail import MailTable
-from chalicelib.store.tables.rows import anchor_key, message_key, thread_key
-from chalicelib.store.tables.saving import location_key
-from chalicelib.store.tables.stream import change_of
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.mail.anchor import Anchor, Candidate
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import Address, File, Message, Place, RawRef
+from chalicelib.domain.mail.thread import Thread, empty_thread, with_messages
+from chalicelib.domain.remote import Flags, RemoteId
+from chalicelib.store.aws.connection import client
+from chalicelib.store.log.log import LogTable
+from chalicelib.store.objects.mail import MailTable
+from chalicelib.store.objects.rows import anchor_key, message_key, thread_key
+from chalicelib.store.objects.saving import location_key
+from chalicelib.store.objects.stream import change_of
 from chalicelib.store.values import Location, MailChanges, Revised, Stale
 from tests.integration.aws import deployment, rows
 

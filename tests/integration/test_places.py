@@ -8,10 +8,10 @@ import boto3
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.store.connection import client
-from chalicelib.store.queues import SqsQueues
-from chalicelib.store.tables.places import PlaceTable
+from chalicelib.store.aws.connection import client
+from chalicelib.store.aws.queues import SqsQueues
 from chalicelib.store.values import Place
+from chalicelib.store.work.places import PlaceTable
 from tests.integration.aws import deployment
 
 NOW = 1_700_000_000

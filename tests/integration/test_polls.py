@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.store.connection import client
-from chalicelib.store.tables.polls import PollTable
+from chalicelib.store.aws.connection import client
 from chalicelib.store.values import Poll
+from chalicelib.store.work.polls import PollTable
 from tests.integration.aws import deployment
 
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.change import Cursor, RemoteId
-from chalicelib.domain.quarantine import Cause, Quarantined, QuarantineState, entry_id
-from chalicelib.domain.removal import Frozen
-from chalicelib.domain.trouble import Fault, Trouble
-from chalicelib.store.connection import client
-from chalicelib.store.tables.accounts import AccountTable
-from chalicelib.store.tables.checkpoints import CheckpointTable
-from chalicelib.store.tables.polls import PollTable
-from chalicelib.store.tables.quarantine import QuarantineTable
-from chalicelib.store.tables.vault import Vault
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.removal import Frozen
+from chalicelib.domain.accounts.trouble import Fault, Trouble
+from chalicelib.domain.remote import Cursor, RemoteId
+from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState, entry_id
+from chalicelib.store.aws.connection import client
+from chalicelib.store.core.accounts import AccountTable
+from chalicelib.store.core.checkpoints import CheckpointTable
+from chalicelib.store.core.quarantine import QuarantineTable
+from chalicelib.store.core.vault import Vault
 from chalicelib.store.values import Poll, Stale
+from chalicelib.store.work.polls import PollTable
 from tests.integration.aws import deployment
 from tests.integration.test_accounts import account, mail
 from tests.integration.test_checkpoints import Clock, held

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.store.connection import client
-from chalicelib.store.tables.quotas import QuotaTable
+from chalicelib.store.aws.connection import client
+from chalicelib.store.work.quotas import QuotaTable
 from tests.integration.aws import deployment, one_at_a_time, rows
 
 START = 1_700_000_040.0

@@ -11,18 +11,18 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.deltas import reconcile
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.delta import Change, Delta, Event
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.message import Message
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import Message
 from chalicelib.services import Services, use
-from chalicelib.store.connection import client
-from chalicelib.store.tables.log import LogTable
-from chalicelib.store.tables.mail import MailTable
-from chalicelib.store.tables.objects import ObjectTable
-from chalicelib.store.tables.reconciliations import ReconciliationTable
-from chalicelib.store.tables.stream import change_to
+from chalicelib.store.aws.connection import client
+from chalicelib.store.log.log import LogTable
+from chalicelib.store.objects.mail import MailTable
+from chalicelib.store.objects.objects import ObjectTable
+from chalicelib.store.objects.stream import change_to
 from chalicelib.store.values import MailChanges, Poll, Revised
+from chalicelib.store.work.reconciliations import ReconciliationTable
 from chalicelib.workers import reconcile as worker
 from tests.fakes.services import MemoryAccounts, MemoryPolls
 from tests.integration.aws import deployment, rows

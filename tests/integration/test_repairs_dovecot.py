@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.delta import Event
-from chalicelib.domain.mail_settings import MailSettings
-from chalicelib.domain.quarantine import Cause, QuarantineState
-from chalicelib.formats import mime
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.sync.quarantine import Cause, QuarantineState
+from chalicelib.formats.mime import mime
 from chalicelib.providers.imap.adapter import connect
-from chalicelib.sync import retry, shelf
-from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.repair import Findings, repair
-from chalicelib.sync.workspace import Safety, Workspace
+from chalicelib.sync.core.workspace import Safety, Workspace
+from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.mail import shelf
+from chalicelib.sync.safety import retry
+from chalicelib.sync.safety.repair import Findings, repair
 from infra.demo.dovecot import Dovecot
 from tests.contract.test_imap_provider import HERE, Program
 from tests.contract.test_imap_provider import other as other  # a fixture

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.answer import Answer
-from chalicelib.domain.application import Application
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.mail_settings import MailSettings, Server
-from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected
 from chalicelib.services import Services, use
-from chalicelib.store.connection import client
+from chalicelib.store.aws.connection import client
 from chalicelib.workers import backfill, deliveries, edits, sync
 from tests.fakes.provider import MemoryProvider
 from tests.integration.aws import deployment

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.domain.application import Application
-from chalicelib.store.connection import client
-from chalicelib.store.tables.applications import ApplicationTable
-from chalicelib.store.tables.vault import Vault
+from chalicelib.domain.accounts.application import Application
+from chalicelib.store.aws.connection import client
+from chalicelib.store.core.applications import ApplicationTable
+from chalicelib.store.core.vault import Vault
 from chalicelib.store.values import Stale
 from tests.integration.aws import deployment, rows
 

@@ -7,11 +7,11 @@ from contextlib import closing
 
 import pytest
 
-from chalicelib.domain.change import Budget
+from chalicelib.domain.remote import Budget
 from chalicelib.providers.imap.adapter import ImapProvider
-from chalicelib.providers.imap.cursor import load
-from chalicelib.providers.imap.session import open_session
-from chalicelib.sync.engine import Outcome
+from chalicelib.providers.imap.folders.cursor import load
+from chalicelib.providers.imap.protocol.session import open_session
+from chalicelib.sync.engine.engine import Outcome
 from infra.demo.dovecot import Dovecot
 from infra.demo.visitor import fill, login
 from tests.contract.provider import Copy

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.store.connection import client
-from chalicelib.store.tables.slots import SlotTable
+from chalicelib.store.aws.connection import client
+from chalicelib.store.work.slots import SlotTable
 from tests.fakes.dynamo import MemoryDynamo
 from tests.integration.aws import deployment
 

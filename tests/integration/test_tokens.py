@@ -12,12 +12,12 @@ import pytest
 from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.window_change import WindowChange
-from chalicelib.store.connection import client
-from chalicelib.store.tables.codes import CodeTable
-from chalicelib.store.tables.tokens import TokenTable
-from chalicelib.store.tables.vault import Unsealable, Vault
+from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.store.aws.connection import client
+from chalicelib.store.core.tokens import TokenTable
+from chalicelib.store.core.vault import Unsealable, Vault
 from chalicelib.store.values import Grant
+from chalicelib.store.work.codes import CodeTable
 from tests.fakes.connections import proof
 from tests.integration.aws import deployment, one_at_a_time, rows
 

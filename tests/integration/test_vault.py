@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.store.tables.vault import CREDENTIALS, KEY_SECONDS, SIGNING, Unsealable, Vault, keyed_hash
+from chalicelib.store.core.vault import CREDENTIALS, KEY_SECONDS, SIGNING, Unsealable, Vault, keyed_hash
 from tests.integration.aws import deployment, rows
 
 
@@ -99,7 +99,7 @@ def test_a_client_secret_sealed_before_there_were_purposes_still_opens(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr("chalicelib.store.tables.vault._VERSIONS", {})
+        before.setattr("chalicelib.store.core.vault._VERSIONS", {})
         sealed = Vault(settings).seal("app1", "", "client_secret", b"plain")
     assert sealed[0] == 1 and Vault(settings).open("app1", "", "client_secret", sealed) == b"plain"
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.ledger import Replay
-from chalicelib.store.connection import client
-from chalicelib.store.tables.circuits import CircuitTable
-from chalicelib.store.tables.deliveries import DeliveryTable
-from chalicelib.store.tables.log import LogTable
-from chalicelib.webhooks import endpoint, replay
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.webhooks.ledger import Replay
+from chalicelib.store.aws.connection import client
+from chalicelib.store.log.log import LogTable
+from chalicelib.store.work.circuits import CircuitTable
+from chalicelib.store.work.deliveries import DeliveryTable
+from chalicelib.webhooks.manage import endpoint, replay
 from tests.fakes.services import MemoryAccounts
 from tests.fakes.world import START, World, answers, dead, down_until, hook, message
 from tests.integration.aws import deployment, rows

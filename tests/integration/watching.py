@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import NotFound
 from chalicelib.services import use
 from chalicelib.store.values import Poll

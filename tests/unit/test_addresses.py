@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import bounds
-from chalicelib.domain.message import Address
-from chalicelib.formats import address_tokens
-from chalicelib.formats.addresses import _without_comments, addresses
-from chalicelib.formats.mime import parse
+from chalicelib.domain.mail.message import Address
+from chalicelib.formats.header import address_tokens
+from chalicelib.formats.header.addresses import _without_comments, addresses
+from chalicelib.formats.mime.mime import parse
 
 ANN = "ann@a.example"
 
@@ -258,7 +258,7 @@ def test_the_short_ways_of_ordinary_headers_lead_to_the_same(words: str, end: st
     short = addresses([words + end])
     never = re.compile(r"(?!)")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chalicelib.formats.addresses._SIMPLE_ENCODED", never)
+        patch.setattr("chalicelib.formats.header.addresses._SIMPLE_ENCODED", never)
         assert addresses([words + end]) == short
 
 
@@ -270,5 +270,5 @@ def test_a_name_in_encoded_words_is_read_the_short_way_as_the_long_one(words: li
     header = f"{''.join(words)} <{ANN}>"
     short = addresses([header])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chalicelib.formats.addresses._SIMPLE_ENCODED", re.compile(r"(?!)"))
+        patch.setattr("chalicelib.formats.header.addresses._SIMPLE_ENCODED", re.compile(r"(?!)"))
         assert addresses([header]) == short

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from app import app as APP
 from chalicelib.config import Settings
 from chalicelib.deltas import together
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.application import Application
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.folder import Folder
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.mail.folder import Folder
 from chalicelib.errors import InvalidRequest
 from chalicelib.services import Services, use
-from chalicelib.store.tables.log import LogTable
+from chalicelib.store.log.log import LogTable
 from chalicelib.store.values import Revised
-from chalicelib.wire import application_cursor as cursor
+from chalicelib.wire.log import application_cursor as cursor
 from tests.fakes.dynamo import MemoryDynamo
 from tests.fakes.services import MemoryServices
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.allowance import MEGABYTE
-from chalicelib.domain.backfill import Backfill, Stage
+from chalicelib.domain.sync.allowance import MEGABYTE
+from chalicelib.domain.sync.backfill import Backfill, Stage
 from tests.fakes.backfills import allowances
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT, Call, basic

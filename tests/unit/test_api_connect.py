@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from chalicelib.auth.connect import Desk, prove, redeem
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.connection import Connection, Proof
-from chalicelib.domain.login import login_of
-from chalicelib.domain.mail_settings import MailSettings
-from chalicelib.domain.removal import Frozen
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.connection import Connection, Proof
+from chalicelib.domain.accounts.login import login_of
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.accounts.removal import Frozen
 from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
 from chalicelib.store.values import Poll
-from chalicelib.wire import connection
+from chalicelib.wire.accounts import connection
 from tests.fakes.connections import SERVER, WANTED, body
 from tests.fakes.services import MemoryAccounts, MemoryPolls, MemoryQueues, MemoryServer
 

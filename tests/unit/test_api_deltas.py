@@ -15,18 +15,18 @@ from chalice.test import Client
 
 from app import app as APP
 from chalicelib import bounds
-from chalicelib.api import streaming
-from chalicelib.api.objects import BY_KIND
+from chalicelib.api.deltas import streaming
+from chalicelib.api.deltas.objects import BY_KIND
 from chalicelib.config import Settings
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.application import Application
-from chalicelib.domain.change import RemoteId
-from chalicelib.domain.delta import KINDS, Change, Event
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.message import Place
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.log.delta import KINDS, Change, Event
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import Place
+from chalicelib.domain.remote import RemoteId
 from chalicelib.services import Services, use
 from chalicelib.store.values import MailChanges, Revised
-from chalicelib.sync.sent import record_sent
+from chalicelib.sync.mail.sent import record_sent
 from tests.fakes.services import MemoryServices
 
 FIRST = 1671100000

@@ -11,13 +11,13 @@ import pytest
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.domain.account import GMAIL
-from chalicelib.domain.application import Application
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.message import Place
+from chalicelib.domain.accounts.account import GMAIL
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import Place
 from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
-from chalicelib.sync.sent import record_sent
+from chalicelib.sync.mail.sent import record_sent
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT as FOLDER_ACCOUNT
 from tests.unit.test_api_resources import FIRST, basic, mail

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.account import SyncState
-from chalicelib.domain.application import Application
-from chalicelib.domain.change import RemoteId
-from chalicelib.domain.quarantine import Cause, Quarantined, QuarantineState, entry_id
-from chalicelib.domain.removal import Frozen
-from chalicelib.domain.trouble import Fault, Trouble
+from chalicelib.domain.accounts.account import SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.accounts.removal import Frozen
+from chalicelib.domain.accounts.trouble import Fault, Trouble
+from chalicelib.domain.remote import RemoteId
+from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState, entry_id
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic
 from tests.unit.test_api_resources import call as call  # a fixture

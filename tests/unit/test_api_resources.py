@@ -8,15 +8,15 @@ import pytest
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.application import Application
-from chalicelib.domain.change import RemoteId
-from chalicelib.domain.folder import Folder
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.remote import RemoteId
 from chalicelib.errors import ProviderError
-from chalicelib.formats.mime import parse
+from chalicelib.formats.mime.mime import parse
 from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
-from chalicelib.sync.sent import record_sent
+from chalicelib.sync.mail.sent import record_sent
 from tests.fakes.connections import proof
 from tests.fakes.services import MemoryServices
 

@@ -14,14 +14,14 @@ from chalice.test import Client
 
 import app
 from chalicelib import bounds
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.application import Application
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.webhook import Webhook
-from chalicelib.providers import http
-from chalicelib.providers.reach import Reach
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.webhooks.webhook import Webhook
+from chalicelib.providers.network import http
+from chalicelib.providers.network.reach import Reach
 from chalicelib.services import Services, use
-from chalicelib.webhooks import signature
+from chalicelib.webhooks.delivery import signature
 from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices
 

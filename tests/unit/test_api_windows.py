@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.account import SyncState
-from chalicelib.domain.progress import Tally
+from chalicelib.domain.accounts.account import SyncState
+from chalicelib.domain.sync.progress import Tally
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import ACCOUNT, Call, basic

@@ -9,13 +9,13 @@ import pytest
 
 import app
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.webhook import Webhook
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll, Wake
-from chalicelib.sync.engine import Outcome
+from chalicelib.sync.engine.engine import Outcome
 from chalicelib.workers import sync
 from tests.fakes.services import MemoryServices
 

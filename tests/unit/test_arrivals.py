@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import SyncState
-from chalicelib.domain.allowance import Allowances
-from chalicelib.domain.backfill import Backfill, Stage
-from chalicelib.sync import live
-from chalicelib.sync.engine import Outcome
-from chalicelib.sync.meter import Meter
+from chalicelib.domain.accounts.account import SyncState
+from chalicelib.domain.sync.allowance import Allowances
+from chalicelib.domain.sync.backfill import Backfill, Stage
+from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.history import live
+from chalicelib.sync.history.meter import Meter
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.provider import MemoryProvider
 from tests.unit.test_pace import Scene

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Account
-from chalicelib.domain.allowance import MEGABYTE, Allowances
-from chalicelib.domain.backfill import Backfill, Stage
-from chalicelib.domain.trouble import Fault, Trouble
+from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.accounts.trouble import Fault, Trouble
+from chalicelib.domain.sync.allowance import MEGABYTE, Allowances
+from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
-from chalicelib.sync import backfill
-from chalicelib.sync.engine import Outcome
-from chalicelib.sync.meter import Meter
-from chalicelib.sync.pace import Pace
-from chalicelib.sync.turn import Turn
+from chalicelib.sync.core.pace import Pace
+from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.history import backfill
+from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.turn import Turn
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import ACCOUNT

@@ -9,12 +9,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.delta import Event
-from chalicelib.domain.message import Message
-from chalicelib.domain.trouble import Fault, after_failure
+from chalicelib.domain.accounts.trouble import Fault, after_failure
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.mail.message import Message
 from chalicelib.errors import Gone, ProviderError
-from chalicelib.formats.mime import parse
-from chalicelib.sync.content import Contents
+from chalicelib.formats.mime.mime import parse
+from chalicelib.sync.requests.content import Contents
 from tests.fakes.provider import MemoryProvider
 from tests.unit.test_sync_engine import ACCOUNT, LARGE, World, mail
 
@@ -145,7 +145,7 @@ def test_a_message_that_went_before_its_contents_came_is_gone(world: Half) -> No
 def test_a_list_fetches_no_more_than_a_client_can_wait_for(
     world: Half, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.sync.content.MOST_AT_ONCE", len(with_file(1)) * 2)
+    monkeypatch.setattr("chalicelib.sync.requests.content.MOST_AT_ONCE", len(with_file(1)) * 2)
     listed = world.listed(*map(with_file, range(4)))
     shown = world.contents().wholes(ACCOUNT, listed)
     assert [len(message.files) for message in shown] == [1, 1, 0, 0]
@@ -211,6 +211,6 @@ def test_a_list_shows_what_cannot_be_read_as_it_is(world: Half, monkeypatch: pyt
             raise RecursionError
         return usual(raw)
 
-    monkeypatch.setattr("chalicelib.sync.content.parse", poisoned)
+    monkeypatch.setattr("chalicelib.sync.requests.content.parse", poisoned)
     shown = world.contents().wholes(ACCOUNT, listed)
     assert shown[0] == listed[0] and shown[1].files

@@ -5,9 +5,9 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from chalicelib import bounds
-from chalicelib.formats import clipping, flowed, html
-from chalicelib.formats.html import html_of_text, snippet_of_html
-from chalicelib.formats.mime import ParsedMail, parse
+from chalicelib.formats.mime.mime import ParsedMail, parse
+from chalicelib.formats.text import clipping, flowed, html
+from chalicelib.formats.text.html import html_of_text, snippet_of_html
 
 
 def part(kind: str, content: str, *headers: str) -> str:

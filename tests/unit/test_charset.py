@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.formats.charset import decode
-from chalicelib.formats.mime import parse
+from chalicelib.formats.mime.mime import parse
+from chalicelib.formats.text.charset import decode
 
 
 def jis(text: bytes) -> bytes:

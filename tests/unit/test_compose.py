@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.message import Address, Message
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.mail.message import Address, Message
 from chalicelib.errors import InvalidRequest, TooLarge
-from chalicelib.formats.mime import parse
+from chalicelib.formats.mime.mime import parse
 from chalicelib.sending.compose import Composed, Stamp, compose
 from chalicelib.sending.letter import load
 from tests.fakes.mail_readers import python_text

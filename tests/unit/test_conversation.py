@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.anchor import Anchor
-from chalicelib.domain.conversation import conversation_id, converse, following_id
-from chalicelib.domain.message import Message
-from chalicelib.domain.thread import Thread, empty_thread, with_messages
+from chalicelib.domain.mail.anchor import Anchor
+from chalicelib.domain.mail.conversation import conversation_id, converse, following_id
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.thread import Thread, empty_thread, with_messages
 from tests.unit.test_label_rows import MESSAGE
 
 

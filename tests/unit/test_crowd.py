@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.login import Login
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.login import Login
 from chalicelib.store.values import Place
-from chalicelib.sync.crowd import CROWDED_SECONDS, LONG_SECONDS, Crowded, Desk, place
+from chalicelib.sync.accounts.crowd import CROWDED_SECONDS, LONG_SECONDS, Crowded, Desk, place
 from tests.fakes.places import Hours, MemoryPlaces
 
 PER_APPLICATION, PER_SERVER = 4, 3

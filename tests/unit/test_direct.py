@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ConnectionError as Unreachable
 
-from chalicelib.store import direct
+from chalicelib.store.aws import direct
 
 Answer = tuple[int, Any]
 BUSY: Answer = (400, {"__type": "com.amazon.coral.availability#ThrottlingException", "message": "slow down"})

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import app as APP
-from chalicelib.wire.disposition import attachment
+from chalicelib.wire.mail.disposition import attachment
 from infra.local import gateway
 from infra.local.answering import Answering
 from tests.fakes.connections import proof

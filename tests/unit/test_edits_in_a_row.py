@@ -7,7 +7,7 @@ import json
 import pytest
 
 from chalicelib.errors import Gone
-from chalicelib.sync import edits
+from chalicelib.sync.requests import edits
 from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import World, mail
 

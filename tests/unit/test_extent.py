@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import bounds
-from chalicelib.domain.message import Address, Message, RawRef
-from chalicelib.formats.mime import parse
-from chalicelib.store.tables.rows import file_items, message_item
-from chalicelib.sync.extent import within_a_row
-from chalicelib.sync.reading import completed, message_of
+from chalicelib.domain.mail.message import Address, Message, RawRef
+from chalicelib.formats.mime.mime import parse
+from chalicelib.store.objects.rows import file_items, message_item
+from chalicelib.sync.mail.extent import within_a_row
+from chalicelib.sync.mail.reading import completed, message_of
 from tests.fakes.large_mail import LARGE, arrived, small
 
 ROOM = 330_000
@@ -71,7 +71,7 @@ def test_what_surely_fits_is_what_is_not_cut(
         patch.setattr(bounds, "PEOPLE_BYTES", most)
         patch.setattr(bounds, "REFERENCES_BYTES", most)
         short = within_a_row(message)
-        patch.setattr("chalicelib.sync.extent._surely_fits", lambda message: False)
+        patch.setattr("chalicelib.sync.mail.extent._surely_fits", lambda message: False)
         assert within_a_row(message) == short
 
 

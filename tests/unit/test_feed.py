@@ -1,5 +1,5 @@
 from chalicelib.deltas import feed
-from chalicelib.domain.delta import Change, Delta, Event
+from chalicelib.domain.log.delta import Change, Delta, Event
 from tests.fakes.services import MemoryLog
 
 C, M, D = Event.CREATE, Event.MODIFY, Event.DELETE

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.change import Flags
-from chalicelib.domain.filing import Filing, Stage, filing_key
-from chalicelib.domain.quarantine import TRIES, Cause, QuarantineState
+from chalicelib.domain.mail.filing import Filing, Stage, filing_key
+from chalicelib.domain.remote import Flags
+from chalicelib.domain.sync.quarantine import TRIES, Cause, QuarantineState
 from chalicelib.errors import AuthRejected, NotTaken, ProviderError
 from chalicelib.sending.send import Desk, finish
 from chalicelib.sending.unfiled import Unfiled
-from chalicelib.sync import edits
-from chalicelib.sync.loose import LOOSE
-from chalicelib.sync.repair import repair
-from chalicelib.sync.sent import forget_sent, name_sent, record_sent
+from chalicelib.sync.mail.loose import LOOSE
+from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
+from chalicelib.sync.requests import edits
+from chalicelib.sync.safety.repair import repair
 from tests.contract.provider import mail as small
 from tests.fakes.odd_server import OddMailbox
 from tests.fakes.provider import MemoryProvider

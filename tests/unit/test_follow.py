@@ -13,9 +13,9 @@ from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.deltas import follow
 from chalicelib.deltas.follow import Feed, Line, Patience
-from chalicelib.domain.delta import Change, Delta, Event
+from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.store.log.log import LogTable
 from chalicelib.store.ports import ChangeLog
-from chalicelib.store.tables.log import LogTable
 from tests.fakes.dynamo import MemoryDynamo
 from tests.fakes.services import MemoryLog
 

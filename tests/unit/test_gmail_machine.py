@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known
-from chalicelib.domain.delta import Event
-from chalicelib.providers.imap.gmail import GmailProvider
-from chalicelib.sync.engine import Outcome
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
+from chalicelib.providers.imap.gmail.gmail import GmailProvider
+from chalicelib.sync.engine.engine import Outcome
 from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import ENGLISH, Mail
 from tests.fakes.store import Crash

@@ -9,21 +9,22 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import GMAIL
-from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known
-from chalicelib.domain.delta import Event
-from chalicelib.domain.labelling import LabelChange
-from chalicelib.domain.message import Message
-from chalicelib.domain.progress import progress_of
-from chalicelib.domain.thread import Thread
-from chalicelib.domain.window import Window
-from chalicelib.providers.imap.gmail import GmailProvider, connect
-from chalicelib.sync import edits, sweep
-from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.repair import repair
-from chalicelib.sync.searching import search
-from chalicelib.sync.sent import record_sent
-from chalicelib.sync.workspace import Workspace
+from chalicelib.domain.accounts.account import GMAIL
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.mail.labelling import LabelChange
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.thread import Thread
+from chalicelib.domain.mail.window import Window
+from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
+from chalicelib.domain.sync.progress import progress_of
+from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect
+from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.mail.sent import record_sent
+from chalicelib.sync.requests import edits
+from chalicelib.sync.requests.searching import search
+from chalicelib.sync.safety.repair import repair
 from tests.contract.test_gmail_provider import HERE, settings_of
 from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import ENGLISH, GmailStore

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.change import Flags, RemoteId
-from chalicelib.domain.delta import Event
-from chalicelib.sync import sweep
-from chalicelib.sync.engine import Outcome
-from chalicelib.sync.repair import repair
-from chalicelib.sync.workspace import Safety
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.remote import Flags, RemoteId
+from chalicelib.sync.core.workspace import Safety
+from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.safety.repair import repair
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.store import Crash
 from tests.unit.test_kill_matrix import Inline

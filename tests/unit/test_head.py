@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib import bounds
-from chalicelib.formats import transfer
-from chalicelib.formats.mime import ParsedMail, parse, part_content
-from chalicelib.formats.parameters import parameters
+from chalicelib.formats.header.parameters import parameters
+from chalicelib.formats.mime.mime import ParsedMail, parse, part_content
+from chalicelib.formats.text import transfer
 
 HEAD = b"From: ann@a.example\r\nTo: bob@b.example\r\nSubject: Hello\r\nMessage-ID: <1@a.example>\r\n"
 

@@ -7,10 +7,10 @@ from itertools import combinations, islice, product
 
 import pytest
 
-from chalicelib.domain.message import Address
+from chalicelib.domain.mail.message import Address
 from chalicelib.errors import InvalidRequest
-from chalicelib.formats import headers
-from chalicelib.formats.addresses import addresses
+from chalicelib.formats.header import headers
+from chalicelib.formats.header.addresses import addresses
 from chalicelib.sending import header
 from chalicelib.sending.header import Header
 from tests.fakes.mail_readers import python_people, python_text

@@ -3,8 +3,9 @@
 import pytest
 
 from chalicelib import bounds
-from chalicelib.formats import clipping, tree
-from chalicelib.formats.mime import parse, part_content
+from chalicelib.formats.mime import tree
+from chalicelib.formats.mime.mime import parse, part_content
+from chalicelib.formats.text import clipping
 from tests.corpus.hostile import MAILS, around, body, nested, parts
 
 SIZE = 150_000

@@ -1,6 +1,6 @@
 """What becomes of bodies on their way into the API."""
 
-from chalicelib.formats.html import html_of_text, snippet_of_html, snippet_of_text
+from chalicelib.formats.text.html import html_of_text, snippet_of_html, snippet_of_text
 
 
 def test_a_snippet_has_no_title_script_or_style() -> None:

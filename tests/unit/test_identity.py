@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.change import RemoteId
-from chalicelib.sync.fingerprint import agree, fingerprint
+from chalicelib.domain.remote import RemoteId
+from chalicelib.formats.mime.fingerprint import agree, fingerprint
 from tests.fakes.provider import MemoryProvider
 from tests.unit.test_sync_engine import ACCOUNT, World
 
@@ -158,7 +158,7 @@ def test_a_mail_under_a_name_that_another_bore_is_another() -> None:
 
 
 def test_a_sent_mail_is_not_taken_for_a_namesake_with_another_subject(world: World) -> None:
-    from chalicelib.sync.sent import record_sent
+    from chalicelib.sync.mail.sent import record_sent
 
     world.sync()
     sent = next(one for one in world.mail.all_folders.values() if one.role == "sent")

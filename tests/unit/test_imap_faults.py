@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.domain.change import Flags
+from chalicelib.domain.remote import Flags
 from chalicelib.errors import Gone, ProviderError, Throttled
-from chalicelib.providers.imap.bodies import Bodies, bodies
-from chalicelib.providers.imap.failures import failure
-from chalicelib.providers.imap.fetching import metas
-from chalicelib.providers.imap.metadata import Meta
-from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import Wire
+from chalicelib.providers.imap.fetch.bodies import Bodies, bodies
+from chalicelib.providers.imap.fetch.fetching import metas
+from chalicelib.providers.imap.protocol.failures import failure
+from chalicelib.providers.imap.protocol.metadata import Meta
+from chalicelib.providers.imap.protocol.session import Session
+from chalicelib.providers.imap.protocol.wire import Wire
 
 Answer = Callable[[bytes], bytes]
 

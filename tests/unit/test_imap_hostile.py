@@ -13,16 +13,16 @@ from types import SimpleNamespace
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError
-from chalicelib.providers import opening
-from chalicelib.providers.imap import session
 from chalicelib.providers.imap.adapter import ImapProvider, connect
-from chalicelib.providers.imap.compress import Deflater, Inflater
-from chalicelib.providers.imap.inflow import Inflow
-from chalicelib.providers.imap.session import open_session
-from chalicelib.providers.imap.wire import Wire
-from chalicelib.providers.reach import Reach
+from chalicelib.providers.imap.protocol import session
+from chalicelib.providers.imap.protocol.compress import Deflater, Inflater
+from chalicelib.providers.imap.protocol.inflow import Inflow
+from chalicelib.providers.imap.protocol.session import open_session
+from chalicelib.providers.imap.protocol.wire import Wire
+from chalicelib.providers.network import opening
+from chalicelib.providers.network.reach import Reach
 from tests.fakes.scripted_server import GREETING, Say, Script, scripted
 
 HERE = Reach(local=True)

@@ -12,12 +12,14 @@ HEAVY = {
     "fast_mail_parser",
 }  # fmt: skip
 MOST = 100
-"""Modules of our own; 87 when this was written."""
+"""Modules of our own, packages apart: one of those holds a sentence."""
 
 PROBE = """
 import sys
 import app
-print(*sys.modules)
+ours = (name for name in sys.modules if name.startswith("chalicelib"))
+packages = {name for name in ours if hasattr(sys.modules[name], "__path__")}
+print(*sys.modules.keys() - packages)
 """
 
 

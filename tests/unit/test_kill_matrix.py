@@ -16,14 +16,15 @@ from typing import Any, cast
 
 import pytest
 
-from chalicelib.domain.delta import Event
-from chalicelib.domain.filing import Filing, filing_key
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.mail.filing import Filing, filing_key
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending import send as sending
 from chalicelib.sending.letter import load
 from chalicelib.sending.unfiled import Unfiled
-from chalicelib.sync import edits, sweep
-from chalicelib.sync.sent import forget_sent, name_sent, record_sent
+from chalicelib.sync.engine import sweep
+from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
+from chalicelib.sync.requests import edits
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.services import MemoryQueues
 from tests.fakes.store import Crash, Fuse

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from chalicelib.domain.change import Collection
-from chalicelib.domain.folder import Folder
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.remote import Collection
 from chalicelib.store.values import Revised
-from chalicelib.sync.folders import differences
+from chalicelib.sync.engine.folders import differences
 
 INBOX = ("INBOX", "1")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.domain.change import Flags, RemoteId
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.message import Message, Place
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.message import Message, Place
+from chalicelib.domain.remote import Flags, RemoteId
 from chalicelib.ids import dated_id
-from chalicelib.store.dynamo import Item
-from chalicelib.store.tables.rows import folder_item, folder_of, message_item, message_of
-from chalicelib.store.tables.stream import change_of
+from chalicelib.store.aws.dynamo import Item
+from chalicelib.store.objects.rows import folder_item, folder_of, message_item, message_of
+from chalicelib.store.objects.stream import change_of
 
 LABEL = Folder(
     id="l", account_id="a", collection="Taxes", display_name="Taxes", role=None, created_at=1, rev=1,

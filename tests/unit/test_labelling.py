@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.domain.labelling import LabelChange
+from chalicelib.domain.mail.labelling import LabelChange
 from chalicelib.errors import InvalidRequest
 
 BY_ROLE = {role: role for role in ("all", "spam", "trash", "inbox", "sent", "drafts", "important")}

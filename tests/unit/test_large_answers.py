@@ -15,13 +15,14 @@ from chalice.test import Client
 from app import app as APP
 from chalicelib import bounds
 from chalicelib.deltas.follow import Feed
-from chalicelib.domain.delta import Change, Event
-from chalicelib.domain.message import Address, Message
-from chalicelib.domain.thread import Entry
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.mail.message import Address, Message
+from chalicelib.domain.mail.thread import Entry
 from chalicelib.errors import TooLarge
-from chalicelib.store.tables.body import BodyTable
-from chalicelib.sync.content import Contents
-from chalicelib.wire import application_cursor, size
+from chalicelib.store.objects.body import BodyTable
+from chalicelib.sync.requests.content import Contents
+from chalicelib.wire import size
+from chalicelib.wire.log import application_cursor
 from tests.fakes.services import MemoryLog, MemoryServices
 from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic, mail
 from tests.unit.test_api_resources import call as call  # a fixture

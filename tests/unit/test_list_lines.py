@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import bounds
-from chalicelib.domain.change import Collection
-from chalicelib.providers.imap.folders import collection_list
-from chalicelib.providers.imap.gmail import traits
-from chalicelib.providers.imap.gmail_labels import Labels
-from chalicelib.providers.imap.session import Session
-from chalicelib.providers.imap.wire import Line, Wire, tokens
+from chalicelib.domain.remote import Collection
+from chalicelib.providers.imap.folders.folders import collection_list
+from chalicelib.providers.imap.gmail.gmail import traits
+from chalicelib.providers.imap.gmail.gmail_labels import Labels
+from chalicelib.providers.imap.protocol.session import Session
+from chalicelib.providers.imap.protocol.wire import Line, Wire, tokens
 
 
 class Server:

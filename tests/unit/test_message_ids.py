@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.formats.mime import ParsedMail, parse
+from chalicelib.formats.mime.mime import ParsedMail, parse
 
 
 def parsed(*lines: str) -> ParsedMail:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.message import Address
-from chalicelib.formats.mime import parse, part_content
+from chalicelib.domain.mail.message import Address
+from chalicelib.formats.mime.mime import parse, part_content
 
 E_ACUTE = "e\u0301"  # two code points, one letter
 

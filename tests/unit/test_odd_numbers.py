@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chalicelib.domain.change import Cursor
+from chalicelib.domain.remote import Cursor
 from chalicelib.errors import CursorExpired
 from tests.contract.provider import Copy, mail
 from tests.fakes.odd_server import OddMailbox

@@ -15,19 +15,19 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from app import app
-from chalicelib.api import filters
-from chalicelib.api.folders import NOT_OFFERED
-from chalicelib.api.query import PAGE
-from chalicelib.domain.account import SyncState
-from chalicelib.domain.delta import Change, Delta, Event
-from chalicelib.domain.quarantine import Cause
-from chalicelib.domain.trouble import Fault
-from chalicelib.domain.webhook import TOLD_STATES, TRIGGERS
-from chalicelib.providers import http
-from chalicelib.providers.reach import Reach
-from chalicelib.webhooks import payload
-from chalicelib.wire import application_cursor
-from chalicelib.wire import delivery as ledger
+from chalicelib.api.mail import filters
+from chalicelib.api.mail.folders import NOT_OFFERED
+from chalicelib.domain.accounts.account import SyncState
+from chalicelib.domain.accounts.trouble import Fault
+from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.domain.sync.quarantine import Cause
+from chalicelib.domain.webhooks.webhook import TOLD_STATES, TRIGGERS
+from chalicelib.http.query import PAGE
+from chalicelib.providers.network import http
+from chalicelib.providers.network.reach import Reach
+from chalicelib.webhooks.delivery import payload
+from chalicelib.wire.log import application_cursor
+from chalicelib.wire.webhooks import delivery as ledger
 from tests.fakes.connections import proof
 from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices

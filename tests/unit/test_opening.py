@@ -15,12 +15,12 @@ import pytest
 import trustme
 
 from chalicelib import bounds
-from chalicelib.domain.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import ApiError, ProviderError, SendFailed
-from chalicelib.providers import opening
 from chalicelib.providers.imap.adapter import ImapProvider
-from chalicelib.providers.imap.session import open_session
-from chalicelib.providers.reach import Reach
+from chalicelib.providers.imap.protocol.session import open_session
+from chalicelib.providers.network import opening
+from chalicelib.providers.network.reach import Reach
 from chalicelib.providers.smtp import SmtpTransport
 from tests.fakes.scripted_server import Say, scripted
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.destination import SCHEMES
+from chalicelib.domain.webhooks.destination import SCHEMES
 from infra import hashes, package
 from infra.local.state import ROOT
 
@@ -21,7 +21,7 @@ MAKE_EVERY_CLIENT = """
 import json, sys
 from dataclasses import replace
 from chalicelib.config import Settings
-from chalicelib.store.connection import client
+from chalicelib.store.aws.connection import client
 settings = Settings(table_prefix="t", bucket="b", key_id="k", pepper="p", queue_urls={})
 made = {name: client(settings, name).meta.service_model.service_name for name in json.loads(sys.argv[1])}
 import app, botocore, chalicelib

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.formats.plain import text_of
+from chalicelib.formats.text.plain import text_of
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.change import ChangeBatch, Cursor
-from chalicelib.domain.progress import Tally, percent, progress_of, seconds_left
-from chalicelib.sync import sweep
-from chalicelib.sync.engine import Outcome
-from chalicelib.sync.repair import repair
-from chalicelib.sync.tallies import Tallies
-from chalicelib.wire import progress as wire
+from chalicelib.domain.remote import ChangeBatch, Cursor
+from chalicelib.domain.sync.progress import Tally, percent, progress_of, seconds_left
+from chalicelib.sync.core.tallies import Tallies
+from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.safety.repair import repair
+from chalicelib.wire.accounts import progress as wire
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash
 from tests.unit.test_sync_engine import World, mail

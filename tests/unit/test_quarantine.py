@@ -10,15 +10,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known, RemoteId, RemoteMessage
-from chalicelib.domain.quarantine import Cause, QuarantineState, entry_id
+from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known, RemoteId, RemoteMessage
+from chalicelib.domain.sync.quarantine import Cause, QuarantineState, entry_id
 from chalicelib.errors import Interrupted, ProviderError, SyncFailure
-from chalicelib.formats import mime
+from chalicelib.formats.mime import mime
 from chalicelib.store.errors import Overloaded
-from chalicelib.sync import hangups, retry, shelf, sweep
-from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.intake import STORM
-from chalicelib.sync.repair import repair
+from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.mail import shelf
+from chalicelib.sync.safety import hangups, retry
+from chalicelib.sync.safety.intake import STORM
+from chalicelib.sync.safety.repair import repair
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash
 from tests.unit.test_kill_matrix import Inline

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.change import Budget, ChangeBatch, Collection, Cursor, Known
-from chalicelib.domain.delta import Event
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
 from chalicelib.errors import CursorExpired, ProviderError
-from chalicelib.sync import sweep
+from chalicelib.sync.engine import sweep
 from tests.fakes.provider import Box, MemoryProvider
 from tests.unit.test_sync_engine import World, mail
 

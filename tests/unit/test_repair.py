@@ -7,10 +7,10 @@ import random
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.change import Flags
-from chalicelib.sync import edits
-from chalicelib.sync.repair import Findings, repair
-from chalicelib.sync.workspace import Workspace
+from chalicelib.domain.remote import Flags
+from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.requests import edits
+from chalicelib.sync.safety.repair import Findings, repair
 from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import ACCOUNT, World, mail
 

@@ -10,8 +10,8 @@ import pytest
 
 from app import app, stream_deltas
 from chalicelib import logs
-from chalicelib.api import routes
 from chalicelib.errors import ApiError, InvalidRequest, NotFound, ProviderError, SendFailed, TooMany
+from chalicelib.http import routes
 from chalicelib.workers import batch
 from infra.local import gateway
 from infra.local.answering import Answering

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 
 from chalicelib.store.values import Poll
-from chalicelib.sync import schedule
-from chalicelib.sync.schedule import Window, interval, window
+from chalicelib.sync.accounts import schedule
+from chalicelib.sync.accounts.schedule import Window, interval, window
 
 START = 1_700_000_000
 HOUR = 3_600

@@ -19,9 +19,9 @@ from nylas.client.restful_models import Webhook as PythonSdk
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from chalicelib.domain.application import Application
-from chalicelib.domain.delta import Change, Event
-from chalicelib.webhooks import signature
+from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.log.delta import Change, Event
+from chalicelib.webhooks.delivery import signature
 from tests.fakes.services import MemoryApplications
 from tests.fakes.world import World, hook, message
 

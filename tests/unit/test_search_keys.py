@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidRequest
-from chalicelib.providers.imap.search_keys import BARE, search_key, search_words
-from chalicelib.providers.imap.search_tree import widened, written
-from chalicelib.providers.imap.wire import Literal
+from chalicelib.providers.imap.protocol.wire import Literal
+from chalicelib.providers.imap.search.search_keys import BARE, search_key, search_words
+from chalicelib.providers.imap.search.search_tree import widened, written
 
 _GROUP = [b"(", b"FROM", b'"c"', b"TEXT", b'"d e"', b")"]
 

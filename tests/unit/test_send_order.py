@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.domain.filing import Filing
-from chalicelib.domain.folder import Folder
+from chalicelib.domain.mail.filing import Filing
+from chalicelib.domain.mail.folder import Folder
 from chalicelib.sending.letter import load
 from chalicelib.sending.send import Desk, send
 from chalicelib.sending.unfiled import Unfiled

@@ -12,8 +12,8 @@ import pytest
 from chalice.app import Request
 from chalice.local import LambdaEventConverter
 
-from chalicelib.api import limits, quotas
 from chalicelib.errors import ConnectFailed, TooMany
+from chalicelib.http import limits, quotas
 from tests.fakes.connections import WANTED, body
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import Call, basic

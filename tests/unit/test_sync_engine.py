@@ -11,29 +11,21 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.account import Account, SyncState
-from chalicelib.domain.change import (
-    Budget,
-    ChangeBatch,
-    Collection,
-    Cursor,
-    Flags,
-    Known,
-    RemoteId,
-)
-from chalicelib.domain.delta import Event
-from chalicelib.domain.message import Message
-from chalicelib.domain.trouble import FOLDER_PASSES, Fault
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.trouble import FOLDER_PASSES, Fault
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Flags, Known, RemoteId
 from chalicelib.errors import SyncFailure
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import load
 from chalicelib.store.values import MailChanges
-from chalicelib.sync import sweep
-from chalicelib.sync.engine import Outcome, sync_account
-from chalicelib.sync.loose import LOOSE, is_loose
-from chalicelib.sync.repair import RETRY_SECONDS, repair
-from chalicelib.sync.sent import record_sent
-from chalicelib.sync.workspace import Safety, Workspace
+from chalicelib.sync.core.workspace import Safety, Workspace
+from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.mail.loose import LOOSE, is_loose
+from chalicelib.sync.mail.sent import record_sent
+from chalicelib.sync.safety.repair import RETRY_SECONDS, repair
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import (

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from chalicelib.domain.change import RemoteId
-from chalicelib.domain.delta import Event
-from chalicelib.sync.engine import Outcome
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.remote import RemoteId
+from chalicelib.sync.engine.engine import Outcome
 from tests.fakes.provider import Box
 from tests.unit.test_sync_engine import LARGE, World, mail
 

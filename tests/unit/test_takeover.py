@@ -10,7 +10,7 @@ import pytest
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.domain.application import Application
+from chalicelib.domain.accounts.application import Application
 from chalicelib.services import Services, use
 from tests.fakes.connections import body
 from tests.fakes.services import MemoryServices

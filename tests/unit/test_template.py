@@ -18,7 +18,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from chalicelib.config import Settings
-from chalicelib.domain.delta import KINDS
+from chalicelib.domain.log.delta import KINDS
 from infra import build_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -392,7 +392,8 @@ def test_trouble_of_endpoints_and_accounts_raises_an_alarm(name: str, logs: str)
 def test_what_an_account_is_alarmed_for_is_what_the_code_logs() -> None:
     pattern = of_type(resources(), "AWS::Logs::MetricFilter")["AccountTrouble"]["FilterPattern"]
     assert '"account * needs a look: *"' in pattern
-    sources = [ROOT / "chalicelib" / "sync" / f"{name}.py" for name in ("guard", "health", "intake")]
+    names = ("safety/guard", "accounts/health", "safety/intake")
+    sources = [ROOT / "chalicelib" / "sync" / f"{name}.py" for name in names]
     assert all('"account %s needs a look: ' in path.read_text("utf-8") for path in sources)
 
 

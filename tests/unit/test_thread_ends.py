@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.account import SyncState
+from chalicelib.domain.accounts.account import SyncState
 from tests.fakes.store import Crash
 from tests.unit.test_sync_engine import World
 

@@ -12,10 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import bounds, ids
-from chalicelib.domain.message import Address, Message
-from chalicelib.domain.thread import Entry, Thread, empty_thread, entry_of, with_messages, without_messages
+from chalicelib.domain.mail.message import Address, Message
+from chalicelib.domain.mail.thread import (
+    Entry,
+    Thread,
+    empty_thread,
+    entry_of,
+    with_messages,
+    without_messages,
+)
 from chalicelib.json_text import dumps
-from chalicelib.store.tables.thread_rows import ALONE, is_whole, part_keys, thread_of, thread_rows
+from chalicelib.store.objects.thread_rows import ALONE, is_whole, part_keys, thread_of, thread_rows
 from infra.local.emulator_units import blocks
 from infra.local.emulator_values import plain_item_size
 from tests.unit.test_label_rows import MESSAGE

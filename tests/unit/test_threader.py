@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.anchor import Anchor, Candidate
-from chalicelib.domain.message import Address, Message
-from chalicelib.domain.parting import parting, redirected
-from chalicelib.domain.subjects import normalised_subject
-from chalicelib.domain.thread import Thread, empty_thread, with_messages
-from chalicelib.domain.threader import Assignment, anchor_keys, assign, near
+from chalicelib.domain.mail.anchor import Anchor, Candidate
+from chalicelib.domain.mail.message import Address, Message
+from chalicelib.domain.mail.parting import parting, redirected
+from chalicelib.domain.mail.subjects import normalised_subject
+from chalicelib.domain.mail.thread import Thread, empty_thread, with_messages
+from chalicelib.domain.mail.threader import Assignment, anchor_keys, assign, near
 from tests.unit.test_sync_engine import ACCOUNT
 
 ANN, BOB, CLEO, DAN = (f"{name}@x.example" for name in ("ann", "bob", "cleo", "dan"))

@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import pytest
 
-from chalicelib.domain.change import Flags, RemoteId, RemoteMessage
-from chalicelib.domain.message import Message
-from chalicelib.formats.mime import parse
-from chalicelib.sync.reading import message_of
+from chalicelib.domain.mail.message import Message
+from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
+from chalicelib.formats.mime.mime import parse
+from chalicelib.sync.mail.reading import message_of
 from tests.corpus.stated import CORPUS
 from tests.unit.test_threader import Account
 

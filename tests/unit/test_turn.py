@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.domain.allowance import MEGABYTE, Allowances
-from chalicelib.sync.meter import Meter
-from chalicelib.sync.turn import AHEAD, FAIR_SECONDS, FIRST_SECONDS, GLANCE_SECONDS, Turn
+from chalicelib.domain.sync.allowance import MEGABYTE, Allowances
+from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.turn import AHEAD, FAIR_SECONDS, FIRST_SECONDS, GLANCE_SECONDS, Turn
 from tests.fakes.backfills import MemoryUsage, allowances
 from tests.unit.test_backfill import account
 

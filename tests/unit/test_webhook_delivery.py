@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.answer import Answer
-from chalicelib.domain.circuit import Circuit
-from chalicelib.domain.delta import Event
-from chalicelib.domain.lane import Lane
-from chalicelib.domain.webhook import outages
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.circuit import Circuit
+from chalicelib.domain.webhooks.lane import Lane
+from chalicelib.domain.webhooks.webhook import outages
 from chalicelib.errors import ProviderError, Refused
 from chalicelib.store.values import Wake
-from chalicelib.webhooks import deliver, endpoint, health
+from chalicelib.webhooks.delivery import deliver, health
+from chalicelib.webhooks.manage import endpoint
 from tests.fakes.world import START, World, answers, dead, down_until, hook, message
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.answer import Answer
-from chalicelib.domain.delta import Change, Delta, Event
-from chalicelib.domain.webhook import TRIGGERS, trigger_of
-from chalicelib.providers import http
-from chalicelib.providers.reach import Reach
-from chalicelib.webhooks import endpoint, payload, planning, signature
+from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.webhook import TRIGGERS, trigger_of
+from chalicelib.providers.network import http
+from chalicelib.providers.network.reach import Reach
+from chalicelib.webhooks.delivery import payload, planning, signature
+from chalicelib.webhooks.manage import endpoint
 from tests.fakes.world import hook
 
 BASE = Change(account_id="acc", kind="message", id="m", event=Event.CREATE, rev=1)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.delta import Event
-from chalicelib.domain.folder import Folder
-from chalicelib.domain.window import Window, is_over, latest, widest
-from chalicelib.domain.window_change import WindowChange
-from chalicelib.sync import fitting
-from chalicelib.sync.engine import Outcome
-from chalicelib.sync.repair import repair
+from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.log.delta import Event
+from chalicelib.domain.mail.folder import Folder
+from chalicelib.domain.mail.window import Window, is_over, latest, widest
+from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.mail import fitting
+from chalicelib.sync.safety.repair import repair
 from tests.fakes.provider import MemoryProvider
 from tests.unit.test_sync_engine import ACCOUNT, World, mail
 

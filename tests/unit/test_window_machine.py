@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.window import SLACK_DAYS, STAY_SECONDS, is_over
-from chalicelib.sync import fitting, searching
-from chalicelib.sync.engine import Outcome
-from chalicelib.sync.repair import repair
+from chalicelib.domain.mail.window import SLACK_DAYS, STAY_SECONDS, is_over
+from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.mail import fitting
+from chalicelib.sync.requests import searching
+from chalicelib.sync.safety.repair import repair
 from tests.unit.test_sync_engine import mail
 from tests.unit.test_window import DAY, Windowed
 

@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.account import SyncState
+from chalicelib.domain.accounts.account import SyncState
 from chalicelib.errors import ConnectFailed, InvalidRequest
-from chalicelib.wire import connection, cursor
+from chalicelib.wire.accounts import connection
+from chalicelib.wire.log import cursor
 
 
 @given(seq=st.integers(1, 10**12), at=st.integers(0, 10**11))
@@ -30,6 +31,6 @@ def test_a_connection_names_its_missing_fields() -> None:
 
 
 def test_every_state_has_a_short_name() -> None:
-    from chalicelib.wire import account
+    from chalicelib.wire.accounts import account
 
     assert set(account._SHORT) == set(SyncState)

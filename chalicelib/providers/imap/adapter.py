@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from chalicelib.domain.change import (
+from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.remote import (
     Budget,
     ChangeBatch,
     Collection,
@@ -16,25 +17,25 @@ from chalicelib.domain.change import (
     RemoteId,
     RemoteMessage,
 )
-from chalicelib.domain.mail_settings import MailSettings
 from chalicelib.errors import CursorExpired, Gone, NotTaken, ProviderError
-from chalicelib.providers.imap import changes, search
-from chalicelib.providers.imap.bodies import bodies
-from chalicelib.providers.imap.compress import is_far
-from chalicelib.providers.imap.cursor import load, narrowed
-from chalicelib.providers.imap.fetching import (
+from chalicelib.providers.imap import changes
+from chalicelib.providers.imap.fetch.bodies import bodies
+from chalicelib.providers.imap.fetch.fetching import (
     open_mailbox,
     remote_id,
     split_id,
     uids_between,
     uids_with_message_id,
 )
-from chalicelib.providers.imap.folders import collection_list
-from chalicelib.providers.imap.metadata import Meta
-from chalicelib.providers.imap.numbers import uid_sets
-from chalicelib.providers.imap.session import Session, open_session
-from chalicelib.providers.imap.wire import Literal, astring
-from chalicelib.providers.reach import PUBLIC, Reach
+from chalicelib.providers.imap.folders.cursor import load, narrowed
+from chalicelib.providers.imap.folders.folders import collection_list
+from chalicelib.providers.imap.protocol.compress import is_far
+from chalicelib.providers.imap.protocol.metadata import Meta
+from chalicelib.providers.imap.protocol.numbers import uid_sets
+from chalicelib.providers.imap.protocol.session import Session, open_session
+from chalicelib.providers.imap.protocol.wire import Literal, astring
+from chalicelib.providers.imap.search import search
+from chalicelib.providers.network.reach import PUBLIC, Reach
 
 _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
 

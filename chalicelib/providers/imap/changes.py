@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from chalicelib.domain.change import (
+from chalicelib.domain.remote import (
     Budget,
     ChangeBatch,
     Collection,
@@ -20,10 +20,9 @@ from chalicelib.domain.change import (
     RemoteMessage,
 )
 from chalicelib.errors import CursorExpired
-from chalicelib.providers.imap.ahead import FIRST_WINDOW, Ahead, open_ahead
-from chalicelib.providers.imap.bringing import DAY, Step, bring, fetch
-from chalicelib.providers.imap.cursor import Progress, beginning, load
-from chalicelib.providers.imap.fetching import (
+from chalicelib.providers.imap.fetch.ahead import FIRST_WINDOW, Ahead, open_ahead
+from chalicelib.providers.imap.fetch.bringing import DAY, Step, bring, fetch
+from chalicelib.providers.imap.fetch.fetching import (
     changes_between,
     flags_between,
     large_uids_between,
@@ -33,8 +32,9 @@ from chalicelib.providers.imap.fetching import (
     split_id,
     uids_between,
 )
+from chalicelib.providers.imap.folders.cursor import Progress, beginning, load
 from chalicelib.providers.imap.marks import agree, noted
-from chalicelib.providers.imap.session import Session
+from chalicelib.providers.imap.protocol.session import Session
 
 _FLAGS_DURING_HISTORY = 500  # newest messages compared in each step where changes are not counted
 _MANY = 1_000  # names of vanished messages that are looked up without asking what we hold

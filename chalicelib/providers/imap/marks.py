@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chalicelib.domain.change import RemoteMessage
-from chalicelib.providers.imap.fetching import metas, split_id
-from chalicelib.providers.imap.session import Session
+from chalicelib.domain.remote import RemoteMessage
+from chalicelib.providers.imap.fetch.fetching import metas, split_id
+from chalicelib.providers.imap.protocol.session import Session
 
 KEPT = 8
 

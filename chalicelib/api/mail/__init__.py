@@ -1,0 +1,1 @@
+"""Messages, threads, folders, files, search, sending."""

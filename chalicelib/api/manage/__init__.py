@@ -1,0 +1,1 @@
+"""What the owner of an application asks and does."""

@@ -1,0 +1,1 @@
+"""End users' mailboxes, whose they are, and the applications that own them."""

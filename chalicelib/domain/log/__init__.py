@@ -1,0 +1,1 @@
+"""The change log: what has happened to an object."""

@@ -1,0 +1,1 @@
+"""Messages, threads and folders, and what joins them."""

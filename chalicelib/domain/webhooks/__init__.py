@@ -1,0 +1,1 @@
+"""Endpoints, what is delivered to them, and how they answer."""

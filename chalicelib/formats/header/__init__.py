@@ -1,0 +1,1 @@
+"""Headers of a mail: addresses, ids, dates, parameters."""

@@ -1,0 +1,1 @@
+"""A raw mail: its parts, its body, what it says."""

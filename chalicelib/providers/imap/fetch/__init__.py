@@ -1,0 +1,1 @@
+"""FETCH: what is new, beginnings, whole messages, several commands ahead."""

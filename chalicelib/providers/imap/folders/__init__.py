@@ -1,0 +1,1 @@
+"""LIST and SELECT: folders, their roles, and how far each is known."""

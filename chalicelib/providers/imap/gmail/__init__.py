@@ -1,0 +1,1 @@
+"""Gmail's labels, ids and search, over plain IMAP."""

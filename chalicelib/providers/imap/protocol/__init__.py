@@ -1,0 +1,1 @@
+"""One IMAP connection: bytes, lines, commands, what a server can do."""

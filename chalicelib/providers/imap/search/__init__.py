@@ -1,0 +1,1 @@
+"""SEARCH, and searching here where the server cannot."""

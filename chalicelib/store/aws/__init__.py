@@ -1,0 +1,1 @@
+"""Clients of AWS, and the services that are no table."""

@@ -1,0 +1,1 @@
+"""Table `core`: applications, accounts, tokens, webhooks, checkpoints, sealed secrets."""

@@ -1,0 +1,1 @@
+"""Table `log`: the change log of each account."""

@@ -1,0 +1,1 @@
+"""Tables `mail` and `body`: what the API shows."""

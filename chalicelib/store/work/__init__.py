@@ -1,0 +1,1 @@
+"""Table `work`: what is due, under way, limited or counted."""

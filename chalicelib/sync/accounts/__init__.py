@@ -1,0 +1,1 @@
+"""When an account is synced, how it fares, and how many may be at once."""

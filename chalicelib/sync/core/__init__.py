@@ -1,0 +1,1 @@
+"""What every sync works with: stores, lease, cursors, progress, pace."""

@@ -1,0 +1,1 @@
+"""One sync of an account: its folders, in which order, until all are current."""

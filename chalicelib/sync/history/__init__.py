@@ -1,0 +1,1 @@
+"""History in turns, beside what is new, within a day's quota."""

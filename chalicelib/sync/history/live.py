@@ -1,0 +1,57 @@
+"""What is new in an account.
+
+Of an account that has just come everything is history, which has workers of its own: nobody's new mail waits
+for it. Until its first screens are there such an account is not even opened here.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+
+from chalicelib.clock import Deadline
+from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.store.ports import Backfills
+from chalicelib.sync.accounts.crowd import Crowded, place
+from chalicelib.sync.accounts.crowd import Desk as Crowd
+from chalicelib.sync.core.pace import Live
+from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.engine import engine
+from chalicelib.sync.history.meter import Meter
+
+log = logging.getLogger(__name__)
+
+
+def sync(
+    work: Workspace,
+    meter: Meter,
+    backfills: Backfills,
+    account: Account,
+    deadline: Deadline,
+    crowd: Crowd | None = None,
+) -> engine.Outcome:
+    """Sync what is new; MORE if history is left, DEFERRED if all of it is, CROWDED if it must come later.
+
+    Nothing comes once the day's bytes are used up. Raises ProviderError.
+    """
+    if meter.is_used_up(account):
+        log.warning("account %s has used up the bytes of its day", account.id)
+        return engine.Outcome.QUIET
+    if _has_just_come(work, backfills, account):
+        return engine.Outcome.DEFERRED
+    pace = Live(lambda: backfills.get(account.id) is not None)
+    try:
+        with place(crowd, account) if crowd else nullcontext():
+            return engine.sync_account(work, account, deadline, pace)
+    except Crowded:
+        log.info("account %s waits: enough syncs of its application or server are under way", account.id)
+        return engine.Outcome.CROWDED
+    finally:
+        meter.add(account, pace.received)
+
+
+def _has_just_come(work: Workspace, backfills: Backfills, account: Account) -> bool:
+    if account.state is not SyncState.INITIALIZING:
+        return False
+    entry = backfills.get(account.id)
+    return entry.awaits_first_turn if entry else not work.checkpoints.cursors(account.id)

@@ -1,0 +1,1 @@
+"""Taking mail in, batch by batch: what is stored, in which thread, for how long."""

@@ -1,0 +1,1 @@
+"""What a request of the API wants of the mail server: edits, searches, contents."""

@@ -1,0 +1,1 @@
+"""What one bad message, folder or answer may not break."""

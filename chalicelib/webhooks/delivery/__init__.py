@@ -1,0 +1,1 @@
+"""From the log to an endpoint: batches, attempts, retries, rest and recovery."""

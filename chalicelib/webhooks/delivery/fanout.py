@@ -1,0 +1,76 @@
+"""From new log entries to endpoints that have something to hear.
+
+Each endpoint has a lane per account. A wake-up of the log starts the lane where there is none yet,
+just before its own oldest entry: an endpoint hears of what is logged after it was switched on, give
+or take what was under way then. Then it asks for the lane to be worked. While a delivery is under
+way nothing needs asking, unless it is long overdue: whoever settles it reads on. While an endpoint is
+out of order nothing is asked or stored; its lanes stay where they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.domain.webhooks.lane import Lane
+from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
+from chalicelib.store.ports import Circuits, Deliveries, DeltaLog, Queues
+from chalicelib.store.values import Wake
+from chalicelib.webhooks.delivery import planning
+
+QUEUE = "deliveries"
+OVERDUE_SECONDS = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What waking endpoints needs."""
+
+    log: DeltaLog
+    deliveries: Deliveries
+    circuits: Circuits
+    queues: Queues
+
+
+def tell(desk: Desk, webhook: Webhook, account_id: str, *, first_seq: int, now: int) -> None:
+    """Have an endpoint told of an account's new entries; `first_seq` is the wake-up's oldest one."""
+    if webhook.state not in TOLD_STATES:
+        return
+    lane = _current(desk.deliveries, webhook, account_id, first_seq)
+    if (lane.open and not _forgotten(desk, lane, now)) or desk.circuits.get(webhook.id).resting(now):
+        return
+    found = planning.page(desk.log, webhook, lane)
+    if found.entries or lane.open:
+        wake = Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key)
+        desk.queues.send(QUEUE, [wake.message()], webhook.id)
+    elif found.last > lane.told:
+        desk.deliveries.change_lane(lane, replace(lane, told=found.last))
+
+
+def _forgotten(desk: Desk, lane: Lane, now: int) -> bool:
+    """Tell whether the open delivery of a lane is long overdue: its wake-up ended among the dead letters."""
+    delivery = desk.deliveries.get(lane.webhook_id, lane.open)
+    return delivery is None or delivery.due_at + OVERDUE_SECONDS < now
+
+
+def _current(deliveries: Deliveries, webhook: Webhook, account_id: str, first_seq: int) -> Lane:
+    found = deliveries.lane(webhook.id, account_id)
+    if found and found.epoch == webhook.activated_at:
+        return found
+    made = Lane(
+        webhook_id=webhook.id,
+        application_id=webhook.application_id,
+        account_id=account_id,
+        told=first_seq - 1,
+        epoch=webhook.activated_at,
+    )
+    if deliveries.change_lane(found, made):
+        abandon(deliveries, found)
+        return made
+    return deliveries.lane(webhook.id, account_id) or made
+
+
+def abandon(deliveries: Deliveries, lane: Lane | None) -> None:
+    """Close the delivery of a lane that began anew: its endpoint was switched off meanwhile."""
+    left = deliveries.get(lane.webhook_id, lane.open) if lane and lane.open else None
+    if left and left.state == "pending":
+        deliveries.record(replace(left, state="failed"))

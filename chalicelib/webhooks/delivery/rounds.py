@@ -1,0 +1,90 @@
+"""A round through all lanes of an endpoint: after a rest, a recovery, a replay, a new start.
+
+A round asks for a bounded number of lanes to be worked and comes again for the others. It begins
+at a random lane, so that none waits behind the same others every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+
+from chalicelib.clock import Deadline
+from chalicelib.domain.webhooks.lane import Lane
+from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
+from chalicelib.store.ports import Queues
+from chalicelib.store.values import Wake
+from chalicelib.webhooks.delivery import deliver, fanout, planning
+
+MOST_LANES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a round needs; `start` is a random text that begins like an account's id."""
+
+    inner: deliver.Desk
+    queues: Queues
+    start: str
+
+
+def go(desk: Desk, webhook: Webhook, deadline: Deadline) -> None:
+    """Ask for every lane that is behind; an endpoint out of order must take one notification first."""
+    inner = desk.inner
+    if webhook.state not in TOLD_STATES or not _is_well(desk, webhook, deadline):
+        return
+    lanes = list(islice(_behind(desk, webhook, deadline), MOST_LANES))
+    _ask(desk, webhook, lanes)
+    if len(lanes) == MOST_LANES or deadline.passed():
+        deliver.wake_endpoint(inner.deliveries, webhook, int(inner.now()) + deliver.BUSY_SECONDS)
+
+
+def _is_well(desk: Desk, webhook: Webhook, deadline: Deadline) -> bool:
+    """Tell whether the endpoint takes anything; if it was out of order, find out unless it still rests."""
+    inner = desk.inner
+    circuit = inner.circuits.get(webhook.id)
+    if not circuit.broken:
+        return True
+    probe = inner.deliveries.lane(webhook.id, circuit.probe)
+    for lane in chain([probe] if probe else [], _behind(desk, webhook, deadline)):
+        if circuit.resting(int(inner.now())):
+            return False
+        deliver.work(inner, webhook, lane, deadline)
+        circuit = inner.circuits.get(webhook.id)
+        if not circuit.broken:
+            return True
+    return False
+
+
+def _behind(desk: Desk, webhook: Webhook, deadline: Deadline) -> Iterator[Lane]:
+    for stored in desk.inner.deliveries.lanes(webhook.id, desk.start):
+        if deadline.passed():
+            return
+        lane = _current(desk.inner, webhook, stored)
+        if _is_behind(desk.inner, lane):
+            yield lane
+
+
+def _ask(desk: Desk, webhook: Webhook, lanes: list[Lane]) -> None:
+    wakes = [
+        Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key) for lane in lanes
+    ]
+    if wakes:
+        desk.queues.send(fanout.QUEUE, [wake.message() for wake in wakes], webhook.id)
+
+
+def _current(desk: deliver.Desk, webhook: Webhook, lane: Lane) -> Lane:
+    """Begin a lane of an earlier activation anew: with what was logged since the latest one."""
+    if lane.epoch == webhook.activated_at or lane.replay:
+        return lane
+    told = planning.before(desk.log, lane.account_id, webhook.activated_at)
+    begun = replace(lane, told=told, open="", epoch=webhook.activated_at)
+    if desk.deliveries.change_lane(lane, begun):
+        fanout.abandon(desk.deliveries, lane)
+        return begun
+    return desk.deliveries.lane(webhook.id, lane.key) or begun
+
+
+def _is_behind(desk: deliver.Desk, lane: Lane) -> bool:
+    return bool(lane.open) or lane.since is not None or desk.log.head(lane.account_id)[0] > lane.told

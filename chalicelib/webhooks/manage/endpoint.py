@@ -1,0 +1,103 @@
+"""An owner's hand on an endpoint: create it, switch it on and off, remove it.
+
+Whoever switches on an HTTP endpoint must let it prove that it wants our notifications: the challenge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from chalicelib import bounds
+from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook, in_state
+from chalicelib.errors import Conflict, InvalidRequest, ProviderError
+from chalicelib.store.ports import Circuits, Deliveries, Webhooks
+from chalicelib.webhooks.delivery import deliver
+
+Get = Callable[[str], Answer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What an owner works with; `token` is a fresh challenge: 16 lower-case letters and digits."""
+
+    webhooks: Webhooks
+    deliveries: Deliveries
+    circuits: Circuits
+    get: Get
+    token: str
+
+
+def create(desk: Desk, wanted: Webhook, now: int) -> Webhook:
+    """Store a new webhook.
+
+    Raises InvalidRequest if there are enough, if its URL is taken or does not pass the challenge.
+    """
+    others = desk.webhooks.of_application(wanted.application_id)
+    if len(others) >= bounds.WEBHOOKS:
+        raise InvalidRequest(f"An application may have at most {bounds.WEBHOOKS} webhooks.")
+    if any(other.callback_url == wanted.callback_url for other in others):
+        raise InvalidRequest("This application has a webhook with this callback_url already.")
+    if wanted.state == "active":
+        _prove(desk, wanted)
+    created = replace(in_state(wanted, wanted.state, "Created.", now), activated_at=now)
+    desk.webhooks.put(created)
+    return created
+
+
+def switch(desk: Desk, webhook: Webhook, state: str, now: int) -> Webhook:
+    """Set the state; becoming active runs the challenge and forgets earlier failures.
+
+    An endpoint that was failing goes on where it stopped; one that was inactive or failed hears of
+    what happens from now on.
+    """
+    if state == "active":
+        _prove(desk, webhook)
+    if state != webhook.state:
+        changed = in_state(webhook, state, "Set by its owner.", now)
+        if not desk.webhooks.change(webhook, changed):
+            raise Conflict("The webhook changed meanwhile; try again.")
+        webhook = changed
+    if state in TOLD_STATES:
+        desk.circuits.reset(webhook.id)
+        deliver.wake_endpoint(desk.deliveries, webhook, now)
+    return webhook
+
+
+def remove(desk: Desk, webhook: Webhook) -> None:
+    """Remove a webhook and its lanes; its ledger expires by itself."""
+    desk.webhooks.delete(webhook.application_id, webhook.id)
+    desk.deliveries.forget(webhook.id)
+    desk.circuits.reset(webhook.id)
+
+
+def challenge(url: str, secret: str, get: Get) -> bool:
+    """Tell whether the endpoint answers 200 with exactly the secret it was sent.
+
+    The secret is 16 random lower-case letters and digits; `get` gives up after ten seconds.
+    """
+    try:
+        answer = get(with_challenge(url, secret))
+    except ProviderError:
+        return False
+    return answer.status == 200 and answer.body == secret.encode()
+
+
+def needs_challenge(webhook: Webhook) -> bool:
+    """Tell whether only the endpoint itself can say that it wants to be called."""
+    return urlsplit(webhook.callback_url).scheme in ("http", "https")
+
+
+def with_challenge(url: str, secret: str) -> str:
+    """Return the URL with `challenge` set and its other query parameters kept."""
+    parts = urlsplit(url)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "challenge"]
+    return urlunsplit(parts._replace(query=urlencode([*query, ("challenge", secret)])))
+
+
+def _prove(desk: Desk, webhook: Webhook) -> None:
+    """A queue or an event bus needs no proof: the owner of this deployment has listed it."""
+    if needs_challenge(webhook) and not challenge(webhook.callback_url, desk.token, desk.get):
+        raise InvalidRequest("The callback_url did not answer 200 with the challenge as its body.")

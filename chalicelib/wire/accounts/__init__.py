@@ -1,0 +1,1 @@
+"""JSON of accounts, and of what is asked of them."""

@@ -1,0 +1,1 @@
+"""JSON of messages, threads, folders and files."""

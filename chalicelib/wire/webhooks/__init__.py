@@ -1,0 +1,1 @@
+"""JSON of webhooks and their deliveries."""
