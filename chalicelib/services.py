@@ -18,7 +18,7 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.domain.log.delta import Change
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.mail.window import Window
+from chalicelib.domain.mail.retention import Window
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.ids import random_id
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from chalicelib.domain.mail.folder import Folder
     from chalicelib.domain.sync.budget import AccountBudget, HostBudget
     from chalicelib.domain.sync.quarantine import Quarantined
-    from chalicelib.domain.webhooks.answer import Answer
+    from chalicelib.domain.webhooks.response import Answer
     from chalicelib.errors import Throttled
     from chalicelib.providers.base import Provider, Transport
-    from chalicelib.providers.network.http import Client
-    from chalicelib.providers.network.reach import Reach
+    from chalicelib.providers.network.client import Client
+    from chalicelib.providers.network.egress import Reach
     from chalicelib.sending.letter import Letter
     from chalicelib.sending.send import Desk
     from chalicelib.store import ports
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from chalicelib.store.objects.mail import MailTable
     from chalicelib.sync.accounts.crowd import Desk as Crowd
     from chalicelib.sync.accounts.health import Health
-    from chalicelib.sync.core.workspace import Workspace
-    from chalicelib.sync.engine.engine import Outcome
+    from chalicelib.sync.core.stores import Workspace
+    from chalicelib.sync.engine.run import Outcome
     from chalicelib.sync.history.backfill import Desk as Backfilling
     from chalicelib.sync.history.meter import Meter
     from chalicelib.sync.requests.content import Contents
-    from chalicelib.sync.safety.repair import Findings
+    from chalicelib.sync.safety.comparison import Findings
     from chalicelib.webhooks.delivery.deliver import Desk as Delivering
-    from chalicelib.webhooks.delivery.posting import Send
+    from chalicelib.webhooks.delivery.request import Send
     from chalicelib.webhooks.manage.office import Office
 
 
@@ -108,7 +108,7 @@ class Services:
     @cached_property
     def objects(self) -> ports.Objects:
         """Everything the log tells of."""
-        from chalicelib.store.objects.objects import ObjectTable
+        from chalicelib.store.objects.walk import ObjectTable
 
         return ObjectTable(self.dynamodb, self.settings)
 
@@ -245,14 +245,14 @@ class Services:
     @cached_property
     def web(self) -> Client:
         """HTTP with hosts that customers name."""
-        from chalicelib.providers.network.http import Client
+        from chalicelib.providers.network.client import Client
 
         return Client(reach=self.reach)
 
     @cached_property
     def reach(self) -> Reach:
         """Which of the hosts that users name may be connected to."""
-        from chalicelib.providers.network.reach import Reach
+        from chalicelib.providers.network.egress import Reach
 
         here = self.settings
         return Reach(local=here.local, networks=here.mail_networks, ca_file=here.mail_ca_file)
@@ -314,11 +314,11 @@ class Services:
     def deliver(self, webhook: Webhook, lane_key: str, deadline: Deadline) -> None:
         """Tell an endpoint what is left of a lane, or with no key look at all its lanes."""
         from chalicelib.ids import random_id
-        from chalicelib.webhooks.delivery import deliver, rounds
+        from chalicelib.webhooks.delivery import deliver, recovery
 
         if not lane_key:
-            rounds.go(
-                rounds.Desk(inner=self.delivering, queues=self.queues, start=random_id()), webhook, deadline
+            recovery.go(
+                recovery.Desk(inner=self.delivering, queues=self.queues, start=random_id()), webhook, deadline
             )
             return
         lane = self.deliveries.lane(webhook.id, lane_key)
@@ -348,7 +348,7 @@ class Services:
     @cached_property
     def workspace(self) -> Workspace:
         """What the sync engine works with."""
-        from chalicelib.sync.core.workspace import Safety, Workspace
+        from chalicelib.sync.core.stores import Safety, Workspace
 
         return Workspace(
             mail=self.mail,
@@ -476,14 +476,14 @@ class Services:
     @cached_property
     def backfilling(self) -> Backfilling:
         """What history works with."""
-        from chalicelib.sync.engine import engine
+        from chalicelib.sync.engine import run
         from chalicelib.sync.history.backfill import Desk
 
         return Desk(
             backfills=self.backfills,
             queues=self.queues,
             meter=self.meter,
-            sync=partial(engine.sync_account, self.workspace),
+            sync=partial(run.sync_account, self.workspace),
             logged=lambda account_id, id: bool(self.log.heads(account_id, [("message", id)])),
             seconds=self.settings.backfill_seconds,
         )
@@ -524,12 +524,12 @@ class Services:
 
         What the API wrote less than `settled` seconds ago is left alone.
         """
-        from chalicelib.sync.safety import repair
+        from chalicelib.sync.safety import comparison
 
-        wait = repair.SETTLED_SECONDS if settled is None else settled
-        findings = repair.repair(self.workspace, account, deadline, wait)
+        wait = comparison.SETTLED_SECONDS if settled is None else settled
+        findings = comparison.repair(self.workspace, account, deadline, wait)
         for entry in self.quarantine.entries(account.id) if findings else []:
-            if entry.is_unfiled and entry.last_at <= time.time() - repair.RETRY_SECONDS:
+            if entry.is_unfiled and entry.last_at <= time.time() - comparison.RETRY_SECONDS:
                 self.file_again(account, entry)
         return findings
 

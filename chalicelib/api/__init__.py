@@ -1,6 +1,6 @@
 """The HTTP face: one blueprint per resource."""
 
-from chalicelib.api.auth.connect import connect
+from chalicelib.api.auth.native import connect
 from chalicelib.api.deltas.application_deltas import application_deltas
 from chalicelib.api.deltas.deltas import deltas
 from chalicelib.api.greeting import greeting
@@ -11,9 +11,9 @@ from chalicelib.api.mail.search import search
 from chalicelib.api.mail.send import sending
 from chalicelib.api.mail.threads import threads
 from chalicelib.api.manage.accounts import accounts
+from chalicelib.api.manage.applications import management
 from chalicelib.api.manage.budgets import budgets
 from chalicelib.api.manage.deliveries import deliveries
-from chalicelib.api.manage.management import management
 from chalicelib.api.manage.quarantine import quarantine
 from chalicelib.api.manage.removals import removals
 from chalicelib.api.manage.webhooks import webhooks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from chalicelib.domain.accounts.mail_settings import MailSettings
     from chalicelib.providers.base import Provider, Transport
-    from chalicelib.providers.network.reach import Reach
+    from chalicelib.providers.network.egress import Reach
 
 PROVIDERS = {
     "imap": "chalicelib.providers.imap.adapter:connect",

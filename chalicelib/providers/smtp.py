@@ -13,8 +13,8 @@ import aiosmtplib
 
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.errors import ProviderError, SendFailed
+from chalicelib.providers.network.egress import PUBLIC, Reach
 from chalicelib.providers.network.opening import Opening, named, reason_of
-from chalicelib.providers.network.reach import PUBLIC, Reach
 
 TIMEOUT = 45.0
 TLS_PORTS = frozenset({465})

@@ -8,11 +8,11 @@ from typing import Protocol
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.connection import Proof
+from chalicelib.domain.accounts.frozen_removal import Frozen
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.removal import Frozen
-from chalicelib.domain.accounts.trouble import Trouble
-from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.sync_failure import Trouble
 from chalicelib.domain.log.delta import Change, Delta, Name
 from chalicelib.domain.mail.anchor import Anchor
 from chalicelib.domain.mail.filing import Filing

@@ -88,7 +88,7 @@ def _threads(part: str, template: Template, queues: list[QueuePoller], stop: thr
 def _warm() -> None:
     """Load what the first sync needs: somebody may be waiting for it."""
     importlib.import_module("app")
-    for module in ("workers.sync", "workers.backfill", "sync.engine.engine", "providers.imap.adapter"):
+    for module in ("workers.sync", "workers.backfill", "sync.engine.run", "providers.imap.adapter"):
         importlib.import_module(f"chalicelib.{module}")
     every = importlib.import_module("chalicelib.services").services()
     every.workspace.checkpoints.cursors("")

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.store.aws import direct
+from chalicelib.store.aws import fast_calls
 from infra.local import invocation
 from infra.local.filters import wanted
 from infra.local.lanes import Lanes, Record
@@ -42,7 +42,7 @@ class StreamPoller:
         self._path = checkpoint
         self._stop = stop
         self._streams = client("dynamodbstreams")
-        direct.install(self._streams, {"GetRecords"}, binary=False)  # as Lambda hands them on
+        fast_calls.install(self._streams, {"GetRecords"}, binary=False)  # as Lambda hands them on
         self._sqs = client("sqs")
         kept = read_json(checkpoint) or {}
         self._lanes: dict[str, Lanes] = {}

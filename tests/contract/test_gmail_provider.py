@@ -22,9 +22,9 @@ from chalicelib.domain.remote import (
 from chalicelib.errors import ProviderError
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.providers.imap.adapter import ImapProvider
-from chalicelib.providers.imap.fetch.fetching import remote_id
+from chalicelib.providers.imap.fetch.mailbox import remote_id
 from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect, detect
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 from tests.contract.provider import Copy, ProviderContract, mail
 from tests.fakes.gmail_server import PASSWORD, GmailServer
 from tests.fakes.gmail_store import ENGLISH, GERMAN, GmailStore, Mail

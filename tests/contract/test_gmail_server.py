@@ -11,7 +11,7 @@ from imapclient import FLAGGED, SEEN, IMAPClient, imap_utf7
 from imapclient.exceptions import IMAPClientError
 
 from chalicelib.errors import InvalidRequest, ProviderError
-from chalicelib.providers.imap.fetch.fetching import open_mailbox
+from chalicelib.providers.imap.fetch.mailbox import open_mailbox
 from chalicelib.providers.imap.gmail.gmail_search import search
 from chalicelib.providers.imap.protocol.session import Session, open_session
 from tests.contract.provider import mail

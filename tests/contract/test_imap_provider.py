@@ -15,10 +15,10 @@ from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.domain.remote import Budget, Flags, RemoteId
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider, connect
-from chalicelib.providers.imap.fetch.fetching import remote_id, split_id
+from chalicelib.providers.imap.fetch.mailbox import remote_id, split_id
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.network import opening
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 from infra.demo import dovecot
 from infra.demo.visitor import login
 from infra.local import ports

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.providers.imap.protocol.wire import Reply, Wire
+from chalicelib.providers.imap.protocol.lines import Reply, Wire
 
 
 class KnowsAsciiOnly:

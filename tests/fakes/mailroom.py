@@ -16,12 +16,12 @@ from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.domain.log.delta import Event
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider
-from chalicelib.providers.imap.fetch.fetching import remote_id
+from chalicelib.providers.imap.fetch.mailbox import remote_id
 from chalicelib.providers.imap.protocol.compress import is_far
 from chalicelib.providers.imap.protocol.session import Compress, open_session
-from chalicelib.providers.network.reach import Reach
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.providers.network.egress import Reach
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.engine.run import Outcome, sync_account
 from infra.demo.dovecot import PASSWORD, Dovecot, installed
 from infra.demo.visitor import login
 from tests.unit.test_sync_engine import World

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.protocol.session import open_session
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 from tests.fakes.scripted_server import Say, scripted
 
 _CLOCK = "%d-%b-%Y %H:%M:%S +0000"

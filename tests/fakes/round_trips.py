@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 
 
 class CountingSocket(socket.socket):

@@ -12,23 +12,23 @@ from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.connection import Proof
+from chalicelib.domain.accounts.frozen_removal import Frozen
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.removal import Frozen
-from chalicelib.domain.accounts.trouble import Trouble
-from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.sync_failure import Trouble
 from chalicelib.domain.log.delta import Change, Delta, Name
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.mail.window import Window
+from chalicelib.domain.mail.retention import Window
 from chalicelib.domain.remote import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.sync.allowance import Allowances
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected, CursorTooOld
-from chalicelib.providers.network.http import Client
+from chalicelib.providers.network.client import Client
 from chalicelib.services import Services
 from chalicelib.store.values import Admission, Grant, Poll, Slot, Spent, Stale
 from chalicelib.sync.core.pace import Pace
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history.backfill import Desk as Backfilling
 from chalicelib.sync.history.meter import Meter
 from chalicelib.sync.requests.content import Contents

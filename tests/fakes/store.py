@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.frozen_removal import Frozen
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.removal import Frozen
-from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.accounts.sync_failure import Trouble
 from chalicelib.domain.log.delta import Change, Event
 from chalicelib.domain.mail.anchor import Anchor
 from chalicelib.domain.mail.filing import Filing

@@ -10,10 +10,10 @@ from typing import Any
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.log.delta import Change, Event
-from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import ProviderError
-from chalicelib.webhooks.delivery import deliver, fanout, rounds
+from chalicelib.webhooks.delivery import deliver, fanout, recovery
 from chalicelib.webhooks.manage import endpoint
 from tests.fakes.deliveries import AccountLogs, MemoryCircuits, MemoryDeliveries
 from tests.fakes.services import MemoryApplications, MemoryQueues, MemoryWebhooks
@@ -125,7 +125,7 @@ class World:
             return
         deadline = Deadline.after(seconds)
         if not body["lane"]:
-            rounds.go(rounds.Desk(inner=self.desk, queues=self.queues, start=""), webhook, deadline)
+            recovery.go(recovery.Desk(inner=self.desk, queues=self.queues, start=""), webhook, deadline)
             return
         lane = self.deliveries.lane(webhook.id, body["lane"])
         if lane and (lane.replay or lane.epoch == webhook.activated_at):

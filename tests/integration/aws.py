@@ -13,7 +13,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 
 from chalicelib.config import Settings
-from chalicelib.store.aws import direct
+from chalicelib.store.aws import fast_calls
 
 REGION = "us-east-1"
 PREFIX = "test"
@@ -24,7 +24,7 @@ QUEUES = ("sync", "backfill", "edits", "deliveries")
 @contextmanager
 def fake_aws() -> Iterator[None]:
     """Answer every AWS client of this process from memory; moto knows botocore's own requests only."""
-    with mock_aws(), patch.object(direct, "install"):
+    with mock_aws(), patch.object(fast_calls, "install"):
         yield
 
 

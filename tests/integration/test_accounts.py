@@ -14,7 +14,7 @@ from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.accounts.retention_wish import WindowChange
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.aws.blobs import S3Blobs

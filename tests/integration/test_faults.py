@@ -16,7 +16,7 @@ import pytest
 from chalicelib.domain.log.delta import Event
 from chalicelib.errors import AuthRejected
 from chalicelib.providers.imap.protocol import session
-from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine import session as sweep
 from infra.bench.link import Link
 from infra.bench.mischief import KINDS, Plan, plan_of
 from infra.demo.dovecot import Dovecot

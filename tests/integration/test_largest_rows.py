@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import Flags, RemoteId
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.mail.ingest import Shelf
 from tests.fakes.large_mail import LARGE, arrived
 from tests.fakes.store import MemoryBlobs
 from tests.integration.aws import rows

@@ -13,8 +13,8 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.store.aws.connection import client
 from chalicelib.store.core.checkpoints import CheckpointTable
 from chalicelib.store.objects.mail import MailTable
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.requests import searching
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import MemoryAccounts, MemoryBlobs

@@ -13,7 +13,7 @@ import trustme
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import AuthRejected
 from chalicelib.providers.imap.protocol.session import Session, open_session
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 from tests.fakes.imap_server import FakeImap
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.sync.engine.engine import Outcome
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.engine.run import Outcome
+from chalicelib.sync.safety.comparison import repair
 from infra.demo.dovecot import Dovecot
 from infra.demo.visitor import fill
 from tests.fakes.mailroom import PLAIN, Mailroom, dovecot

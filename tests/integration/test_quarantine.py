@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.removal import Frozen
-from chalicelib.domain.accounts.trouble import Fault, Trouble
+from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.sync_failure import Fault, Trouble
 from chalicelib.domain.remote import Cursor, RemoteId
 from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.store.aws.connection import client

@@ -19,8 +19,8 @@ from chalicelib.services import Services, use
 from chalicelib.store.aws.connection import client
 from chalicelib.store.log.log import LogTable
 from chalicelib.store.objects.mail import MailTable
-from chalicelib.store.objects.objects import ObjectTable
 from chalicelib.store.objects.stream import change_to
+from chalicelib.store.objects.walk import ObjectTable
 from chalicelib.store.values import MailChanges, Poll, Revised
 from chalicelib.store.work.reconciliations import ReconciliationTable
 from chalicelib.workers import reconcile as worker

@@ -13,11 +13,11 @@ from chalicelib.domain.log.delta import Event
 from chalicelib.domain.sync.quarantine import Cause, QuarantineState
 from chalicelib.formats.mime import mime
 from chalicelib.providers.imap.adapter import connect
-from chalicelib.sync.core.workspace import Safety, Workspace
-from chalicelib.sync.engine.engine import Outcome, sync_account
-from chalicelib.sync.mail import shelf
+from chalicelib.sync.core.stores import Safety, Workspace
+from chalicelib.sync.engine.run import Outcome, sync_account
+from chalicelib.sync.mail import ingest
 from chalicelib.sync.safety import retry
-from chalicelib.sync.safety.repair import Findings, repair
+from chalicelib.sync.safety.comparison import Findings, repair
 from infra.demo.dovecot import Dovecot
 from tests.contract.test_imap_provider import HERE, Program
 from tests.contract.test_imap_provider import other as other  # a fixture
@@ -110,7 +110,7 @@ def test_poison_is_set_aside_tried_on_request_and_forgotten_when_expunged(
             raise RecursionError
         return parse(raw)
 
-    monkeypatch.setattr(shelf, "parse", fails)
+    monkeypatch.setattr(ingest, "parse", fails)
     mailbox.sync()
     assert len(mailbox.subjects()) == 25
     [entry] = mailbox.world.quarantine.entries("a")

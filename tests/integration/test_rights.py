@@ -16,7 +16,7 @@ from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.domain.log.delta import Change, Event
-from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected
 from chalicelib.services import Services, use

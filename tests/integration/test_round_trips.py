@@ -11,7 +11,7 @@ from chalicelib.domain.remote import Budget
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.folders.cursor import load
 from chalicelib.providers.imap.protocol.session import open_session
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from infra.demo.dovecot import Dovecot
 from infra.demo.visitor import fill, login
 from tests.contract.provider import Copy

@@ -18,7 +18,7 @@ from aiosmtpd.smtp import AuthResult
 
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import SendFailed
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 from chalicelib.providers.smtp import SmtpTransport, classify
 from chalicelib.sending.compose import compose
 from chalicelib.sending.letter import load

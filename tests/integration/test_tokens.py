@@ -12,7 +12,7 @@ import pytest
 from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.accounts.retention_wish import WindowChange
 from chalicelib.store.aws.connection import client
 from chalicelib.store.core.tokens import TokenTable
 from chalicelib.store.core.vault import Unsealable, Vault

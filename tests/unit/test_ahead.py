@@ -13,10 +13,10 @@ import pytest
 from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
 from chalicelib.errors import Interrupted, Throttled
 from chalicelib.providers.imap.changes import step
-from chalicelib.providers.imap.fetch.fetching import split_id
+from chalicelib.providers.imap.fetch.mailbox import split_id
 from chalicelib.providers.imap.folders.folders import token
+from chalicelib.providers.imap.protocol.lines import Wire
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Wire
 
 DATE = b'"21-Nov-2026 19:43:14 +0000"'
 

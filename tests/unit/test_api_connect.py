@@ -11,9 +11,9 @@ import pytest
 from chalicelib.auth.connect import Desk, prove, redeem
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.connection import Connection, Proof
+from chalicelib.domain.accounts.frozen_removal import Frozen
 from chalicelib.domain.accounts.login import login_of
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.removal import Frozen
 from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
 from chalicelib.store.values import Poll
 from chalicelib.wire.accounts import connection

@@ -16,7 +16,7 @@ from chalice.test import Client
 from app import app as APP
 from chalicelib import bounds
 from chalicelib.api.deltas import streaming
-from chalicelib.api.deltas.objects import BY_KIND
+from chalicelib.api.deltas.kinds import BY_KIND
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application

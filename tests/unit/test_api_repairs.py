@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.accounts.removal import Frozen
-from chalicelib.domain.accounts.trouble import Fault, Trouble
+from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.sync_failure import Fault, Trouble
 from chalicelib.domain.remote import RemoteId
 from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState, entry_id
 from tests.fakes.services import MemoryServices

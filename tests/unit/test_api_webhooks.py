@@ -18,8 +18,8 @@ from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.log.delta import Change, Event
 from chalicelib.domain.webhooks.webhook import Webhook
-from chalicelib.providers.network import http
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network import client as http
+from chalicelib.providers.network.egress import Reach
 from chalicelib.services import Services, use
 from chalicelib.webhooks.delivery import signature
 from tests.fakes.endpoint import LoopbackEndpoint

@@ -15,7 +15,7 @@ from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll, Wake
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from chalicelib.workers import sync
 from tests.fakes.services import MemoryServices
 

@@ -10,7 +10,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.sync.allowance import Allowances
 from chalicelib.domain.sync.backfill import Backfill, Stage
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history import live
 from chalicelib.sync.history.meter import Meter
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances

@@ -9,12 +9,12 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.trouble import Fault, Trouble
+from chalicelib.domain.accounts.sync_failure import Fault, Trouble
 from chalicelib.domain.sync.allowance import MEGABYTE, Allowances
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.sync.core.pace import Pace
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history import backfill
 from chalicelib.sync.history.meter import Meter
 from chalicelib.sync.history.turn import Turn

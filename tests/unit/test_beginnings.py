@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.accounts.trouble import Fault, after_failure
+from chalicelib.domain.accounts.sync_failure import Fault, after_failure
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.mail.message import Message
 from chalicelib.errors import Gone, ProviderError

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ConnectionError as Unreachable
 
-from chalicelib.store.aws import direct
+from chalicelib.store.aws import fast_calls
 
 Answer = tuple[int, Any]
 BUSY: Answer = (400, {"__type": "com.amazon.coral.availability#ThrottlingException", "message": "slow down"})
@@ -78,7 +78,7 @@ def made(url: str, *, binary: bool = True) -> Any:
     config = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 3})
     session = boto3.Session("AKID", "secret", "token", region_name="eu-west-1")
     client = session.client("dynamodb", endpoint_url=url, config=config)
-    direct.install(client, binary=binary)
+    fast_calls.install(client, binary=binary)
     return client
 
 
@@ -112,7 +112,7 @@ def test_the_signature_is_that_of_botocore() -> None:
     reference = AWSRequest("POST", url, headers=headers, data=b'{"a":"\xc3\xa4"}')
     SigV4Auth(credentials, "dynamodb", "eu-west-1").add_auth(reference)
     date = time.strptime(reference.context["timestamp"], "%Y%m%dT%H%M%SZ")
-    ours = direct.signed(headers, b'{"a":"\xc3\xa4"}', frozen, "eu-west-1", date)
+    ours = fast_calls.signed(headers, b'{"a":"\xc3\xa4"}', frozen, "eu-west-1", date)
     assert ours["Authorization"] == reference.headers["Authorization"]
 
 
@@ -170,9 +170,9 @@ def test_other_operations_and_proxies_are_left_to_botocore(
             config=SimpleNamespace(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=1),
         ),
     )
-    direct.install(usual)
+    fast_calls.install(usual)
     assert usual._make_api_call("CreateTable", {}) == "botocore's CreateTable"
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     before = usual._make_api_call = lambda name, request: f"botocore's {name}"
-    direct.install(usual)
+    fast_calls.install(usual)
     assert usual._make_api_call is before

@@ -17,7 +17,7 @@ from chalicelib.sending.unfiled import Unfiled
 from chalicelib.sync.mail.loose import LOOSE
 from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
 from chalicelib.sync.requests import edits
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.safety.comparison import repair
 from tests.contract.provider import mail as small
 from tests.fakes.odd_server import OddMailbox
 from tests.fakes.provider import MemoryProvider

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
 from chalicelib.providers.imap.gmail.gmail import GmailProvider
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import ENGLISH, Mail
 from tests.fakes.store import Crash

@@ -13,18 +13,18 @@ from chalicelib.domain.accounts.account import GMAIL
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.mail.labelling import LabelChange
 from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.retention import Window
 from chalicelib.domain.mail.thread import Thread
-from chalicelib.domain.mail.window import Window
 from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
 from chalicelib.domain.sync.progress import progress_of
 from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.engine import sweep
-from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.engine import session
+from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.mail.sent import record_sent
 from chalicelib.sync.requests import edits
 from chalicelib.sync.requests.searching import search
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.safety.comparison import repair
 from tests.contract.test_gmail_provider import HERE, settings_of
 from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import ENGLISH, GmailStore
@@ -170,7 +170,7 @@ def test_a_label_made_while_we_look_is_not_lost(world: World) -> None:
 def test_a_label_hidden_from_imap_is_left_out_and_asked_for_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "SIZES", (1,))
+    monkeypatch.setattr(session, "SIZES", (1,))
     for number in range(3):
         world.store.deliver(mail("one", number), ("\\Inbox", "\\Important"))
     world.store.hidden = {"important"}
@@ -470,8 +470,8 @@ def test_a_worker_may_die_anywhere(world: World) -> None:
 
 
 def test_new_mail_comes_while_spam_is_still_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "LOOK_AROUND_SECONDS", 0.0)
-    monkeypatch.setattr(sweep, "SIZES", (20,))
+    monkeypatch.setattr(session, "LOOK_AROUND_SECONDS", 0.0)
+    monkeypatch.setattr(session, "SIZES", (20,))
     for number in range(200):
         world.store.deliver(mail(f"m{number}", number), (), at=number + 1, place="spam")
 

@@ -13,10 +13,10 @@ from hypothesis.stateful import initialize, rule
 from chalicelib.clock import Deadline
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.remote import Flags, RemoteId
-from chalicelib.sync.core.workspace import Safety
-from chalicelib.sync.engine import sweep
-from chalicelib.sync.engine.engine import Outcome
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.core.stores import Safety
+from chalicelib.sync.engine import session
+from chalicelib.sync.engine.run import Outcome
+from chalicelib.sync.safety.comparison import repair
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.store import Crash
 from tests.unit.test_kill_matrix import Inline
@@ -221,7 +221,7 @@ def test_a_large_folder_moved_while_its_target_comes_in_pieces_is_still_a_move(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More than one batch arrives in the other folder: what is not there yet must not be deleted."""
-    monkeypatch.setattr(sweep, "SIZES", (20,))
+    monkeypatch.setattr(session, "SIZES", (20,))
     world = filled(counts=True)
     world.mail.changes.clear()
     for id in sorted(world.server.boxes["Old"].messages):
@@ -273,7 +273,7 @@ def test_the_comparison_freezes_too(world: World) -> None:
 def test_a_crash_at_any_point_neither_removes_early_nor_forgets(
     how: str, counts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "ThreadPoolExecutor", Inline)
+    monkeypatch.setattr(session, "ThreadPoolExecutor", Inline)
     for look in (1, 2):
         at = 0
         while True:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.trouble import Fault, rest
+from chalicelib.domain.accounts.sync_failure import Fault, rest
 from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.store.values import Poll
 from chalicelib.sync.accounts.health import Health
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.services import MemoryAccounts, MemoryPolls
 from tests.unit.test_sync_engine import ACCOUNT, World, mail

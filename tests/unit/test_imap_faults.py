@@ -11,12 +11,12 @@ import pytest
 
 from chalicelib.domain.remote import Flags
 from chalicelib.errors import Gone, ProviderError, Throttled
-from chalicelib.providers.imap.fetch.bodies import Bodies, bodies
-from chalicelib.providers.imap.fetch.fetching import metas
+from chalicelib.providers.imap.fetch.mailbox import metas
+from chalicelib.providers.imap.fetch.whole import Bodies, bodies
 from chalicelib.providers.imap.protocol.failures import failure
+from chalicelib.providers.imap.protocol.lines import Wire
 from chalicelib.providers.imap.protocol.metadata import Meta
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Wire
 
 Answer = Callable[[bytes], bytes]
 

@@ -18,11 +18,11 @@ from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.protocol import session
 from chalicelib.providers.imap.protocol.compress import Deflater, Inflater
-from chalicelib.providers.imap.protocol.inflow import Inflow
+from chalicelib.providers.imap.protocol.limited_stream import Inflow
+from chalicelib.providers.imap.protocol.lines import Wire
 from chalicelib.providers.imap.protocol.session import open_session
-from chalicelib.providers.imap.protocol.wire import Wire
 from chalicelib.providers.network import opening
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 from tests.fakes.scripted_server import GREETING, Say, Script, scripted
 
 HERE = Reach(local=True)

@@ -7,8 +7,8 @@ import pytest
 from chalicelib.errors import AuthRejected, Gone, ProviderError, Throttled
 from chalicelib.providers.imap.folders.roles import Listed, display_name, roles
 from chalicelib.providers.imap.protocol.failures import failure, login_failure
+from chalicelib.providers.imap.protocol.lines import Line, Literal, astring, tokens
 from chalicelib.providers.imap.protocol.numbers import uid_sets
-from chalicelib.providers.imap.protocol.wire import Line, Literal, astring, tokens
 
 
 def folder(raw: bytes, *attributes: str, separator: str = "/") -> Listed:

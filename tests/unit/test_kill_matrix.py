@@ -22,7 +22,7 @@ from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending import send as sending
 from chalicelib.sending.letter import load
 from chalicelib.sending.unfiled import Unfiled
-from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine import session
 from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
 from chalicelib.sync.requests import edits
 from tests.fakes.provider import Box, MemoryProvider
@@ -45,8 +45,8 @@ class Inline(ThreadPoolExecutor):
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "ThreadPoolExecutor", Inline)
-    monkeypatch.setattr(sweep, "SIZES", (4, 6, 8))
+    monkeypatch.setattr(session, "ThreadPoolExecutor", Inline)
+    monkeypatch.setattr(session, "SIZES", (4, 6, 8))
 
 
 class Fused:

@@ -15,8 +15,8 @@ from chalicelib.domain.remote import Collection
 from chalicelib.providers.imap.folders.folders import collection_list
 from chalicelib.providers.imap.gmail.gmail import traits
 from chalicelib.providers.imap.gmail.gmail_labels import Labels
+from chalicelib.providers.imap.protocol.lines import Line, Wire, tokens
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Line, Wire, tokens
 
 
 class Server:

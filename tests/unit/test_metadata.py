@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from chalicelib.domain.remote import Budget, Collection, Cursor, RemoteId
 from chalicelib.providers.imap.changes import step
 from chalicelib.providers.imap.fetch.dating import received_at
-from chalicelib.providers.imap.fetch.fetching import split_id
+from chalicelib.providers.imap.fetch.mailbox import split_id
+from chalicelib.providers.imap.protocol.lines import Line, Wire
 from chalicelib.providers.imap.protocol.metadata import Meta, meta_of
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Line, Wire
 from chalicelib.providers.imap.search import search
 
 NOW = 1_790_000_000

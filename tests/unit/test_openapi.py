@@ -18,13 +18,13 @@ from app import app
 from chalicelib.api.mail import filters
 from chalicelib.api.mail.folders import NOT_OFFERED
 from chalicelib.domain.accounts.account import SyncState
-from chalicelib.domain.accounts.trouble import Fault
+from chalicelib.domain.accounts.sync_failure import Fault
 from chalicelib.domain.log.delta import Change, Delta, Event
 from chalicelib.domain.sync.quarantine import Cause
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, TRIGGERS
 from chalicelib.http.query import PAGE
-from chalicelib.providers.network import http
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network import client
+from chalicelib.providers.network.egress import Reach
 from chalicelib.webhooks.delivery import payload
 from chalicelib.wire.log import application_cursor
 from chalicelib.wire.webhooks import delivery as ledger
@@ -206,7 +206,7 @@ def test_every_example_has_the_form_its_schema_asks_for() -> None:
 
 def _ids(call: Call, here: MemoryServices, endpoint: LoopbackEndpoint) -> dict[str, str]:
     """Return an id of each kind; the webhook has been told of a message and refuses the next one."""
-    here.web = http.Client(reach=Reach(local=True), timeout=5)
+    here.web = client.Client(reach=Reach(local=True), timeout=5)
     hook = {**HOOK, "callback_url": endpoint.url, "state": "active"}
     webhook = call("POST", "/a/app/webhooks", hook, auth=SECRET)[1]["id"]
     found = next(change for change in here.mail.changes if change.kind == "message")

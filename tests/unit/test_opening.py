@@ -20,7 +20,7 @@ from chalicelib.errors import ApiError, ProviderError, SendFailed
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.network import opening
-from chalicelib.providers.network.reach import Reach
+from chalicelib.providers.network.egress import Reach
 from chalicelib.providers.smtp import SmtpTransport
 from tests.fakes.scripted_server import Say, scripted
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from chalicelib.clock import Deadline
 from chalicelib.sync.core.pace import FIRST_MESSAGES, Live
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.engine.run import Outcome, sync_account
 from tests.fakes.provider import Box
 from tests.unit.test_sync_engine import World, mail
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from chalicelib.store.aws.posting import Connections
+from chalicelib.store.aws.kept_connections import Connections
 
 Script = list[list[bytes]]
 """For each connection its answers; after the last one the server hangs up."""

@@ -11,9 +11,9 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.remote import ChangeBatch, Cursor
 from chalicelib.domain.sync.progress import Tally, percent, progress_of, seconds_left
 from chalicelib.sync.core.tallies import Tallies
-from chalicelib.sync.engine import sweep
-from chalicelib.sync.engine.engine import Outcome
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.engine import session
+from chalicelib.sync.engine.run import Outcome
+from chalicelib.sync.safety.comparison import repair
 from chalicelib.wire.accounts import progress as wire
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash
@@ -22,7 +22,7 @@ from tests.unit.test_sync_engine import World, mail
 
 @pytest.fixture(params=[True, False], ids=["counting", "not counting"])
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(sweep, "SIZES", (20, 30, 50))
+    monkeypatch.setattr(session, "SIZES", (20, 30, 50))
     world = World(server=MemoryProvider(request.param))
     for number in range(900):
         folder = ("INBOX", "Sent", "Trash")[number % 3]

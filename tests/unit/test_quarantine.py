@@ -15,12 +15,12 @@ from chalicelib.domain.sync.quarantine import Cause, QuarantineState, entry_id
 from chalicelib.errors import Interrupted, ProviderError, SyncFailure
 from chalicelib.formats.mime import mime
 from chalicelib.store.errors import Overloaded
-from chalicelib.sync.engine import sweep
-from chalicelib.sync.engine.engine import Outcome, sync_account
-from chalicelib.sync.mail import shelf
+from chalicelib.sync.engine import session
+from chalicelib.sync.engine.run import Outcome, sync_account
+from chalicelib.sync.mail import ingest
 from chalicelib.sync.safety import hangups, retry
-from chalicelib.sync.safety.intake import STORM
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.safety.comparison import repair
+from chalicelib.sync.safety.poison import STORM
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash
 from tests.unit.test_kill_matrix import Inline
@@ -51,8 +51,8 @@ class Parser:
 @pytest.fixture
 def parser(monkeypatch: pytest.MonkeyPatch) -> Parser:
     made = Parser(failure=RecursionError("a thousand parts of a@b.example"))
-    monkeypatch.setattr(shelf, "parse", made)
-    monkeypatch.setattr(sweep, "ThreadPoolExecutor", Inline)
+    monkeypatch.setattr(ingest, "parse", made)
+    monkeypatch.setattr(session, "ThreadPoolExecutor", Inline)
     return made
 
 

@@ -25,10 +25,10 @@ from chalicelib.config import Settings
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import ProviderError, Refused, SendFailed
 from chalicelib.providers.imap.protocol.session import open_session
-from chalicelib.providers.network import http
-from chalicelib.providers.network.http import retry_after
-from chalicelib.providers.network.reach import MAIL_PORTS, Reach
-from chalicelib.providers.network.trust import mail_context
+from chalicelib.providers.network import client as http
+from chalicelib.providers.network.client import retry_after
+from chalicelib.providers.network.egress import MAIL_PORTS, Reach
+from chalicelib.providers.network.tls import mail_context
 from chalicelib.providers.smtp import SmtpTransport
 from chalicelib.services import Services
 
@@ -418,7 +418,7 @@ def test_a_server_that_drips_is_cut_off(part: str, site: ThreadingHTTPServer) ->
 
 
 def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chalicelib.providers.network.reach._RESOLVE_SECONDS", 0.05)
+    monkeypatch.setattr("chalicelib.providers.network.egress._RESOLVE_SECONDS", 0.05)
     released = threading.Event()
 
     def hangs(host: str, port: int) -> list[str]:

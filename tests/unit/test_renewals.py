@@ -10,7 +10,7 @@ import pytest
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
 from chalicelib.errors import CursorExpired, ProviderError
-from chalicelib.sync.engine import sweep
+from chalicelib.sync.engine import session
 from tests.fakes.provider import Box, MemoryProvider
 from tests.unit.test_sync_engine import World, mail
 
@@ -79,7 +79,7 @@ def test_an_account_of_which_every_folder_is_numbered_anew_fails_as_a_whole() ->
 
 
 def test_a_folder_in_many_pieces_is_not_begun_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "SIZES", (5,))
+    monkeypatch.setattr(session, "SIZES", (5,))
     world, server = restless("Sent", number=60)
     world.sync()
     assert server.fetched["Sent"] <= 5 * 8

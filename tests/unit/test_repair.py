@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.remote import Flags
-from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.core.stores import Workspace
 from chalicelib.sync.requests import edits
-from chalicelib.sync.safety.repair import Findings, repair
+from chalicelib.sync.safety.comparison import Findings, repair
 from tests.fakes.services import MemoryQueues
 from tests.unit.test_sync_engine import ACCOUNT, World, mail
 

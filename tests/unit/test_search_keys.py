@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidRequest
-from chalicelib.providers.imap.protocol.wire import Literal
+from chalicelib.providers.imap.protocol.lines import Literal
 from chalicelib.providers.imap.search.search_keys import BARE, search_key, search_words
 from chalicelib.providers.imap.search.search_tree import widened, written
 

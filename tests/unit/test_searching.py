@@ -14,10 +14,10 @@ from chalicelib.domain.mail.message import Message
 from chalicelib.domain.sync.quarantine import QuarantineState
 from chalicelib.errors import InvalidRequest, ProviderError
 from chalicelib.formats.mime import mime
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.requests import searching
-from chalicelib.sync.safety.intake import STORM
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.safety.comparison import repair
+from chalicelib.sync.safety.poison import STORM
 from tests.fakes.provider import Box
 from tests.fakes.services import MemoryServer
 from tests.unit.test_sync_engine import mail
@@ -180,7 +180,7 @@ def test_a_message_that_cannot_be_read_is_set_aside_and_the_others_are_found(
     world: Searched, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     poison = Poisoned(b"INBOX 80", failure)
-    monkeypatch.setattr("chalicelib.sync.mail.shelf.parse", poison)
+    monkeypatch.setattr("chalicelib.sync.mail.ingest.parse", poison)
     ages = [subject.split()[1] for subject in world.subjects("INBOX")]
     assert ages == ["1", "20", "40", "200", "900"]
     [entry] = world.quarantine.entries("a")
@@ -194,7 +194,7 @@ def test_what_is_set_aside_is_neither_fetched_nor_parsed(
     world: Searched, monkeypatch: pytest.MonkeyPatch, state: QuarantineState
 ) -> None:
     poison = Poisoned(b"INBOX 80", ValueError())
-    monkeypatch.setattr("chalicelib.sync.mail.shelf.parse", poison)
+    monkeypatch.setattr("chalicelib.sync.mail.ingest.parse", poison)
     world.find("INBOX")
     [entry] = world.quarantine.entries("a")
     world.quarantine.change(entry, replace(entry, state=state))
@@ -206,7 +206,7 @@ def test_a_message_during_which_a_worker_may_have_died_is_left_to_sync(
     world: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison = Poisoned(b"INBOX 80", ValueError())
-    monkeypatch.setattr("chalicelib.sync.mail.shelf.parse", poison)
+    monkeypatch.setattr("chalicelib.sync.mail.ingest.parse", poison)
     [id] = [id for id, one in world.server.boxes["INBOX"].messages.items() if b"INBOX 80" in one.raw]
     inbox = next(one for one in world.mail.all_folders.values() if one.role == "inbox")
     world.quarantine.suspect("a", [(inbox.id, id)])
@@ -218,7 +218,7 @@ def test_a_storm_of_failures_is_no_failure_of_the_search_and_sets_nothing_aside(
 ) -> None:
     for number in range(STORM + 5):
         world.server.deliver("INBOX", mail(f"storm {number}", 2_000 + number), at=world.date(90))
-    monkeypatch.setattr("chalicelib.sync.mail.shelf.parse", Poisoned(b"storm", ValueError()))
+    monkeypatch.setattr("chalicelib.sync.mail.ingest.parse", Poisoned(b"storm", ValueError()))
     assert world.find("storm") == [] and not world.quarantine.rows
 
 

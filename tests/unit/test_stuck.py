@@ -12,11 +12,11 @@ import pytest
 
 import app
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.trouble import Fault
+from chalicelib.domain.accounts.sync_failure import Fault
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from tests.unit.test_app import ACCOUNT, Here, asked
 
 JOB = {"account_id": "acc"}

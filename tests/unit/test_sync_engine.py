@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.trouble import FOLDER_PASSES, Fault
+from chalicelib.domain.accounts.sync_failure import FOLDER_PASSES, Fault
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Flags, Known, RemoteId
@@ -20,12 +20,12 @@ from chalicelib.errors import SyncFailure
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import load
 from chalicelib.store.values import MailChanges
-from chalicelib.sync.core.workspace import Safety, Workspace
-from chalicelib.sync.engine import sweep
-from chalicelib.sync.engine.engine import Outcome, sync_account
+from chalicelib.sync.core.stores import Safety, Workspace
+from chalicelib.sync.engine import session
+from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.mail.loose import LOOSE, is_loose
 from chalicelib.sync.mail.sent import record_sent
-from chalicelib.sync.safety.repair import RETRY_SECONDS, repair
+from chalicelib.sync.safety.comparison import RETRY_SECONDS, repair
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import (
@@ -392,7 +392,7 @@ def test_what_may_pass_is_no_failure_of_ours() -> None:
 def test_new_mail_comes_between_two_batches_of_history(
     world: World, counts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "LOOK_AROUND_SECONDS", 0.0)
+    monkeypatch.setattr(session, "LOOK_AROUND_SECONDS", 0.0)
     world.server.counts = counts
     for number in range(2_000):
         world.server.deliver("Sent", mail(f"m{number}", number), at=number)
@@ -454,7 +454,7 @@ def test_what_is_being_stored_counts_as_known() -> None:
 def test_first_all_folders_take_turns_and_later_each_has_a_few_batches_in_a_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweep, "SIZES", (2,))
+    monkeypatch.setattr(session, "SIZES", (2,))
     world = World()
     for number in range(30):
         for folder in ("INBOX", "Sent"):

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.remote import RemoteId
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from tests.fakes.provider import Box
 from tests.unit.test_sync_engine import LARGE, World, mail
 

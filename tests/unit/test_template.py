@@ -392,7 +392,7 @@ def test_trouble_of_endpoints_and_accounts_raises_an_alarm(name: str, logs: str)
 def test_what_an_account_is_alarmed_for_is_what_the_code_logs() -> None:
     pattern = of_type(resources(), "AWS::Logs::MetricFilter")["AccountTrouble"]["FilterPattern"]
     assert '"account * needs a look: *"' in pattern
-    names = ("safety/guard", "accounts/health", "safety/intake")
+    names = ("safety/mass_deletion", "accounts/health", "safety/poison")
     sources = [ROOT / "chalicelib" / "sync" / f"{name}.py" for name in names]
     assert all('"account %s needs a look: ' in path.read_text("utf-8") for path in sources)
 

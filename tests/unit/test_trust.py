@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from chalicelib.providers.network.trust import mail_context, web_context
+from chalicelib.providers.network.tls import mail_context, web_context
 
 
 def authorities(context: ssl.SSLContext) -> int:

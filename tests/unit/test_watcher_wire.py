@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from chalicelib.errors import ProviderError
+from chalicelib.providers.imap.protocol.lines import Wire as LoginWire
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Wire as LoginWire
 from infra.watcher.wire import Wire
 
 Ends = tuple[socket.socket, socket.socket]

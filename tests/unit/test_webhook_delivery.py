@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.log.delta import Event
-from chalicelib.domain.webhooks.answer import Answer
 from chalicelib.domain.webhooks.circuit import Circuit
 from chalicelib.domain.webhooks.lane import Lane
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.domain.webhooks.webhook import outages
 from chalicelib.errors import ProviderError, Refused
 from chalicelib.store.values import Wake

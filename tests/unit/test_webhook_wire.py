@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.log.delta import Change, Delta, Event
-from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.domain.webhooks.webhook import TRIGGERS, trigger_of
-from chalicelib.providers.network import http
-from chalicelib.providers.network.reach import Reach
-from chalicelib.webhooks.delivery import payload, planning, signature
+from chalicelib.providers.network import client
+from chalicelib.providers.network.egress import Reach
+from chalicelib.webhooks.delivery import batches, payload, signature
 from chalicelib.webhooks.manage import endpoint
 from tests.fakes.world import hook
 
@@ -139,8 +139,8 @@ def test_changes_pull_the_triggers_of_v2(change: Change, trigger: str | None) ->
 def test_the_misspelt_trigger_of_the_published_schema_is_the_right_one() -> None:
     job = replace(BASE, kind="job_status", attributes=(("status", "successful"),))
     asked = hook("w", triggers=frozenset({"job.succesful"}))
-    assert planning.wants(asked, Delta(seq=1, at=1, change=job))
-    assert not planning.wants(asked, Delta(seq=1, at=1, change=BASE))
+    assert batches.wants(asked, Delta(seq=1, at=1, change=job))
+    assert not batches.wants(asked, Delta(seq=1, at=1, change=BASE))
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -166,7 +166,7 @@ def echo() -> Iterator[str]:
         server.shutdown()
 
 
-LOCAL = http.Client(reach=Reach(local=True, resolve=lambda host, port: ["127.0.0.1"]), timeout=5)
+LOCAL = client.Client(reach=Reach(local=True, resolve=lambda host, port: ["127.0.0.1"]), timeout=5)
 
 
 def test_an_endpoint_must_repeat_the_challenge(echo: str) -> None:

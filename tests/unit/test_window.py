@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.accounts.retention_wish import WindowChange
 from chalicelib.domain.log.delta import Event
 from chalicelib.domain.mail.folder import Folder
-from chalicelib.domain.mail.window import Window, is_over, latest, widest
-from chalicelib.sync.engine.engine import Outcome
-from chalicelib.sync.mail import fitting
-from chalicelib.sync.safety.repair import repair
+from chalicelib.domain.mail.retention import Window, is_over, latest, widest
+from chalicelib.sync.engine.run import Outcome
+from chalicelib.sync.mail import retention_change
+from chalicelib.sync.safety.comparison import repair
 from tests.fakes.provider import MemoryProvider
 from tests.unit.test_sync_engine import ACCOUNT, World, mail
 
@@ -203,15 +203,15 @@ def test_nothing_is_written_or_read_anew_while_the_window_stands(world: Windowed
 
 def test_fitting_goes_on_where_it_stopped(world: Windowed, monkeypatch: pytest.MonkeyPatch) -> None:
     world.keep(0)
-    monkeypatch.setattr(fitting, "SECONDS", 0.0)
-    monkeypatch.setattr(fitting, "_CHUNK", 2)
+    monkeypatch.setattr(retention_change, "SECONDS", 0.0)
+    monkeypatch.setattr(retention_change, "_CHUNK", 2)
     places: list[Any] = []
     save = world.checkpoints.save
 
     def noting(lease: Any, folder_id: str, cursor: Any, tally: Any = None) -> None:
         save(lease, folder_id, cursor, tally)
-        if folder_id == fitting.KEY:
-            places.append(fitting.load(cursor))
+        if folder_id == retention_change.KEY:
+            places.append(retention_change.load(cursor))
 
     world.checkpoints.save = noting  # type: ignore[method-assign]  # the same, noted
     world.keep(60)
@@ -226,16 +226,16 @@ def test_a_change_of_mind_half_way_leaves_nothing_behind(
 ) -> None:
     world.keep(0)
     world.accounts.account = replace(world.accounts.account, history_days=30)
-    monkeypatch.setattr(fitting, "_CHUNK", 1)
-    monkeypatch.setattr(fitting, "SECONDS", -1.0)
-    fit = fitting.Fitting.run
+    monkeypatch.setattr(retention_change, "_CHUNK", 1)
+    monkeypatch.setattr(retention_change, "SECONDS", -1.0)
+    fit = retention_change.Fitting.run
 
-    def once(self: fitting.Fitting, *args: Any) -> bool:
+    def once(self: retention_change.Fitting, *args: Any) -> bool:
         fit(self, *args)
-        monkeypatch.setattr(fitting.Fitting, "run", lambda *_: True)
+        monkeypatch.setattr(retention_change.Fitting, "run", lambda *_: True)
         return True
 
-    monkeypatch.setattr(fitting.Fitting, "run", once)
+    monkeypatch.setattr(retention_change.Fitting, "run", once)
     world.sync()
     assert len(world.mail.all_messages) > 4, "the pass was not interrupted"
     monkeypatch.undo()

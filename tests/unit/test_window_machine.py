@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.mail.window import SLACK_DAYS, STAY_SECONDS, is_over
-from chalicelib.sync.engine.engine import Outcome
-from chalicelib.sync.mail import fitting
+from chalicelib.domain.mail.retention import SLACK_DAYS, STAY_SECONDS, is_over
+from chalicelib.sync.engine.run import Outcome
+from chalicelib.sync.mail import retention_change
 from chalicelib.sync.requests import searching
-from chalicelib.sync.safety.repair import repair
+from chalicelib.sync.safety.comparison import repair
 from tests.unit.test_sync_engine import mail
 from tests.unit.test_window import DAY, Windowed
 
@@ -36,7 +36,7 @@ class WindowMachine(RuleBasedStateMachine):
     def begin(self, counts: bool, patient: bool) -> None:
         self.world = Windowed()
         self.world.server.counts = counts
-        self.seconds = fitting.SECONDS if patient else -1.0
+        self.seconds = retention_change.SECONDS if patient else -1.0
         self.number = 1000
 
     @rule(folder=FOLDERS, age=st.integers(0, 120), copies=st.integers(1, 5))
@@ -101,11 +101,11 @@ class WindowMachine(RuleBasedStateMachine):
 
     @contextlib.contextmanager
     def _impatient(self) -> Iterator[None]:
-        before, fitting.SECONDS = fitting.SECONDS, self.seconds
+        before, retention_change.SECONDS = retention_change.SECONDS, self.seconds
         try:
             yield
         finally:
-            fitting.SECONDS = before
+            retention_change.SECONDS = before
 
     def check(self) -> None:
         world = self.world

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib import bounds
-from chalicelib.api.deltas import window
+from chalicelib.api.deltas import view
 from chalicelib.deltas import follow, together
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.application import Application
@@ -40,17 +40,17 @@ def list_application_deltas(client_id: str) -> Any:
     """Return what happened after a cursor, which a POST may bear in its body."""
     request = application_deltas.current_request
     application = access.application(request, client_id)
-    query = Query(request, window.PARAMETERS)
+    query = Query(request, view.PARAMETERS)
     start = query.raw("cursor") or body.text(body.parse(request.raw_body), "cursor")
     if start is None:
         raise InvalidRequest("cursor is required")
     places, accounts = cursor.decode(application.id, start), _accounts(application)
-    windows = {id: window.of(query, account) for id, account in accounts.items()}
+    windows = {id: view.of(query, account) for id, account in accounts.items()}
     found = together.after(
         {id: places.of(id) for id in accounts},
         _newest(accounts),
         places.turn,
-        window.limit(query),
+        view.limit(query),
         lambda id, share: windows[id].feed(share, bounds.ACCOUNT_BATCH_BYTES),
     )
     end = cursor.encode(application.id, places.moved(found.ends, found.turn)) if found.batches else start

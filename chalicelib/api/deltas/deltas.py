@@ -7,7 +7,7 @@ from typing import Any
 
 from chalice.app import Request, Response
 
-from chalicelib.api.deltas import streaming, window
+from chalicelib.api.deltas import streaming, view
 from chalicelib.clock import Deadline
 from chalicelib.deltas import follow
 from chalicelib.domain.accounts.account import Account
@@ -42,9 +42,9 @@ def generate_cursor() -> Any:
 def list_deltas() -> Any:
     """Return what happened after a cursor."""
     account = access.account(deltas.current_request)
-    query = Query(deltas.current_request, window.PARAMETERS)
-    place = window.place(query, account)
-    batch = window.of(query, account).feed(window.limit(query)).after(place)
+    query = Query(deltas.current_request, view.PARAMETERS)
+    place = view.place(query, account)
+    batch = view.of(query, account).feed(view.limit(query)).after(place)
     return _answer(query, account, place, batch)
 
 
@@ -52,9 +52,9 @@ def list_deltas() -> Any:
 def longpoll() -> Any:
     """Return what happened after a cursor as soon as there is something, or nothing after `timeout`."""
     account = access.account(deltas.current_request)
-    query = Query(deltas.current_request, window.PARAMETERS | {"timeout"})
+    query = Query(deltas.current_request, view.PARAMETERS | {"timeout"})
     seconds = query.seconds("timeout", _LONGPOLL_SECONDS, services().settings.longpoll_seconds)
-    place, wanted = window.place(query, account), window.of(query, account).feed(window.limit(query))
+    place, wanted = view.place(query, account), view.of(query, account).feed(view.limit(query))
     with limits.waiting("longpoll", account, seconds):
         batch = follow.longpoll(wanted, place, follow.Patience(Deadline.after(seconds), time.sleep))
     return Response(size.ascii_text(size.fitted(_answer(query, account, place, batch))))

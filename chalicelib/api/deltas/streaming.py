@@ -11,7 +11,7 @@ from typing import Any
 
 from chalice.app import Request, Response
 
-from chalicelib.api.deltas import window
+from chalicelib.api.deltas import view
 from chalicelib.clock import Clock, Deadline
 from chalicelib.deltas import follow
 from chalicelib.errors import ApiError
@@ -70,10 +70,10 @@ def answer(event: dict[str, Any]) -> Answer:
 def lines(request: Request, most_seconds: float | None = None) -> Body:
     """Return the body of the stream. Raises ApiErrors before it begins."""
     account = access.account(request)
-    query = Query(request, window.PARAMETERS | {"timeout"})
+    query = Query(request, view.PARAMETERS | {"timeout"})
     most = services().settings.stream_seconds if most_seconds is None else most_seconds
     seconds = query.seconds("timeout", _DEFAULT_SECONDS, most)
-    place, wanted = window.place(query, account), window.of(query, account).feed(window.limit(query))
+    place, wanted = view.place(query, account), view.of(query, account).feed(view.limit(query))
     numbered = bool(query.flag("seq"))
     services().log.since(account.id, place[0], 1)  # a cursor that is too old is told by the status
     stack = ExitStack()

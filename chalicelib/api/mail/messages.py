@@ -8,8 +8,8 @@ from typing import Any
 from chalice.app import Response
 
 from chalicelib import bounds
-from chalicelib.api.mail import changes, filters
-from chalicelib.api.mail.views import Shown, listing
+from chalicelib.api.mail import filters, updates
+from chalicelib.api.mail.shown import Shown, listing
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.message import Message
 from chalicelib.errors import InvalidRequest
@@ -55,7 +55,7 @@ def update_message(id: str) -> Any:
     Query(messages.current_request)
     shown = Shown(account)
     body, message = read.stated(messages.current_request.raw_body), _one(account, id)
-    wanted = changes.wanted(account, body, shown.folders, message.folder_ids)
+    wanted = updates.wanted(account, body, shown.folders, message.folder_ids)
     here = services()
     updated = edits.update(here.mail, here.queues, account.id, [message], wanted)
     return shown.message(existing(updated[0] if updated else None, id))

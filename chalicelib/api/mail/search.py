@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib import bounds
-from chalicelib.api.mail.views import Shown, listing
+from chalicelib.api.mail.shown import Shown, listing
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.message import Message
 from chalicelib.errors import AuthRejected, InvalidRequest, ProviderError, Throttled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.api.mail.views import Shown
+from chalicelib.api.mail.shown import Shown
 from chalicelib.errors import InvalidRequest
 from chalicelib.http import access
 from chalicelib.http.query import Query, object_id

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.api.mail import changes, filters
-from chalicelib.api.mail.views import Shown, listing
+from chalicelib.api.mail import filters, updates
+from chalicelib.api.mail.shown import Shown, listing
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message
@@ -48,9 +48,9 @@ def update_thread(id: str) -> Any:
     Query(threads.current_request)
     shown = Shown(account)
     body = read.stated(threads.current_request.raw_body)
-    changes.refuse_others(body)
+    updates.refuse_others(body)
     every = list(_messages(account, _one(account, id)))
-    wanted = changes.wanted(account, body, shown.folders, {id for one in every for id in one.folder_ids})
+    wanted = updates.wanted(account, body, shown.folders, {id for one in every for id in one.folder_ids})
     own = [message for message in every if not (account.labelled and _is_draft(message))]
     _update(account, own, wanted, shown.folders)
     return shown.thread(_one(account, id))

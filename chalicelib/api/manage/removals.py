@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import Frozen
 from chalicelib.errors import Conflict
 from chalicelib.http import access
 from chalicelib.http.query import Query, existing, object_id

@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chalicelib.domain.accounts.frozen_removal import Frozen
     from chalicelib.domain.accounts.login import Login
-    from chalicelib.domain.accounts.removal import Frozen
-    from chalicelib.domain.accounts.trouble import Trouble
+    from chalicelib.domain.accounts.sync_failure import Trouble
 
 
 GMAIL = "gmail"

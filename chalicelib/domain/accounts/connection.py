@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.accounts.login import Login, login_of
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.accounts.retention_wish import WindowChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chalicelib.domain.mail.folder import Folder
-    from chalicelib.domain.mail.window import Window
+    from chalicelib.domain.mail.retention import Window
 
 RECENT_SECONDS = 180
 """A rate measured longer ago says nothing about the time that is left."""

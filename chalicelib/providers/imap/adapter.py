@@ -19,23 +19,23 @@ from chalicelib.domain.remote import (
 )
 from chalicelib.errors import CursorExpired, Gone, NotTaken, ProviderError
 from chalicelib.providers.imap import changes
-from chalicelib.providers.imap.fetch.bodies import bodies
-from chalicelib.providers.imap.fetch.fetching import (
+from chalicelib.providers.imap.fetch.mailbox import (
     open_mailbox,
     remote_id,
     split_id,
     uids_between,
     uids_with_message_id,
 )
+from chalicelib.providers.imap.fetch.whole import bodies
 from chalicelib.providers.imap.folders.cursor import load, narrowed
 from chalicelib.providers.imap.folders.folders import collection_list
 from chalicelib.providers.imap.protocol.compress import is_far
+from chalicelib.providers.imap.protocol.lines import Literal, astring
 from chalicelib.providers.imap.protocol.metadata import Meta
 from chalicelib.providers.imap.protocol.numbers import uid_sets
 from chalicelib.providers.imap.protocol.session import Session, open_session
-from chalicelib.providers.imap.protocol.wire import Literal, astring
 from chalicelib.providers.imap.search import search
-from chalicelib.providers.network.reach import PUBLIC, Reach
+from chalicelib.providers.network.egress import PUBLIC, Reach
 
 _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
 

@@ -20,9 +20,8 @@ from chalicelib.domain.remote import (
     RemoteMessage,
 )
 from chalicelib.errors import CursorExpired
-from chalicelib.providers.imap.fetch.ahead import FIRST_WINDOW, Ahead, open_ahead
-from chalicelib.providers.imap.fetch.bringing import DAY, Step, bring, fetch
-from chalicelib.providers.imap.fetch.fetching import (
+from chalicelib.providers.imap.fetch.batch import DAY, Step, bring, fetch
+from chalicelib.providers.imap.fetch.mailbox import (
     changes_between,
     flags_between,
     large_uids_between,
@@ -32,6 +31,7 @@ from chalicelib.providers.imap.fetch.fetching import (
     split_id,
     uids_between,
 )
+from chalicelib.providers.imap.fetch.pipeline import FIRST_WINDOW, Ahead, open_ahead
 from chalicelib.providers.imap.folders.cursor import Progress, beginning, load
 from chalicelib.providers.imap.marks import agree, noted
 from chalicelib.providers.imap.protocol.session import Session

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chalicelib.domain.remote import RemoteMessage
-from chalicelib.providers.imap.fetch.fetching import metas, split_id
+from chalicelib.providers.imap.fetch.mailbox import metas, split_id
 from chalicelib.providers.imap.protocol.session import Session
 
 KEPT = 8

@@ -15,8 +15,8 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.mail_settings import Server
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.providers.network.cutoff import cut_off
-from chalicelib.providers.network.reach import MAIL_PORTS, Reach
-from chalicelib.providers.network.trust import mail_context
+from chalicelib.providers.network.egress import MAIL_PORTS, Reach
+from chalicelib.providers.network.tls import mail_context
 
 GREETING_SECONDS = 3.0
 """A server that says nothing for so long waits for TLS to begin."""

@@ -14,10 +14,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from chalicelib import bounds
 from chalicelib.clock import Deadline
-from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.errors import ProviderError
-from chalicelib.providers.network.http import Target, retry_after
-from chalicelib.providers.network.trust import web_context
+from chalicelib.providers.network.client import Target, retry_after
+from chalicelib.providers.network.tls import web_context
 
 CONNECT_SECONDS = 3.0
 

@@ -13,7 +13,7 @@ from pynamodb.connection import Connection
 from pynamodb.models import Model
 
 from chalicelib.config import Settings
-from chalicelib.store.aws import direct
+from chalicelib.store.aws import fast_calls
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 10
@@ -62,7 +62,7 @@ def client(settings: Settings, service: str) -> Any:
                 service, endpoint_url=settings.endpoint_url, config=_config(settings)
             )
             if service == "dynamodb":
-                direct.install(made)
+                fast_calls.install(made)
             _clients[place, service] = made
         return _clients[place, service]
 

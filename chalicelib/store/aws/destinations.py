@@ -15,8 +15,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.config import Settings
-from chalicelib.domain.webhooks.answer import Answer
 from chalicelib.domain.webhooks.destination import Destination, allowed, of_url
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.errors import ProviderError, Refused
 from chalicelib.store.aws.connection import client
 

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pynamodb.expressions.update import Action
 
 from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.frozen_removal import Frozen
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.removal import Frozen
-from chalicelib.domain.accounts.trouble import Fault, Trouble
-from chalicelib.store.core.core import (
+from chalicelib.domain.accounts.sync_failure import Fault, Trouble
+from chalicelib.store.core.rows import (
     META,
     AccountPointerRow,
     AccountRow,

@@ -17,15 +17,15 @@ from pynamodb.transactions import TransactWrite
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.frozen_removal import Frozen
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.removal import Frozen
-from chalicelib.domain.accounts.trouble import Trouble
-from chalicelib.domain.accounts.window_change import WindowChange
+from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.sync_failure import Trouble
 from chalicelib.errors import NotFound
 from chalicelib.store.aws.connection import bind, transactions
 from chalicelib.store.core import account_rows as rows
-from chalicelib.store.core.core import (
+from chalicelib.store.core.rows import (
     ACCOUNT_PREFIX,
     META,
     AccountPointerRow,

@@ -14,7 +14,7 @@ from chalicelib.config import Settings
 from chalicelib.domain.accounts.application import Application
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.aws.connection import bind
-from chalicelib.store.core.core import META, ApplicationRow, application_pk
+from chalicelib.store.core.rows import META, ApplicationRow, application_pk
 from chalicelib.store.core.vault import Vault, keyed_hash
 from chalicelib.store.values import Admission, Stale
 

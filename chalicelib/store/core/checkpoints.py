@@ -18,7 +18,7 @@ from chalicelib.config import Settings
 from chalicelib.domain.remote import Cursor
 from chalicelib.domain.sync.progress import Tally
 from chalicelib.store.aws.connection import client
-from chalicelib.store.core.core import account_pk
+from chalicelib.store.core.rows import account_pk
 from chalicelib.store.values import Lease, LeaseLost
 
 _LEASE = "LEASE"

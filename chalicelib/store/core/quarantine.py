@@ -9,7 +9,7 @@ from chalicelib.config import Settings
 from chalicelib.domain.remote import RemoteId
 from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState
 from chalicelib.store.aws.dynamo import Item, Table, key
-from chalicelib.store.core.core import account_pk
+from chalicelib.store.core.rows import account_pk
 
 _PREFIX = "QUARANTINE#"
 _SUSPECTS = "SUSPECTS"

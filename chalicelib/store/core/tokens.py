@@ -8,7 +8,7 @@ import time
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.store.aws.connection import bind
-from chalicelib.store.core.core import TokenRow
+from chalicelib.store.core.rows import TokenRow
 from chalicelib.store.core.vault import keyed_hash
 from chalicelib.store.values import Grant
 

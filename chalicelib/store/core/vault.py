@@ -25,7 +25,7 @@ from pynamodb.exceptions import PutError
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.store.aws.connection import bind, client
-from chalicelib.store.core.core import KeyRow, application_pk
+from chalicelib.store.core.rows import KeyRow, application_pk
 
 KEY_SECONDS = 300
 CREDENTIALS, SIGNING = "credentials", "signing"

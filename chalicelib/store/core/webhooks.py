@@ -12,7 +12,7 @@ from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.webhooks.webhook import StateChange, Webhook
 from chalicelib.store.aws.connection import bind
-from chalicelib.store.core.core import WEBHOOK_PREFIX, WebhookRow, application_pk
+from chalicelib.store.core.rows import WEBHOOK_PREFIX, WebhookRow, application_pk
 
 
 class WebhookTable:

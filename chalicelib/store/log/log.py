@@ -18,7 +18,7 @@ from chalicelib.domain.log.delta import Change, Delta, Event, Name
 from chalicelib.errors import CursorTooOld
 from chalicelib.store.aws.dynamo import ATTEMPTS, Item, Table, pause, transact
 from chalicelib.store.errors import Cancelled, Overloaded
-from chalicelib.store.log import log_rows as rows
+from chalicelib.store.log import rows as rows
 
 LARGEST_BATCH = 90
 """Objects in one append; a transaction holds a hundred actions."""

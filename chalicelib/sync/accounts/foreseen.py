@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chalicelib.errors import SyncFailure
-from chalicelib.store.outage import is_passing
+from chalicelib.store.transient import is_passing
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.domain.accounts.account import RESTING, Account, SyncState
-from chalicelib.domain.accounts.trouble import (
+from chalicelib.domain.accounts.sync_failure import (
     Fault,
     Trouble,
     after_failure,
@@ -24,7 +24,7 @@ from chalicelib.domain.accounts.trouble import (
 from chalicelib.errors import AuthRejected, ProviderError, SyncFailure
 from chalicelib.store.ports import Accounts, Polls
 from chalicelib.store.values import Stale
-from chalicelib.sync.core.stale import until_fresh
+from chalicelib.sync.core.retrying import until_fresh
 
 _ALARMING = frozenset({SyncState.STOPPED, SyncState.SYNC_ERROR})
 UNTRIED_SECONDS = 600

@@ -9,7 +9,7 @@ from chalicelib.clock import Clock
 from chalicelib.domain.remote import ChangeBatch
 from chalicelib.domain.sync.progress import Tally
 from chalicelib.store.values import Lease
-from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.core.stores import Workspace
 
 
 class Tallies:

@@ -11,12 +11,12 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import Collection
 from chalicelib.store.values import Revised
-from chalicelib.sync.core.hold import Hold
-from chalicelib.sync.core.stale import until_fresh
-from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.core.leased_cursors import Hold
+from chalicelib.sync.core.retrying import until_fresh
+from chalicelib.sync.core.stores import Workspace
 from chalicelib.sync.engine.unlabel import unlabel
-from chalicelib.sync.mail.shelf import Shelf
-from chalicelib.sync.safety.guard import Guard
+from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.safety.mass_deletion import Guard
 
 
 class Cabinet:

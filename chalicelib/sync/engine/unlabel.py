@@ -10,7 +10,7 @@ from itertools import islice
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.store.ports import Mail
 from chalicelib.store.values import MailChanges, Revised
-from chalicelib.sync.core.stale import until_fresh
+from chalicelib.sync.core.retrying import until_fresh
 from chalicelib.sync.mail.rethreading import rethreaded
 
 _TOGETHER = 100

@@ -21,7 +21,7 @@ from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.errors import ProviderError, Throttled
 from chalicelib.store.ports import Backfills, Queues
 from chalicelib.sync.core.pace import Pace
-from chalicelib.sync.engine.engine import Outcome
+from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history.meter import Meter
 from chalicelib.sync.history.turn import FAIR_SECONDS, FIRST_SECONDS, Turn
 

@@ -15,8 +15,8 @@ from chalicelib.store.ports import Backfills
 from chalicelib.sync.accounts.crowd import Crowded, place
 from chalicelib.sync.accounts.crowd import Desk as Crowd
 from chalicelib.sync.core.pace import Live
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.engine import engine
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.engine import run
 from chalicelib.sync.history.meter import Meter
 
 log = logging.getLogger(__name__)
@@ -29,23 +29,23 @@ def sync(
     account: Account,
     deadline: Deadline,
     crowd: Crowd | None = None,
-) -> engine.Outcome:
+) -> run.Outcome:
     """Sync what is new; MORE if history is left, DEFERRED if all of it is, CROWDED if it must come later.
 
     Nothing comes once the day's bytes are used up. Raises ProviderError.
     """
     if meter.is_used_up(account):
         log.warning("account %s has used up the bytes of its day", account.id)
-        return engine.Outcome.QUIET
+        return run.Outcome.QUIET
     if _has_just_come(work, backfills, account):
-        return engine.Outcome.DEFERRED
+        return run.Outcome.DEFERRED
     pace = Live(lambda: backfills.get(account.id) is not None)
     try:
         with place(crowd, account) if crowd else nullcontext():
-            return engine.sync_account(work, account, deadline, pace)
+            return run.sync_account(work, account, deadline, pace)
     except Crowded:
         log.info("account %s waits: enough syncs of its application or server are under way", account.id)
-        return engine.Outcome.CROWDED
+        return run.Outcome.CROWDED
     finally:
         meter.add(account, pace.received)
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.retention import Window
 from chalicelib.domain.mail.threader import message_key
-from chalicelib.domain.mail.window import Window
 from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
 from chalicelib.formats.mime.mime import parse
 from chalicelib.store.ports import Blobs, Mail
-from chalicelib.sync.core.stale import until_fresh
-from chalicelib.sync.mail.draft import Draft
+from chalicelib.sync.core.retrying import until_fresh
 from chalicelib.sync.mail.identity import namesake_ids
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.mail.ingest import Shelf
 from chalicelib.sync.mail.threads import changes, thread_messages
+from chalicelib.sync.mail.unit_of_work import Draft
 
 
 def record_sent(

@@ -9,11 +9,11 @@ from chalicelib import bounds
 from chalicelib.domain.mail.conversation import conversation_id, conversation_key, converse, following_id
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.mail.parting import parting, redirected
+from chalicelib.domain.mail.retention import PAST, latest
 from chalicelib.domain.mail.thread import Thread, empty_thread, with_messages, without_messages
 from chalicelib.domain.mail.threader import Assignment, anchor_keys, assign, near
-from chalicelib.domain.mail.window import PAST, latest
 from chalicelib.store.values import MailChanges
-from chalicelib.sync.mail.draft import Draft
+from chalicelib.sync.mail.unit_of_work import Draft
 
 
 def thread_messages(draft: Draft, ids: Iterable[str]) -> None:

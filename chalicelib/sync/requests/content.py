@@ -18,8 +18,8 @@ from chalicelib.errors import Gone, ProviderError
 from chalicelib.formats.mime.fingerprint import fingerprint
 from chalicelib.formats.mime.mime import parse, part_content
 from chalicelib.providers.base import Provider
-from chalicelib.store.outage import is_passing
 from chalicelib.store.ports import Blobs, Mail
+from chalicelib.store.transient import is_passing
 from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.accounts.foreseen import named
 from chalicelib.sync.mail.reading import completed

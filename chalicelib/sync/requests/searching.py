@@ -17,15 +17,15 @@ from chalicelib.clock import Clock, Deadline
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.mail.window import STAY_SECONDS, is_over
+from chalicelib.domain.mail.retention import STAY_SECONDS, is_over
 from chalicelib.domain.remote import Budget, RemoteId, RemoteMessage
 from chalicelib.errors import AuthRejected, Gone, InvalidRequest, ProviderError, Throttled
 from chalicelib.providers.base import Searching
 from chalicelib.store.ports import Quarantine
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.mail.shelf import Shelf
-from chalicelib.sync.safety.intake import Intake
-from chalicelib.sync.safety.intake import Place as IntakePlace
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.safety.poison import Intake
+from chalicelib.sync.safety.poison import Place as IntakePlace
 
 _RENEW_SECONDS = STAY_SECONDS // 2
 _FIRST = ("inbox", "sent", "archive")

@@ -13,8 +13,8 @@ from dataclasses import replace
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.remote import Budget, RemoteId
 from chalicelib.errors import Interrupted
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.safety.intake import Intake
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.safety.poison import Intake
 
 MOST = 12
 """So many hang-ups in a row are looked into; then the pass has failed."""

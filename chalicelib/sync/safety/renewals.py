@@ -15,7 +15,7 @@ from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.domain.remote import Cursor
 from chalicelib.errors import ProviderError
-from chalicelib.sync.core.hold import Hold
+from chalicelib.sync.core.leased_cursors import Hold
 
 RENEWALS = "renewals"
 """Where they lie beside the cursors, as the cursor of a folder that does not exist."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from contextlib import closing, suppress
 
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.mail.window import is_over
+from chalicelib.domain.mail.retention import is_over
 from chalicelib.domain.remote import Collection, RemoteId
 from chalicelib.domain.sync.quarantine import Quarantined
 from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Quarantine
 from chalicelib.sync.accounts.foreseen import foreseen
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.mail.ingest import Shelf
 from chalicelib.sync.safety.hangups import REASON
-from chalicelib.sync.safety.intake import Intake, Place
+from chalicelib.sync.safety.poison import Intake, Place
 
 LEASE_SECONDS = 60.0
 

@@ -12,10 +12,10 @@ from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import MailChanges
-from chalicelib.sync.core.stale import until_fresh
-from chalicelib.sync.core.workspace import Workspace
+from chalicelib.sync.core.retrying import until_fresh
+from chalicelib.sync.core.stores import Workspace
 from chalicelib.sync.mail import loose
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.mail.ingest import Shelf
 
 
 @dataclass(frozen=True, slots=True)

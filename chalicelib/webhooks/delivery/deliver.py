@@ -21,8 +21,9 @@ from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
 from chalicelib.errors import CursorTooOld
 from chalicelib.store.ports import Applications, Circuits, Deliveries, DeltaLog, Webhooks
 from chalicelib.store.values import Wake
-from chalicelib.webhooks.delivery import payload, planning, posting, retry, signature, standing
-from chalicelib.webhooks.delivery.posting import Reply, Send
+from chalicelib.webhooks.delivery import batches, payload, request, retry, signature
+from chalicelib.webhooks.delivery import state as standing
+from chalicelib.webhooks.delivery.request import Reply, Send
 from chalicelib.webhooks.delivery.retry import Step
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def post(desk: Desk, webhook: Webhook, body: bytes, id: str) -> Reply:
     """Make one signed request to an endpoint; whatever goes wrong is in the reply."""
     now = int(desk.now())
     secrets = desk.applications.secrets(webhook.application_id, now)
-    return posting.post(desk.send, webhook, body, signature.headers(secrets, body, id, now), now)
+    return request.post(desk.send, webhook, body, signature.headers(secrets, body, id, now), now)
 
 
 def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call]:
@@ -166,7 +167,7 @@ def _next(desk: Desk, webhook: Webhook, lane: Lane) -> tuple[Lane, Delivery | No
     if not desk.deliveries.claim(found, claimed):
         return lane, None, ()
     try:
-        return lane, claimed, planning.entries(desk.log, webhook, claimed)
+        return lane, claimed, batches.entries(desk.log, webhook, claimed)
     except CursorTooOld:
         return lane, claimed, ()
 
@@ -175,13 +176,13 @@ def _begin(
     desk: Desk, webhook: Webhook, lane: Lane, now: int
 ) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
     """Begin the next delivery of a lane; None if it has caught up or somebody else is at it."""
-    stored, lane = lane, planning.bounded(desk.log, lane)
-    found = planning.page(desk.log, webhook, lane)
+    stored, lane = lane, batches.bounded(desk.log, lane)
+    found = batches.page(desk.log, webhook, lane)
     while not found.entries and found.last > lane.told:  # only entries that nobody asked for
         lane = replace(lane, told=found.last)
-        found = planning.page(desk.log, webhook, lane)
+        found = batches.page(desk.log, webhook, lane)
     if found.entries:
-        delivery = planning.delivery(lane, found, now, now + HELD_SECONDS)
+        delivery = batches.delivery(lane, found, now, now + HELD_SECONDS)
         begun = replace(lane, open=delivery.id)
         if desk.deliveries.begin(stored, begun, delivery):
             return begun, delivery, found.entries

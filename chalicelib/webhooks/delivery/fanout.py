@@ -15,7 +15,7 @@ from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
 from chalicelib.store.ports import Circuits, Deliveries, DeltaLog, Queues
 from chalicelib.store.values import Wake
-from chalicelib.webhooks.delivery import planning
+from chalicelib.webhooks.delivery import batches
 
 QUEUE = "deliveries"
 OVERDUE_SECONDS = 900
@@ -38,7 +38,7 @@ def tell(desk: Desk, webhook: Webhook, account_id: str, *, first_seq: int, now: 
     lane = _current(desk.deliveries, webhook, account_id, first_seq)
     if (lane.open and not _forgotten(desk, lane, now)) or desk.circuits.get(webhook.id).resting(now):
         return
-    found = planning.page(desk.log, webhook, lane)
+    found = batches.page(desk.log, webhook, lane)
     if found.entries or lane.open:
         wake = Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key)
         desk.queues.send(QUEUE, [wake.message()], webhook.id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from chalicelib import bounds
-from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook, in_state
 from chalicelib.errors import Conflict, InvalidRequest, ProviderError
 from chalicelib.store.ports import Circuits, Deliveries, Webhooks

@@ -12,7 +12,7 @@ from chalicelib.domain.webhooks.ledger import Missed, Selection
 from chalicelib.domain.webhooks.webhook import Webhook, outages
 from chalicelib.errors import CursorTooOld
 from chalicelib.store.ports import Deliveries, DeltaLog
-from chalicelib.webhooks.delivery import payload, planning
+from chalicelib.webhooks.delivery import batches, payload
 from chalicelib.webhooks.manage.replay import KEPT_SECONDS
 
 
@@ -29,7 +29,7 @@ def body(log: DeltaLog, webhook: Webhook, delivery: Delivery) -> Any:
     if not delivery.lane:
         return None
     try:
-        return json.loads(payload.build(planning.entries(log, webhook, delivery)))
+        return json.loads(payload.build(batches.entries(log, webhook, delivery)))
     except CursorTooOld:
         return None
 

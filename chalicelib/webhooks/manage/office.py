@@ -16,7 +16,7 @@ from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.ids import base36, random_id
 from chalicelib.store.ports import Accounts
 from chalicelib.webhooks.delivery import deliver
-from chalicelib.webhooks.manage import endpoint, ledger, replay, rotation, trial
+from chalicelib.webhooks.manage import endpoint, ledger, replay, rotation, test_event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Office:
 
     def test(self, webhook: Webhook, trigger: str) -> Delivery:
         """Send a made-up notification now and return what became of it."""
-        return trial.send(self.desk, webhook, trigger, random_id())
+        return test_event.send(self.desk, webhook, trigger, random_id())
 
     def _owner(self) -> endpoint.Desk:
         return endpoint.Desk(

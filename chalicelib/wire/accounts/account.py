@@ -12,8 +12,8 @@ from chalicelib.wire import body
 from chalicelib.wire.accounts import window
 
 if TYPE_CHECKING:
-    from chalicelib.domain.accounts.removal import Frozen
-    from chalicelib.domain.accounts.trouble import Trouble
+    from chalicelib.domain.accounts.frozen_removal import Frozen
+    from chalicelib.domain.accounts.sync_failure import Trouble
 
 AccountJSON = dict[str, Any]
 

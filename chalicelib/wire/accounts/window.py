@@ -7,8 +7,8 @@ from typing import Any
 
 from chalicelib import bounds
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.window_change import WindowChange
-from chalicelib.domain.mail.window import MOST_DAYS
+from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.mail.retention import MOST_DAYS
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
 

@@ -8,9 +8,9 @@ from chalicelib import bounds
 from chalicelib.domain.remote import Collection
 from chalicelib.providers.imap.folders.list_lines import INBOX, key, listed_in, status_in
 from chalicelib.providers.imap.folders.roles import Listed, display_name, roles
+from chalicelib.providers.imap.protocol.lines import Reply, astring, tokens
 from chalicelib.providers.imap.protocol.numbers import state_numbers
 from chalicelib.providers.imap.protocol.session import Opened, Session
-from chalicelib.providers.imap.protocol.wire import Reply, astring, tokens
 
 _PLAIN = b'LIST "" "*"'
 _STATUS_IN_FLIGHT = 40  # short questions with short answers

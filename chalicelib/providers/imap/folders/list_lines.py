@@ -6,7 +6,7 @@ import re
 
 from chalicelib import bounds
 from chalicelib.providers.imap.folders.roles import Listed
-from chalicelib.providers.imap.protocol.wire import Line
+from chalicelib.providers.imap.protocol.lines import Line
 
 INBOX = b"INBOX"
 

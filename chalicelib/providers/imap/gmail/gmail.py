@@ -24,14 +24,14 @@ from chalicelib.domain.remote import (
 )
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider
-from chalicelib.providers.imap.fetch.fetching import open_mailbox, remote_id, search_uids, split_id
+from chalicelib.providers.imap.fetch.mailbox import open_mailbox, remote_id, search_uids, split_id
 from chalicelib.providers.imap.gmail.gmail_labels import Labels, gmail_collections
 from chalicelib.providers.imap.gmail.gmail_search import search
 from chalicelib.providers.imap.protocol.compress import is_far
+from chalicelib.providers.imap.protocol.lines import Line, tokens
 from chalicelib.providers.imap.protocol.numbers import number, uid_sets
 from chalicelib.providers.imap.protocol.session import Session, open_session
-from chalicelib.providers.imap.protocol.wire import Line, tokens
-from chalicelib.providers.network.reach import PUBLIC, Reach
+from chalicelib.providers.network.egress import PUBLIC, Reach
 
 _UNTOLD = "Gmail does not tell identity, conversation and labels of this message."
 _ITEMS = b"(UID X-GM-MSGID X-GM-THRID X-GM-LABELS)"

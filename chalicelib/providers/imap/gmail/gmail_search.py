@@ -6,9 +6,9 @@ import re
 
 from chalicelib import bounds
 from chalicelib.errors import InvalidRequest
-from chalicelib.providers.imap.fetch.beginnings import raise_if_throttled
+from chalicelib.providers.imap.fetch.partial import raise_if_throttled
+from chalicelib.providers.imap.protocol.lines import Literal
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Literal
 from chalicelib.providers.imap.search import search_here
 from chalicelib.providers.imap.search.search_here import uids_of
 from chalicelib.providers.imap.search.search_tree import Every, Key, Not, Text

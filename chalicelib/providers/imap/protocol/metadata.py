@@ -10,7 +10,7 @@ from datetime import datetime
 
 from chalicelib import bounds
 from chalicelib.domain.remote import Flags
-from chalicelib.providers.imap.protocol.wire import Line
+from chalicelib.providers.imap.protocol.lines import Line
 
 LARGE = 64_000
 """Octets from which on a message of the history is listed by its beginning before it comes as a whole."""

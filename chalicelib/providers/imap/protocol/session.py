@@ -22,9 +22,9 @@ from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.protocol.compress import CAPABILITY
 from chalicelib.providers.imap.protocol.connection import Connection
 from chalicelib.providers.imap.protocol.failures import login_failure
-from chalicelib.providers.imap.protocol.wire import Line, Reply, Wire, astring, tokens
+from chalicelib.providers.imap.protocol.lines import Line, Reply, Wire, astring, tokens
+from chalicelib.providers.network.egress import PUBLIC, Reach
 from chalicelib.providers.network.opening import Opening
-from chalicelib.providers.network.reach import PUBLIC, Reach
 
 TIMEOUT = 30.0
 """Seconds for which a server may be silent once we are logged in."""

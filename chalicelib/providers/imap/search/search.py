@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from chalicelib import bounds
 from chalicelib.domain.remote import Budget, RemoteId, RemoteMessage
-from chalicelib.providers.imap.fetch.beginnings import raise_if_throttled
-from chalicelib.providers.imap.fetch.bodies import bodies
 from chalicelib.providers.imap.fetch.dating import received_at
-from chalicelib.providers.imap.fetch.fetching import metas, open_mailbox, remote_id, split_id
+from chalicelib.providers.imap.fetch.mailbox import metas, open_mailbox, remote_id, split_id
+from chalicelib.providers.imap.fetch.partial import raise_if_throttled
+from chalicelib.providers.imap.fetch.whole import bodies
 from chalicelib.providers.imap.protocol.metadata import Meta
 from chalicelib.providers.imap.protocol.session import Session
 from chalicelib.providers.imap.search import search_here

@@ -16,10 +16,10 @@ from chalicelib.domain.mail.message import Address
 from chalicelib.formats.header import headers
 from chalicelib.formats.mime import tree
 from chalicelib.formats.mime.mime import ParsedMail, parse
-from chalicelib.providers.imap.fetch.beginnings import beginnings
+from chalicelib.providers.imap.fetch.partial import beginnings
+from chalicelib.providers.imap.protocol.lines import Reply
 from chalicelib.providers.imap.protocol.numbers import number
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Reply
 from chalicelib.providers.imap.search.search_tree import (
     Either,
     Every,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.providers.imap.protocol.wire import astring
+from chalicelib.providers.imap.protocol.lines import astring
 
 Words = list[bytes]
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.removal import Frozen, is_too_much
+from chalicelib.domain.accounts.frozen_removal import Frozen, is_too_much
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import Collection, Cursor, RemoteId
 from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Lease, Revised
-from chalicelib.sync.core.stale import until_fresh
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.core.retrying import until_fresh
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.mail.ingest import Shelf
 
 CHUNK = 100
 

@@ -26,10 +26,10 @@ from chalicelib.errors import Interrupted
 from chalicelib.sync.accounts import health
 from chalicelib.sync.accounts.foreseen import foreseen
 from chalicelib.sync.core.pace import UNHURRIED, Pace
-from chalicelib.sync.core.stale import Busy, Overtaken
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.engine.stay import Stay
-from chalicelib.sync.engine.sweep import Sweep
+from chalicelib.sync.core.retrying import Busy, Overtaken
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.engine.session import Sweep
+from chalicelib.sync.engine.terms import Stay
 from chalicelib.sync.safety.hangups import Hangups
 
 

@@ -17,13 +17,13 @@ from chalicelib.clock import Clock
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import ChangeBatch, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.sync.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
-from chalicelib.store.outage import is_passing, is_refusal
 from chalicelib.store.ports import Quarantine
+from chalicelib.store.transient import is_passing, is_refusal
 from chalicelib.store.values import Lease
 from chalicelib.sync.accounts.foreseen import named
-from chalicelib.sync.core.stale import until_fresh
+from chalicelib.sync.core.retrying import until_fresh
 from chalicelib.sync.mail.context import Arrival
-from chalicelib.sync.mail.shelf import Absorbed, Shelf
+from chalicelib.sync.mail.ingest import Absorbed, Shelf
 
 STORM = 10
 """If more than so many messages fail and none goes in, the fault is ours and not theirs."""

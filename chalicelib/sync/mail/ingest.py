@@ -14,9 +14,9 @@ from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
 from chalicelib.formats.mime.mime import parse
 from chalicelib.store.ports import Blobs
 from chalicelib.sync.mail.context import Arrival, MailContext
-from chalicelib.sync.mail.draft import Draft
 from chalicelib.sync.mail.reading import message_of
 from chalicelib.sync.mail.threads import changes, thread_messages
+from chalicelib.sync.mail.unit_of_work import Draft
 
 Labels = Mapping[RemoteId, tuple[str, ...]]
 """Ids of collections by message."""

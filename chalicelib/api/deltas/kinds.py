@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.api.mail.views import Shown
+from chalicelib.api.mail.shown import Shown
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import File, Message

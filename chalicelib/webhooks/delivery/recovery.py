@@ -15,7 +15,7 @@ from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
 from chalicelib.store.ports import Queues
 from chalicelib.store.values import Wake
-from chalicelib.webhooks.delivery import deliver, fanout, planning
+from chalicelib.webhooks.delivery import batches, deliver, fanout
 
 MOST_LANES = 100
 
@@ -78,7 +78,7 @@ def _current(desk: deliver.Desk, webhook: Webhook, lane: Lane) -> Lane:
     """Begin a lane of an earlier activation anew: with what was logged since the latest one."""
     if lane.epoch == webhook.activated_at or lane.replay:
         return lane
-    told = planning.before(desk.log, lane.account_id, webhook.activated_at)
+    told = batches.before(desk.log, lane.account_id, webhook.activated_at)
     begun = replace(lane, told=told, open="", epoch=webhook.activated_at)
     if desk.deliveries.change_lane(lane, begun):
         fanout.abandon(desk.deliveries, lane)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.errors import ProviderError
-from chalicelib.providers.imap.fetch.beginnings import BEGINNING, FIRST, body, raise_if_throttled, tells
-from chalicelib.providers.imap.fetch.fetching import rows, search_uids
+from chalicelib.providers.imap.fetch.mailbox import rows, search_uids
+from chalicelib.providers.imap.fetch.partial import BEGINNING, FIRST, body, raise_if_throttled, tells
+from chalicelib.providers.imap.protocol.lines import Line, Reply
 from chalicelib.providers.imap.protocol.metadata import Meta
 from chalicelib.providers.imap.protocol.numbers import uid_sets
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Line, Reply
 
 COMMAND_BYTES = 4_000_000
 COMMAND_MESSAGES = 100

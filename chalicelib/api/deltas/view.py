@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib import bounds, ids
-from chalicelib.api.deltas.objects import BY_KIND, Objects
+from chalicelib.api.deltas.kinds import BY_KIND, Objects
 from chalicelib.api.mail import filters
-from chalicelib.api.mail.views import Shown
+from chalicelib.api.mail.shown import Shown
 from chalicelib.deltas.follow import Feed, Line, Place
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.log.delta import KINDS, Change, Delta, Event, Name

@@ -20,16 +20,16 @@ from functools import partial
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.message import Message
+from chalicelib.domain.mail.retention import STAY_SECONDS, Window, is_over, latest, widest
 from chalicelib.domain.mail.thread import Thread, with_messages, without_messages
 from chalicelib.domain.mail.threader import anchor_keys
-from chalicelib.domain.mail.window import STAY_SECONDS, Window, is_over, latest, widest
 from chalicelib.domain.remote import Cursor, RemoteId
 from chalicelib.ids import LAST_SECOND
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Location, MailChanges, Revised
-from chalicelib.sync.core.stale import until_fresh
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.core.retrying import until_fresh
+from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.mail.ingest import Shelf
 
 KEY = "window"
 SECONDS = 5.0

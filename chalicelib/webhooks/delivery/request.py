@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from chalicelib.domain.webhooks.answer import Answer
 from chalicelib.domain.webhooks.delivery import Attempt
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import ProviderError, Refused
 

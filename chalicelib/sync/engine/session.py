@@ -19,18 +19,18 @@ from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Flags, Rem
 from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider, received
 from chalicelib.sync.accounts.foreseen import foreseen
-from chalicelib.sync.core.hold import Hold
-from chalicelib.sync.core.stale import Busy, Overtaken, until_fresh
+from chalicelib.sync.core.leased_cursors import Hold
+from chalicelib.sync.core.retrying import Busy, Overtaken, until_fresh
+from chalicelib.sync.core.stores import Workspace
 from chalicelib.sync.core.tallies import Tallies
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.engine.agenda import Agenda
+from chalicelib.sync.engine.folder_queue import Agenda
 from chalicelib.sync.engine.folders import Cabinet
-from chalicelib.sync.engine.stay import Stay
+from chalicelib.sync.engine.terms import Stay
 from chalicelib.sync.mail.context import Arrival
-from chalicelib.sync.mail.fitting import Fitting
 from chalicelib.sync.mail.labels import labels_of
-from chalicelib.sync.safety.guard import Guard, Scene
-from chalicelib.sync.safety.intake import Intake, Place
+from chalicelib.sync.mail.retention_change import Fitting
+from chalicelib.sync.safety.mass_deletion import Guard, Scene
+from chalicelib.sync.safety.poison import Intake, Place
 from chalicelib.sync.safety.renewals import Renewals
 
 LOOK_AROUND_SECONDS = 5.0

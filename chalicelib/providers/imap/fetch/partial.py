@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from chalicelib.formats.header.head import read as read_head
 from chalicelib.formats.header.message_ids import own_id
-from chalicelib.providers.imap.fetch.fetching import MEASURE, measured, metas, rows
+from chalicelib.providers.imap.fetch.mailbox import MEASURE, measured, metas, rows
 from chalicelib.providers.imap.protocol.failures import failure, throttled
+from chalicelib.providers.imap.protocol.lines import Command, Line, Reply
 from chalicelib.providers.imap.protocol.metadata import LARGE, QUOTED_BODY, Meta, meta_of
 from chalicelib.providers.imap.protocol.numbers import uid_sets
 from chalicelib.providers.imap.protocol.session import Session
-from chalicelib.providers.imap.protocol.wire import Command, Line, Reply
 
 BEGINNING = LARGE
 """Octets of a beginning: the headers, and of large messages enough of the text for its first words."""

@@ -13,9 +13,9 @@ from chalicelib.domain.mail.anchor import Anchor
 from chalicelib.domain.mail.conversation import conversation_key, relative_keys
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message, Place
+from chalicelib.domain.mail.retention import PAST, latest
 from chalicelib.domain.mail.thread import Thread
 from chalicelib.domain.mail.threader import anchor_keys
-from chalicelib.domain.mail.window import PAST, latest
 from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
 from chalicelib.store.ports import Mail
 from chalicelib.store.values import Location, MailChanges, Revised

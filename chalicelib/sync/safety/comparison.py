@@ -17,19 +17,19 @@ from typing import TypeVar
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
-from chalicelib.domain.mail.window import is_over
+from chalicelib.domain.mail.retention import is_over
 from chalicelib.domain.remote import Collection, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState
 from chalicelib.errors import CursorExpired, Gone, Interrupted
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync.accounts.foreseen import foreseen
-from chalicelib.sync.core.stale import until_fresh
+from chalicelib.sync.core.retrying import until_fresh
+from chalicelib.sync.core.stores import Workspace
 from chalicelib.sync.core.tallies import recount
-from chalicelib.sync.core.workspace import Workspace
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.mail.ingest import Shelf
 from chalicelib.sync.safety import retry
-from chalicelib.sync.safety.guard import Guard
-from chalicelib.sync.safety.intake import Intake, Place
+from chalicelib.sync.safety.mass_deletion import Guard
+from chalicelib.sync.safety.poison import Intake, Place
 from chalicelib.sync.safety.settling import Loose
 
 LEASE_SECONDS = 150.0

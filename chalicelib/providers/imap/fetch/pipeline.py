@@ -13,8 +13,7 @@ from enum import Enum, auto
 
 from chalicelib.domain.remote import Budget, Collection, Flags
 from chalicelib.errors import Interrupted, ProviderError
-from chalicelib.providers.imap.fetch.beginnings import AT_ONCE, Beginnings, question, raise_if_throttled, read
-from chalicelib.providers.imap.fetch.fetching import (
+from chalicelib.providers.imap.fetch.mailbox import (
     LARGER,
     MEASURE,
     changes_question,
@@ -27,11 +26,12 @@ from chalicelib.providers.imap.fetch.fetching import (
     rows,
     stay_with,
 )
+from chalicelib.providers.imap.fetch.partial import AT_ONCE, Beginnings, question, raise_if_throttled, read
 from chalicelib.providers.imap.folders.cursor import Progress, beginning
 from chalicelib.providers.imap.folders.folders import state_in
+from chalicelib.providers.imap.protocol.lines import Command, Line, Reply
 from chalicelib.providers.imap.protocol.metadata import meta_of
 from chalicelib.providers.imap.protocol.session import Opened, Session
-from chalicelib.providers.imap.protocol.wire import Command, Line, Reply
 
 FIRST_WINDOW = 1_000
 """UIDs among which mail of a window is looked for first."""

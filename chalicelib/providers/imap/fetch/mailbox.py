@@ -7,10 +7,10 @@ import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from chalicelib.domain.remote import Flags, RemoteId
+from chalicelib.providers.imap.protocol.lines import Command, Line, Reply, astring
 from chalicelib.providers.imap.protocol.metadata import FLAGS, LARGE, QUOTED_BODY, Meta, letters, meta_of
 from chalicelib.providers.imap.protocol.numbers import UINT32, number, state_numbers, uid_sets
 from chalicelib.providers.imap.protocol.session import Opened, Session
-from chalicelib.providers.imap.protocol.wire import Command, Line, Reply, astring
 
 LARGER = b"LARGER %d" % LARGE
 """The search key of large messages."""

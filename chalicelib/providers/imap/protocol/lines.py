@@ -16,7 +16,7 @@ from chalicelib import bounds
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.protocol.compress import COMMAND, Deflater
 from chalicelib.providers.imap.protocol.failures import failure
-from chalicelib.providers.imap.protocol.inflow import Inflow
+from chalicelib.providers.imap.protocol.limited_stream import Inflow
 from chalicelib.providers.imap.protocol.numbers import number
 
 IN_FLIGHT = 8

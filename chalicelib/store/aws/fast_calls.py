@@ -21,7 +21,7 @@ import orjson
 from botocore.exceptions import ConnectionError as Unreachable
 from botocore.utils import get_environ_proxies
 
-from chalicelib.store.aws.posting import Connections
+from chalicelib.store.aws.kept_connections import Connections
 
 OPERATIONS = frozenset(
     {

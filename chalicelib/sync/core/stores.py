@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.removal import FEW
-from chalicelib.domain.mail.window import Window
+from chalicelib.domain.accounts.frozen_removal import FEW
+from chalicelib.domain.mail.retention import Window
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Filings, Mail, Quarantine
 

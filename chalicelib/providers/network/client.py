@@ -10,9 +10,9 @@ from importlib import import_module
 from urllib.parse import SplitResult, urlsplit
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.webhooks.answer import Answer
+from chalicelib.domain.webhooks.response import Answer
 from chalicelib.errors import Refused
-from chalicelib.providers.network.reach import PUBLIC, WEB_PORTS, Reach, host_name
+from chalicelib.providers.network.egress import PUBLIC, WEB_PORTS, Reach, host_name
 
 TIMEOUT = 10.0
 _LONGEST_URL = 2000

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from chalicelib.domain.remote import Cursor
 from chalicelib.store.values import Lease
-from chalicelib.sync.core.stale import Busy, Overtaken
+from chalicelib.sync.core.retrying import Busy, Overtaken
+from chalicelib.sync.core.stores import Workspace
 from chalicelib.sync.core.tallies import Tallies
-from chalicelib.sync.core.workspace import Workspace
 
 LEASE_SECONDS = 20.0
 

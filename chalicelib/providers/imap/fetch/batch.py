@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from chalicelib.clock import Clock
 from chalicelib.domain.remote import Budget, Flags, Known, RemoteId, RemoteMessage
 from chalicelib.errors import Interrupted, ProviderError
-from chalicelib.providers.imap.fetch.ahead import Ahead
-from chalicelib.providers.imap.fetch.beginnings import AT_ONCE, BEGINNING, Beginnings, beginnings
-from chalicelib.providers.imap.fetch.bodies import bodies
 from chalicelib.providers.imap.fetch.dating import received_at
-from chalicelib.providers.imap.fetch.fetching import metas, remote_id, search_uids, split_id
+from chalicelib.providers.imap.fetch.mailbox import metas, remote_id, search_uids, split_id
+from chalicelib.providers.imap.fetch.partial import AT_ONCE, BEGINNING, Beginnings, beginnings
+from chalicelib.providers.imap.fetch.pipeline import Ahead
+from chalicelib.providers.imap.fetch.whole import bodies
 from chalicelib.providers.imap.protocol.metadata import Meta
 from chalicelib.providers.imap.protocol.numbers import uid_sets
 from chalicelib.providers.imap.protocol.session import Opened, Session

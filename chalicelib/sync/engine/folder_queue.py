@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import ChangeBatch, Collection, Cursor
 from chalicelib.providers.base import Provider
-from chalicelib.sync.core.hold import Hold
+from chalicelib.sync.core.leased_cursors import Hold
 from chalicelib.sync.core.pace import Pace
-from chalicelib.sync.mail.shelf import Shelf
+from chalicelib.sync.mail.ingest import Shelf
 
 TURNS = 2
 """So many batches of a folder come one at a time, so that the newest mail of all folders is here first."""
