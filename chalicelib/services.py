@@ -18,7 +18,7 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.domain.log.delta import Change
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.mail.retention import Window
+from chalicelib.domain.mail.retention import Retention
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.ids import random_id
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from chalicelib.domain.mail.folder import Folder
     from chalicelib.domain.sync.budget import AccountBudget, HostBudget
     from chalicelib.domain.sync.quarantine import Quarantined
-    from chalicelib.domain.webhooks.response import Answer
+    from chalicelib.domain.webhooks.response import HttpResponse
     from chalicelib.errors import Throttled
     from chalicelib.providers.base import Provider, Transport
     from chalicelib.providers.network.client import Client
-    from chalicelib.providers.network.egress import Reach
+    from chalicelib.providers.network.egress import EgressPolicy
     from chalicelib.sending.letter import Letter
     from chalicelib.sending.send import Desk
     from chalicelib.store import ports
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
     from chalicelib.store.objects.mail import MailTable
     from chalicelib.sync.accounts.crowd import Desk as Crowd
     from chalicelib.sync.accounts.health import Health
-    from chalicelib.sync.core.stores import Workspace
+    from chalicelib.sync.core.stores import SyncStores
     from chalicelib.sync.engine.run import Outcome
     from chalicelib.sync.history.backfill import Desk as Backfilling
-    from chalicelib.sync.history.meter import Meter
+    from chalicelib.sync.history.meter import Quota
     from chalicelib.sync.requests.content import Contents
     from chalicelib.sync.safety.comparison import Findings
     from chalicelib.webhooks.delivery.deliver import Desk as Delivering
     from chalicelib.webhooks.delivery.request import Send
-    from chalicelib.webhooks.manage.office import Office
+    from chalicelib.webhooks.manage.office import EndpointAdmin
 
 
 @dataclass
@@ -207,10 +207,10 @@ class Services:
         return UsageTable(self.dynamodb, self.settings)
 
     @cached_property
-    def meter(self) -> Meter:
+    def meter(self) -> Quota:
         """Those bytes held against what a day allows."""
         from chalicelib.domain.sync.allowance import Allowances
-        from chalicelib.sync.history.meter import Meter
+        from chalicelib.sync.history.meter import Quota
 
         settings = self.settings
         allowances = Allowances(
@@ -219,7 +219,7 @@ class Services:
             backfills_per_host=settings.backfills_per_host,
             backfills_per_application=settings.backfills_per_application,
         )
-        return Meter(usage=self.usage, allowances=allowances)
+        return Quota(usage=self.usage, allowances=allowances)
 
     @cached_property
     def slots(self) -> ports.Slots:
@@ -250,19 +250,19 @@ class Services:
         return Client(reach=self.reach)
 
     @cached_property
-    def reach(self) -> Reach:
+    def reach(self) -> EgressPolicy:
         """Which of the hosts that users name may be connected to."""
-        from chalicelib.providers.network.egress import Reach
+        from chalicelib.providers.network.egress import EgressPolicy
 
         here = self.settings
-        return Reach(local=here.local, networks=here.mail_networks, ca_file=here.mail_ca_file)
+        return EgressPolicy(local=here.local, networks=here.mail_networks, ca_file=here.mail_ca_file)
 
     @cached_property
     def post(self) -> Send:
         """The way to webhook endpoints: HTTP, and by the scheme of their URL queues and event buses."""
         from chalicelib.domain.webhooks.destination import SCHEMES
 
-        def send(url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
+        def send(url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> HttpResponse:
             if url.partition(":")[0] in SCHEMES:
                 return self.destinations.post(url, body, headers, application_id)
             return self.web.post(url, body, headers)
@@ -295,11 +295,11 @@ class Services:
         )
 
     @cached_property
-    def office(self) -> Office:
+    def office(self) -> EndpointAdmin:
         """What an owner may ask about and do to endpoints."""
-        from chalicelib.webhooks.manage.office import Office
+        from chalicelib.webhooks.manage.office import EndpointAdmin
 
-        return Office(desk=self.delivering, accounts=self.accounts, get=self.web.get)
+        return EndpointAdmin(desk=self.delivering, accounts=self.accounts, get=self.web.get)
 
     def announce(self, account: Account, first_seq: int) -> None:
         """Have every webhook of an account's application told of its log from there on."""
@@ -325,13 +325,13 @@ class Services:
         if lane and (lane.replay or lane.epoch == webhook.activated_at):
             deliver.work(self.delivering, webhook, lane, deadline)
 
-    def mailbox(self, kind: str, settings: MailSettings, reach: Reach | None = None) -> Provider:
+    def mailbox(self, kind: str, settings: MailSettings, reach: EgressPolicy | None = None) -> Provider:
         """Connect to a mail server as that kind of provider."""
         from chalicelib.providers import registry
 
         return registry.provider(kind, settings, reach or self.reach)
 
-    def submission(self, kind: str, settings: MailSettings, reach: Reach | None = None) -> Transport:
+    def submission(self, kind: str, settings: MailSettings, reach: EgressPolicy | None = None) -> Transport:
         """Return the way to send of that kind of provider."""
         from chalicelib.providers import registry
 
@@ -346,11 +346,11 @@ class Services:
         return self.submission(account.provider, self.accounts.settings(account.id))
 
     @cached_property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> SyncStores:
         """What the sync engine works with."""
-        from chalicelib.sync.core.stores import Safety, Workspace
+        from chalicelib.sync.core.stores import Safety, SyncStores
 
-        return Workspace(
+        return SyncStores(
             mail=self.mail,
             checkpoints=self.checkpoints,
             blobs=self.blobs,
@@ -367,7 +367,7 @@ class Services:
         application = self.applications.get(application_id)
         return application.history_days if application else None
 
-    def window(self, account: Account) -> Window:
+    def window(self, account: Account) -> Retention:
         """Return how much of an account's mail is kept."""
         return self.workspace.window(account)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.log.delta import Change, Delta, Event, Name
+from chalicelib.domain.log.delta import Change, Delta, ObjectKey, Operation
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import DeltaLog
@@ -49,7 +49,7 @@ def rolled_up(entries: Sequence[Delta]) -> tuple[Delta, ...]:
 
     A create with later modifies stays a create; a delete stays, and swallows what came before it.
     """
-    latest: dict[Name, Delta] = {}
+    latest: dict[ObjectKey, Delta] = {}
     for entry in entries:
         before = latest.pop(entry.change.name, None)
         latest[entry.change.name] = _merged(before, entry)
@@ -57,7 +57,7 @@ def rolled_up(entries: Sequence[Delta]) -> tuple[Delta, ...]:
 
 
 def _merged(before: Delta | None, entry: Delta) -> Delta:
-    still_new = before is not None and before.change.event is Event.CREATE
-    if still_new and entry.change.event is Event.MODIFY:
-        return replace(entry, change=replace(entry.change, event=Event.CREATE))
+    still_new = before is not None and before.change.event is Operation.CREATE
+    if still_new and entry.change.event is Operation.MODIFY:
+        return replace(entry, change=replace(entry.change, event=Operation.CREATE))
     return entry

@@ -29,7 +29,7 @@ BEAT = b"\n"
 Line = tuple[int, dict[str, Any]]
 """A delta as JSON with its sequence number."""
 
-Place = tuple[int, int]
+LogPosition = tuple[int, int]
 """Sequence number and time of the last entry a client has been told of; time 0 if it is not known."""
 
 
@@ -38,7 +38,7 @@ class Batch:
     """What is shown of the entries up to `end`, and its bytes in the answer of a function."""
 
     shown: Sequence[Line]
-    end: Place
+    end: LogPosition
     size: int = 0
 
 
@@ -53,7 +53,7 @@ class Feed:
     keep: feed.Keep | None = None
     most_bytes: int = bounds.BATCH_BYTES
 
-    def after(self, place: Place) -> Batch:
+    def after(self, place: LogPosition) -> Batch:
         """Return what happened after a place, going on while there is nothing to show.
 
         A batch that would be too large for one answer is cut, and so is a delta that would be too large for a
@@ -66,7 +66,7 @@ class Feed:
             batch = self._page(place, limit)
         return batch
 
-    def _page(self, place: Place, limit: int) -> Batch:
+    def _page(self, place: LogPosition, limit: int) -> Batch:
         for _ in range(feed.MAX_READS):
             page = feed.page(self.log, self.account_id, place[0], limit, self.keep)
             if page.end_seq == place[0]:
@@ -103,7 +103,7 @@ class Patience:
         self.pause(min(POLL_SECONDS, self.until.left()))
 
 
-def longpoll(wanted: Feed, place: Place, patience: Patience) -> Batch:
+def longpoll(wanted: Feed, place: LogPosition, patience: Patience) -> Batch:
     """Return the first batch that has something to show, or an empty one when the time is over.
 
     Waiting costs one cheap read of the counter per POLL_SECONDS. Raises CursorTooOld.
@@ -116,7 +116,7 @@ def longpoll(wanted: Feed, place: Place, patience: Patience) -> Batch:
     return batch
 
 
-def lines(wanted: Feed, place: Place, patience: Patience, numbered: bool = False) -> Iterator[bytes]:
+def lines(wanted: Feed, place: LogPosition, patience: Patience, numbered: bool = False) -> Iterator[bytes]:
     """Yield a line per delta as they happen, and an empty one before more than 5 s of silence.
 
     Ends soon after the time is over; whoever has read a line goes on after its cursor. Waiting costs

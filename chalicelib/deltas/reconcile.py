@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 
 if TYPE_CHECKING:
     from chalicelib.store.ports import Accounts, ChangeLog, Objects
@@ -74,11 +74,11 @@ def _changes(desk: Desk, account_id: str, objects: Sequence[Change], now: float)
 
 
 def _deletions(desk: Desk, account_id: str, heads: Sequence[Change], now: float) -> list[Change]:
-    standing = [head for head in heads if head.event is not Event.DELETE and head.kind != _ACCOUNT]
+    standing = [head for head in heads if head.event is not Operation.DELETE and head.kind != _ACCOUNT]
     stored = desk.objects.existing(account_id, [head.name for head in standing])
     rev = int((now - MARGIN_SECONDS) * 1000)
     return [
-        replace(head, event=Event.DELETE, rev=max(head.rev + 1, rev))
+        replace(head, event=Operation.DELETE, rev=max(head.rev + 1, rev))
         for head in standing
         if head.name not in stored and not _left_by_itself(head, now)
     ]
@@ -94,7 +94,7 @@ def _account_change(desk: Desk, account_id: str, now: float) -> list[Change]:
     return [_state(account, _event(told))]
 
 
-def _state(account: Account, event: Event) -> Change:
+def _state(account: Account, event: Operation) -> Change:
     return Change(
         account_id=account.id,
         kind=_ACCOUNT,
@@ -105,8 +105,8 @@ def _state(account: Account, event: Event) -> Change:
     )
 
 
-def _event(head: Change | None) -> Event:
-    return Event.CREATE if head is None or head.event is Event.DELETE else Event.MODIFY
+def _event(head: Change | None) -> Operation:
+    return Operation.CREATE if head is None or head.event is Operation.DELETE else Operation.MODIFY
 
 
 def _newest(now: float) -> int:

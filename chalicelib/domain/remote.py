@@ -67,7 +67,7 @@ class RemoteMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class BatchLimits:
     """The most that one batch may bring; mail from before `since` (Unix seconds) is left alone.
 
     `history` bounds those of the messages that were there before the connection. Messages in `alone` are

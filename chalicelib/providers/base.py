@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from chalicelib.domain.remote import (
-    Budget,
+    BatchLimits,
     ChangeBatch,
     Collection,
     Cursor,
@@ -35,7 +35,7 @@ class Provider(Protocol):
         """
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         """Return the next bounded batch after `cursor`: live changes first, then older history.
 
@@ -99,7 +99,9 @@ class Searching(Protocol):
         Raises Gone if there is no such folder, InvalidRequest if the query cannot be asked.
         """
 
-    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+    def bring(
+        self, collection_id: str, ids: Sequence[RemoteId], budget: BatchLimits
+    ) -> Sequence[RemoteMessage]:
         """Return those of these messages that are still there, in this order, as far as the budget goes."""
 
 

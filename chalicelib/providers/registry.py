@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from chalicelib.domain.accounts.mail_settings import MailSettings
     from chalicelib.providers.base import Provider, Transport
-    from chalicelib.providers.network.egress import Reach
+    from chalicelib.providers.network.egress import EgressPolicy
 
 PROVIDERS = {
     "imap": "chalicelib.providers.imap.adapter:connect",
@@ -18,12 +18,12 @@ PROVIDERS = {
 TRANSPORTS = dict.fromkeys(("imap", "gmail"), "chalicelib.providers.smtp:SmtpTransport")
 
 
-def provider(kind: str, settings: MailSettings, reach: Reach) -> Provider:
+def provider(kind: str, settings: MailSettings, reach: EgressPolicy) -> Provider:
     """Connect to an account's mail server, as far as `reach` goes."""
     return cast("Provider", _load(PROVIDERS[kind])(settings, reach))
 
 
-def transport(kind: str, settings: MailSettings, reach: Reach) -> Transport:
+def transport(kind: str, settings: MailSettings, reach: EgressPolicy) -> Transport:
     """Return the account's way to send, as far as `reach` goes."""
     return cast("Transport", _load(TRANSPORTS[kind])(settings, reach))
 

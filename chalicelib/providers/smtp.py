@@ -13,7 +13,7 @@ import aiosmtplib
 
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.errors import ProviderError, SendFailed
-from chalicelib.providers.network.egress import PUBLIC, Reach
+from chalicelib.providers.network.egress import PUBLIC, EgressPolicy
 from chalicelib.providers.network.opening import Opening, named, reason_of
 
 TIMEOUT = 45.0
@@ -76,7 +76,7 @@ class SmtpTransport:
     TLS follows the same rules as IMAP (`imap/session.py`).
     """
 
-    def __init__(self, settings: MailSettings, reach: Reach = PUBLIC) -> None:
+    def __init__(self, settings: MailSettings, reach: EgressPolicy = PUBLIC) -> None:
         self._reach = reach
         self._server = settings.smtp
         self._tls_required = settings.tls_required

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock
-from chalicelib.domain.accounts.sync_failure import REASON_CHARACTERS
+from chalicelib.domain.accounts.trouble import REASON_CHARACTERS
 from chalicelib.domain.mail.filing import filing_key
 from chalicelib.domain.remote import RemoteId
 from chalicelib.domain.sync.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id

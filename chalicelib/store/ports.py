@@ -8,12 +8,12 @@ from typing import Protocol
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.connection import Proof
-from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.retention_wish import WindowChange
-from chalicelib.domain.accounts.sync_failure import Trouble
-from chalicelib.domain.log.delta import Change, Delta, Name
+from chalicelib.domain.accounts.retention_wish import RetentionWish
+from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.log.delta import Change, Delta, ObjectKey
 from chalicelib.domain.mail.anchor import Anchor
 from chalicelib.domain.mail.filing import Filing
 from chalicelib.domain.mail.folder import Folder
@@ -171,7 +171,7 @@ class ChangeLog(DeltaLog, Protocol):
         Raises CursorTooOld if what followed is no longer kept.
         """
 
-    def heads(self, account_id: str, names: Iterable[Name]) -> dict[Name, Change]:
+    def heads(self, account_id: str, names: Iterable[ObjectKey]) -> dict[ObjectKey, Change]:
         """Return the change of each object that was logged last, as far as it is kept."""
 
     def heads_after(self, account_id: str, place: str) -> tuple[list[Change], str]:
@@ -184,7 +184,7 @@ class Objects(Protocol):
     def after(self, account_id: str, place: str) -> tuple[list[Change], str]:
         """Return some objects behind a place ("" is the start) and the place behind them ("" at the end)."""
 
-    def existing(self, account_id: str, names: Iterable[Name]) -> set[Name]:
+    def existing(self, account_id: str, names: Iterable[ObjectKey]) -> set[ObjectKey]:
         """Return those that are stored, strongly consistent; kinds that lie elsewhere count as stored."""
 
 
@@ -228,7 +228,7 @@ class Accounts(Protocol):
     def settings(self, account_id: str) -> MailSettings:
         """Unseal and return the credentials."""
 
-    def configure(self, account: Account, change: WindowChange) -> Account:
+    def configure(self, account: Account, change: RetentionWish) -> Account:
         """Change how much mail is kept; what is so already is no write. Raises Stale."""
 
     def transition(self, account: Account, state: SyncState) -> Account:
@@ -237,7 +237,7 @@ class Accounts(Protocol):
     def note_trouble(self, account: Account, trouble: Trouble | None) -> Account:
         """Remember what keeps the account from syncing (None forgets it). Raises Stale."""
 
-    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+    def note_frozen(self, account: Account, frozen: Sequence[FrozenRemoval]) -> Account:
         """Remember removals that wait, in place of those of `account`. Raises Stale."""
 
 

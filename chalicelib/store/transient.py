@@ -16,7 +16,7 @@ _NEVER_SENT = "ParamValidationError"
 _PASSING = (ApiError, LeaseLost, OSError, Overloaded, Stale)
 
 
-def is_passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Tell whether the same work may succeed later: the store or the mail server failed, not the message."""
     if isinstance(error, Cancelled):
         return _BLAMING.isdisjoint(error.codes)

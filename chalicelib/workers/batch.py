@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar
 from chalicelib import logs, memory
 
 T = TypeVar("T")
-Event = Mapping[str, Any]
+LambdaEvent = Mapping[str, Any]
 Record = Mapping[str, Any]
 
 DELIVERIES = 5
@@ -27,7 +27,7 @@ class BatchFailures(TypedDict):
 
 
 def each_record(
-    event: Event,
+    event: LambdaEvent,
     handle: Callable[[Mapping[str, Any]], None],
     give_up: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> BatchFailures:
@@ -71,7 +71,7 @@ def _last_words(give_up: Callable[[Mapping[str, Any]], None], record: Record) ->
 
 
 def each_group(
-    event: Event,
+    event: LambdaEvent,
     parse: Callable[[Record], tuple[str, T] | None],
     handle: Callable[[str, list[T]], None],
 ) -> BatchFailures:

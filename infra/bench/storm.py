@@ -20,7 +20,7 @@ import requests
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.ids import random_id
 from chalicelib.services import Services
 from infra.bench.counter import Counter
@@ -120,7 +120,9 @@ class Storm:
     def log(self, account: str, count: int) -> list[str]:
         """Log so many new messages in one go; return their ids."""
         ids = [secrets.token_hex(8) for _ in range(count)]
-        made = [Change(account_id=account, kind="message", id=id, event=Event.CREATE, rev=1) for id in ids]
+        made = [
+            Change(account_id=account, kind="message", id=id, event=Operation.CREATE, rev=1) for id in ids
+        ]
         self.services.log.append(account, made, int(time.time()))
         return ids
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Edit, Flags, RemoteId
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Edit, Flags, RemoteId
 from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
 
@@ -34,7 +34,7 @@ class Copy:
 
     provider: Provider
     folder: str = "INBOX"
-    budget: Budget = field(default_factory=Budget)
+    budget: BatchLimits = field(default_factory=BatchLimits)
     cursor: Cursor | None = None
     flags: dict[RemoteId, Flags] = field(default_factory=dict)
     order: list[RemoteId] = field(default_factory=list)
@@ -90,16 +90,16 @@ class ProviderContract:
     def test_no_history_comes_where_none_is_wanted(self, provider: Provider, other: OtherProgram) -> None:
         for number in range(5):
             other.deliver("INBOX", mail(number))
-        copy = Copy(provider, budget=Budget(messages=3))
+        copy = Copy(provider, budget=BatchLimits(messages=3))
         copy.step()
-        copy.budget = Budget(history=0)
+        copy.budget = BatchLimits(history=0)
         new = other.deliver("INBOX", mail(9))
         batch = copy.step()
         assert ([message.id for message in batch.arrived], batch.more) == ([new], True)
         before = copy.cursor
         batch = copy.step()
         assert (batch.arrived, batch.cursor, batch.more) == ((), before, True)
-        copy.budget = Budget()
+        copy.budget = BatchLimits()
         assert len(copy.catch_up().flags) == 6
 
     def test_the_inbox_comes_first_and_roles_are_found(self, provider: Provider) -> None:
@@ -116,7 +116,7 @@ class ProviderContract:
 
     def test_history_comes_in_slices_newest_first(self, provider: Provider, other: OtherProgram) -> None:
         ids = [other.deliver("INBOX", mail(n)) for n in range(7)]
-        copy = Copy(provider, budget=Budget(messages=3))
+        copy = Copy(provider, budget=BatchLimits(messages=3))
         left = [copy.step().history_left for _ in range(3)]
         assert (copy.order, left) == (ids[::-1], [4, 1, 0])
         assert not copy.step().more
@@ -125,7 +125,7 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         ids = [other.deliver("INBOX", mail(n, "x" * 900)) for n in range(3)]
-        copy = Copy(provider, budget=Budget(bytes=10)).catch_up()
+        copy = Copy(provider, budget=BatchLimits(bytes=10)).catch_up()
         assert copy.order == ids[::-1]
 
     def test_a_large_message_of_the_history_comes_with_its_beginning_first(
@@ -144,7 +144,7 @@ class ProviderContract:
 
     def test_contents_keep_to_the_budget_newest_first(self, provider: Provider, other: OtherProgram) -> None:
         ids = [other.deliver("INBOX", mail(n, LONG)) for n in range(5)]
-        copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+        copy = Copy(provider, budget=BatchLimits(messages=2)).catch_up()
         assert copy.order == [*ids[::-1], *ids[::-1]]
         assert {id: copy.raw[id] for id in ids} == {id: mail(n, LONG) for n, id in enumerate(ids)}
 
@@ -169,7 +169,7 @@ class ProviderContract:
     def test_new_mail_beyond_the_budget_follows_in_order(
         self, provider: Provider, other: OtherProgram
     ) -> None:
-        copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+        copy = Copy(provider, budget=BatchLimits(messages=2)).catch_up()
         ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
         copy.catch_up()
         assert copy.order == ids
@@ -177,7 +177,7 @@ class ProviderContract:
 
     def test_new_mail_comes_while_history_is_read(self, provider: Provider, other: OtherProgram) -> None:
         ids = [other.deliver("INBOX", mail(n)) for n in range(4)]
-        copy = Copy(provider, budget=Budget(messages=2))
+        copy = Copy(provider, budget=BatchLimits(messages=2))
         copy.step()
         fresh = other.deliver("INBOX", mail(9))
         copy.step()
@@ -193,7 +193,7 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         ids = [other.deliver("INBOX", mail(n)) for n in range(6)]
-        copy = Copy(provider, budget=Budget(messages=2))
+        copy = Copy(provider, budget=BatchLimits(messages=2))
         copy.step()
         other.flag("INBOX", ids[5], "s")
         other.flag("INBOX", ids[0], "f")
@@ -257,7 +257,7 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         ids = [other.deliver("INBOX", mail(n)) for n in range(6)]
-        copy = Copy(provider, budget=Budget(messages=2))
+        copy = Copy(provider, budget=BatchLimits(messages=2))
         copy.step()
         other.expunge("INBOX", ids[5])
         other.expunge("INBOX", ids[2])
@@ -268,7 +268,7 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         ids = [other.deliver("INBOX", mail(n)) for n in range(12)]
-        copy = Copy(provider, budget=Budget(messages=3))
+        copy = Copy(provider, budget=BatchLimits(messages=3))
         copy.listed = copy.collection()
         copy.step()
         copy.step()
@@ -300,7 +300,7 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         old = {other.deliver(self.SENT, mail(n)) for n in range(5)}
-        copy = Copy(provider, folder=self.SENT, budget=Budget(messages=2)).catch_up()
+        copy = Copy(provider, folder=self.SENT, budget=BatchLimits(messages=2)).catch_up()
         other.renumber(self.SENT)
         with pytest.raises(CursorExpired):
             copy.step()
@@ -324,7 +324,7 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         old, new = (other.deliver("INBOX", mail(n), at=day * DAY) for n, day in enumerate((18_000, 19_000)))
-        copy = Copy(provider, budget=Budget(since=18_500 * DAY)).catch_up()
+        copy = Copy(provider, budget=BatchLimits(since=18_500 * DAY)).catch_up()
         assert copy.order == [new]
         late = other.deliver("INBOX", mail(3), at=18_100 * DAY)
         assert copy.catch_up().order == [new]
@@ -335,14 +335,14 @@ class ProviderContract:
 
     def test_a_wider_window_brings_what_was_left_out(self, provider: Provider, other: OtherProgram) -> None:
         ids = [other.deliver("INBOX", mail(n), at=(18_000 + 100 * n) * DAY) for n in range(6)]
-        copy = Copy(provider, budget=Budget(since=18_350 * DAY)).catch_up()
+        copy = Copy(provider, budget=BatchLimits(since=18_350 * DAY)).catch_up()
         assert copy.order == [ids[5], ids[4]]
         cursor = copy.cursor
         assert cursor is not None
         assert not provider.unchanged(copy.collection(), cursor, since=18_050 * DAY)
-        copy.budget = Budget(messages=2, since=18_050 * DAY)
+        copy.budget = BatchLimits(messages=2, since=18_050 * DAY)
         assert copy.catch_up().order == [ids[n] for n in (5, 4, 3, 2, 1)]
-        copy.budget = Budget(since=18_450 * DAY)
+        copy.budget = BatchLimits(since=18_450 * DAY)
         cursor = copy.cursor
         assert copy.catch_up().order == [ids[n] for n in (5, 4, 3, 2, 1)]
         assert copy.cursor == cursor
@@ -351,16 +351,16 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         ids = [other.deliver("INBOX", mail(n), at=(18_000 + 100 * n) * DAY) for n in range(4)]
-        copy = Copy(provider, budget=Budget(since=0)).catch_up()
+        copy = Copy(provider, budget=BatchLimits(since=0)).catch_up()
         assert copy.order == ids[::-1] and copy.cursor
         copy.cursor = provider.narrowed(copy.cursor, 18_250 * DAY)
-        copy.budget = Budget(since=18_250 * DAY)
+        copy.budget = BatchLimits(since=18_250 * DAY)
         assert provider.unchanged(copy.collection(), copy.cursor, 18_250 * DAY) or not copy.collection().token
         copy.order.clear()
         assert copy.catch_up().order == []
-        copy.budget = Budget(since=18_050 * DAY)
+        copy.budget = BatchLimits(since=18_050 * DAY)
         assert copy.catch_up().order == [ids[2], ids[1]]
-        copy.budget = Budget()
+        copy.budget = BatchLimits()
         copy.order.clear()
         assert copy.catch_up().order == [ids[0]]
         again = provider.narrowed(copy.cursor, 17_000 * DAY)
@@ -370,17 +370,17 @@ class ProviderContract:
         self, provider: Provider, other: OtherProgram
     ) -> None:
         ids = [other.deliver("INBOX", mail(n), at=(18_000 + 100 * n) * DAY) for n in range(4)]
-        copy = Copy(provider, budget=Budget(since=18_250 * DAY, history=0))
+        copy = Copy(provider, budget=BatchLimits(since=18_250 * DAY, history=0))
         copy.step()
         assert copy.order == []
-        copy.budget = Budget(since=18_050 * DAY)
+        copy.budget = BatchLimits(since=18_050 * DAY)
         assert copy.catch_up().order == [ids[3], ids[2], ids[1]]
 
     def test_a_listing_shows_the_covered_range_and_items_come_again(
         self, provider: Provider, other: OtherProgram
     ) -> None:
         ids = [other.deliver("INBOX", mail(n), "s", at=(18_000 + 100 * n) * DAY) for n in range(4)]
-        copy = Copy(provider, budget=Budget(messages=2))
+        copy = Copy(provider, budget=BatchLimits(messages=2))
         copy.step()
         while len(copy.order) < 2:
             copy.step()

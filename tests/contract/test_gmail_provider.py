@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.domain.remote import (
-    Budget,
+    BatchLimits,
     ChangeBatch,
     Collection,
     Cursor,
@@ -24,12 +24,12 @@ from chalicelib.providers.base import Labelled, Provider
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.fetch.mailbox import remote_id
 from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect, detect
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from tests.contract.provider import Copy, ProviderContract, mail
 from tests.fakes.gmail_server import PASSWORD, GmailServer
 from tests.fakes.gmail_store import ENGLISH, GERMAN, GmailStore, Mail
 
-HERE = Reach(local=True)
+HERE = EgressPolicy(local=True)
 ALL, SPAM, TRASH = ENGLISH["all"], ENGLISH["spam"], ENGLISH["trash"]
 _NAMES = {"INBOX": ALL, "Sent": SPAM, "Trash": TRASH}
 _FLAGS = {"a": "\\Answered", "d": "\\Draft", "f": "\\Flagged", "s": "\\Seen"}
@@ -67,7 +67,7 @@ class UnderOtherNames:
         return self.inner.unchanged(collection, cursor, since, history=history)
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         return self.inner.changes(self._real(collection), cursor, known, budget)
 
@@ -161,7 +161,7 @@ def gmail(server: GmailServer, store: GmailStore) -> Iterator[GmailProvider]:
 def everything(provider: GmailProvider) -> tuple[RemoteMessage, ...]:
     """Return all that the first batch of All Mail brings, oldest first."""
     collection = provider.collections()[0]
-    return provider.changes(collection, None, dict, Budget()).arrived[::-1]
+    return provider.changes(collection, None, dict, BatchLimits()).arrived[::-1]
 
 
 def test_a_message_comes_with_labels_identity_and_thread(gmail: GmailProvider, store: GmailStore) -> None:
@@ -255,7 +255,7 @@ def test_labels_go_on_before_a_mail_moves(gmail: GmailProvider, store: GmailStor
         [Edit(collection=ALL, item=message.id, add_labels=("x",), remove_labels=("INBOX",), move_to=TRASH)]
     )
     assert (one.place, one.labels) == ("trash", {"x"})
-    [binned] = gmail.changes(gmail.collections()[2], None, dict, Budget()).arrived
+    [binned] = gmail.changes(gmail.collections()[2], None, dict, BatchLimits()).arrived
     gmail.apply([Edit(collection=TRASH, item=binned.id, move_to="INBOX")])
     assert (one.place, one.labels, binned.identity) == ("all", {"x", "\\Inbox"}, message.identity)
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.remote import Budget, Flags, RemoteId
+from chalicelib.domain.remote import BatchLimits, Flags, RemoteId
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider, connect
 from chalicelib.providers.imap.fetch.mailbox import remote_id, split_id
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.network import opening
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from infra.demo import dovecot
 from infra.demo.visitor import login
 from infra.local import ports
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.server
 
 _FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
 _BASIC = frozenset({"IMAP4REV1", "STARTTLS", "LITERAL+"})
-HERE = Reach(local=True)
+HERE = EgressPolicy(local=True)
 _users = count()
 
 
@@ -106,7 +106,7 @@ class TestWithEveryExtension(ProviderContract):
         for id in ids[1:3]:
             other.expunge("INBOX", id)
         new = other.deliver("INBOX", mail(9))
-        batch = provider.changes(copy.collection(), copy.cursor, _nobody_asks, Budget())
+        batch = provider.changes(copy.collection(), copy.cursor, _nobody_asks, BatchLimits())
         assert batch.removed == set(ids[1:3]) and [m.id for m in batch.arrived] == [new]
 
 
@@ -134,7 +134,7 @@ class Uncounted(ProviderContract):
         assert not Copy(provider).catch_up().is_quiet()
 
     def test_new_mail_beyond_the_budget_follows_in_order(self, provider: Any, other: Any) -> None:
-        copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+        copy = Copy(provider, budget=BatchLimits(messages=2)).catch_up()
         ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
         assert copy.catch_up().order == ids
 
@@ -169,7 +169,7 @@ def test_contents_do_not_wait_for_the_end_of_a_long_listing(
 ) -> None:
     monkeypatch.setattr("chalicelib.providers.imap.folders.cursor._LEAD", 3)
     ids = [other.deliver("INBOX", mail(n, LONG if n == 8 else "")) for n in range(9)]
-    copy = Copy(provider, budget=Budget(messages=2)).catch_up()
+    copy = Copy(provider, budget=BatchLimits(messages=2)).catch_up()
     assert copy.order == [*ids[:4:-1], ids[8], *ids[4::-1]]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import bounds
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.remote import Budget, RemoteId
+from chalicelib.domain.remote import BatchLimits, RemoteId
 from chalicelib.errors import Gone
 from chalicelib.providers.base import Searching
 from chalicelib.providers.imap.adapter import ImapProvider
@@ -129,13 +129,13 @@ def test_what_is_found_is_brought_within_its_budget(provider: ImapProvider, othe
     ids = [other.deliver("INBOX", letter(f"{n}", "x" * 900), "f", at=19_000 * DAY + n) for n in range(4)]
     large = other.deliver("INBOX", letter("large", "x" * 20_000))
     wanted = [large, *ids[::-1], RemoteId("0000000009.0000000001")]
-    brought = provider.bring("INBOX", wanted, Budget(messages=4, bytes=9_000))
+    brought = provider.bring("INBOX", wanted, BatchLimits(messages=4, bytes=9_000))
     assert [one.id for one in brought] == [ids[3], ids[2], ids[1]]
     assert (brought[0].raw, brought[0].flags, brought[0].received_at) == (
         letter("3", "x" * 900), "f", 19_000 * DAY + 3,
     )  # fmt: skip
     other.expunge("INBOX", ids[2])
-    assert [one.id for one in provider.bring("INBOX", ids, Budget())] == [ids[0], ids[1], ids[3]]
+    assert [one.id for one in provider.bring("INBOX", ids, BatchLimits())] == [ids[0], ids[1], ids[3]]
 
 
 def test_a_folder_that_has_gone_is_gone(provider: ImapProvider, other: Program) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from infra.demo.dovecot import installed
 from tests.e2e.conftest import eventually
 from tests.e2e.crowd import Crowd, crowd, percentiles
@@ -43,7 +43,7 @@ def created(town: Crowd, user: str) -> int:
     """Count the messages that the delta log has created."""
     found = town.services.log.since(town.accounts[user], 0, 1_000)
     messages = (delta.change for delta in found if delta.change.kind == "message")
-    return len({change.id for change in messages if change.event is Event.CREATE})
+    return len({change.id for change in messages if change.event is Operation.CREATE})
 
 
 def kill_watcher(town: Crowd) -> None:

@@ -13,20 +13,20 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.fetch.mailbox import remote_id
 from chalicelib.providers.imap.protocol.compress import is_far
 from chalicelib.providers.imap.protocol.session import Compress, open_session
-from chalicelib.providers.network.egress import Reach
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.providers.network.egress import EgressPolicy
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine.run import Outcome, sync_account
 from infra.demo.dovecot import PASSWORD, Dovecot, installed
 from infra.demo.visitor import login
 from tests.unit.test_sync_engine import World
 
-HERE = Reach(local=True)
+HERE = EgressPolicy(local=True)
 PLAIN = "ssl = no"
 """For a server whose conversation a proxy must be able to read."""
 
@@ -116,7 +116,7 @@ class Mailroom:
         """Sync once, on as many connections as it takes. Raises ProviderError."""
         return sync_account(self.workspace(), self.world.accounts.account, Deadline.after(60))
 
-    def workspace(self) -> Workspace:
+    def workspace(self) -> SyncStores:
         """Return what the engine works with; each provider is a connection of its own."""
         return replace(self.world.workspace(), provider=lambda account: self.connect(), sleep=self.sleep)
 
@@ -148,6 +148,8 @@ class Mailroom:
         alive: set[str] = set()
         for change in self.world.mail.changes:
             if change.kind == kind:
-                assert (change.id in alive) == (change.event is not Event.CREATE), f"{kind} doubled or lost"
-                (alive.discard if change.event is Event.DELETE else alive.add)(change.id)
+                assert (change.id in alive) == (change.event is not Operation.CREATE), (
+                    f"{kind} doubled or lost"
+                )
+                (alive.discard if change.event is Operation.DELETE else alive.add)(change.id)
         return alive

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.protocol.session import open_session
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from tests.fakes.scripted_server import Say, scripted
 
 _CLOCK = "%d-%b-%Y %H:%M:%S +0000"
@@ -69,7 +69,7 @@ class OddMailbox:
         with scripted(self.answer) as port:
             server = Server(host="127.0.0.1", port=port, username="u", password="p")
             settings = MailSettings(imap=server, smtp=server, tls_required=False)
-            session = open_session(settings, reach=Reach(local=True))
+            session = open_session(settings, reach=EgressPolicy(local=True))
             session.capabilities |= set(capabilities)
             provider = ImapProvider(session)
             try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.remote import (
-    Budget,
+    BatchLimits,
     ChangeBatch,
     Collection,
     Cursor,
@@ -113,7 +113,7 @@ class MemoryProvider:
         return bool(current and collection.token and state["token"] == collection.token)
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         """Return new mail, changed flags, removals, then a slice of history."""
         self.steps.append(collection.id)
@@ -219,7 +219,9 @@ class MemoryProvider:
         found = [m for m in box.messages.values() if query.encode() in m.raw]
         return [m.id for m in sorted(found, key=lambda m: m.received_at, reverse=True)][:limit]
 
-    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+    def bring(
+        self, collection_id: str, ids: Sequence[RemoteId], budget: BatchLimits
+    ) -> Sequence[RemoteMessage]:
         """Return those that are still there, as far as the budget goes."""
         brought, left = [], budget.bytes
         box = self._box(collection_id)
@@ -238,7 +240,7 @@ class MemoryProvider:
         head = message.raw.index(b"\r\n\r\n") + 4
         return replace(message, raw=message.raw[:head], size=len(message.raw), whole=False)
 
-    def _contents(self, box: Box, below: int, budget: Budget) -> tuple[int, list[RemoteMessage]]:
+    def _contents(self, box: Box, below: int, budget: BatchLimits) -> tuple[int, list[RemoteMessage]]:
         """Return some large messages as a whole, and the UID from which on nothing is missing."""
         there = [m for id, m in box.messages.items() if _uid(id) < below and 0 < self.large < len(m.raw)]
         large = sorted(there, key=_message_uid, reverse=True)

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 
 
 class CountingSocket(socket.socket):
@@ -28,7 +28,7 @@ class CountingSocket(socket.socket):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountingReach(Reach):
+class CountingReach(EgressPolicy):
     """Connects without TLS in mind: an encrypted socket would hide what is sent."""
 
     local: bool = True
@@ -36,7 +36,7 @@ class CountingReach(Reach):
 
     def connect(self, host: str, port: int, ports: frozenset[int], seconds: float) -> socket.socket:
         """Return a connection that counts."""
-        plain = Reach.connect(self, host, port, ports, seconds)
+        plain = EgressPolicy.connect(self, host, port, ports, seconds)
         counting = CountingSocket(fileno=plain.detach())
         counting.settimeout(seconds)
         self.sockets.append(counting)

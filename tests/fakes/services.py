@@ -12,14 +12,14 @@ from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.connection import Proof
-from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.retention_wish import WindowChange
-from chalicelib.domain.accounts.sync_failure import Trouble
-from chalicelib.domain.log.delta import Change, Delta, Name
+from chalicelib.domain.accounts.retention_wish import RetentionWish
+from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.log.delta import Change, Delta, ObjectKey
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.mail.retention import Window
+from chalicelib.domain.mail.retention import Retention
 from chalicelib.domain.remote import Collection, Edit, Flags, RemoteId
 from chalicelib.domain.sync.allowance import Allowances
 from chalicelib.domain.webhooks.webhook import Webhook
@@ -30,7 +30,7 @@ from chalicelib.store.values import Admission, Grant, Poll, Slot, Spent, Stale
 from chalicelib.sync.core.pace import Pace
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history.backfill import Desk as Backfilling
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.requests.content import Contents
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
@@ -82,7 +82,7 @@ class MemoryAccounts:
     def settings(self, account_id: str) -> MailSettings:
         return self.sealed.get(account_id, MailSettings(imap=SERVER, smtp=SERVER))
 
-    def configure(self, account: Account, change: WindowChange) -> Account:
+    def configure(self, account: Account, change: RetentionWish) -> Account:
         self.rows[account.id] = change.applied(self.rows[account.id])
         return self.rows[account.id]
 
@@ -94,7 +94,7 @@ class MemoryAccounts:
         self.rows[account.id] = replace(self.rows[account.id], trouble=trouble)
         return self.rows[account.id]
 
-    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+    def note_frozen(self, account: Account, frozen: Sequence[FrozenRemoval]) -> Account:
         if account.frozen != self.rows[account.id].frozen:
             raise Stale
         self.rows[account.id] = replace(self.rows[account.id], frozen=tuple(frozen))
@@ -252,7 +252,7 @@ class MemoryLog:
         earlier = [(entry.seq, entry.at) for entry in self.entries if entry.at <= moment]
         return earlier[-1] if earlier else (0, 0)
 
-    def heads(self, account_id: str, names: Iterable[Name]) -> dict[Name, Change]:
+    def heads(self, account_id: str, names: Iterable[ObjectKey]) -> dict[ObjectKey, Change]:
         latest = {entry.change.name: entry.change for entry in self.entries}
         return {name: latest[name] for name in names if name in latest}
 
@@ -423,8 +423,8 @@ class MemoryServices:
     reach = Services.reach
 
     @property
-    def meter(self) -> Meter:
-        return Meter(usage=self.usage, allowances=self.allowances)
+    def meter(self) -> Quota:
+        return Quota(usage=self.usage, allowances=self.allowances)
 
     @property
     def backfilling(self) -> Backfilling:
@@ -471,8 +471,8 @@ class MemoryServices:
         found = self.mail.newest_messages(account.id)
         return [message for message in found if query in message.subject][:most]
 
-    def window(self, account: Account) -> Window:
-        return Window(days=account.history_days or 0, exceptions=account.folder_days)
+    def window(self, account: Account) -> Retention:
+        return Retention(days=account.history_days or 0, exceptions=account.folder_days)
 
     send = Services.send
     finish_sending = Services.finish_sending

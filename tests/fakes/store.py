@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.sync_failure import Trouble
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.mail.anchor import Anchor
 from chalicelib.domain.mail.filing import Filing
 from chalicelib.domain.mail.folder import Folder
@@ -130,7 +130,7 @@ class MemoryMail:
 
     def order(self) -> list[Message]:
         """Return the messages in the order they were first written."""
-        born = [c.id for c in self.changes if c.kind == "message" and c.event is Event.CREATE]
+        born = [c.id for c in self.changes if c.kind == "message" and c.event is Operation.CREATE]
         return [self.all_messages[id] for id in born if id in self.all_messages]
 
     def file(self, account_id: str, file_id: str) -> tuple[File, str] | None:
@@ -143,7 +143,7 @@ class MemoryMail:
         item: Any = change.new or change.old
         id = item.id
         stored = table.get(id)
-        event = Event.DELETE if change.new is None else Event.MODIFY if stored else Event.CREATE
+        event = Operation.DELETE if change.new is None else Operation.MODIFY if stored else Operation.CREATE
         with self.fuse.around(f"{kind} {event.value}"):
             if (stored.rev if stored else 0) != (change.old.rev if change.old else 0):
                 raise Stale
@@ -256,7 +256,7 @@ class MemoryAccounts:
                 self.account = replace(self.account, trouble=trouble)
         return self.account
 
-    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+    def note_frozen(self, account: Account, frozen: Sequence[FrozenRemoval]) -> Account:
         if tuple(frozen) != self.account.frozen:
             with self.fuse.around("frozen put"):
                 self.account = replace(self.account, frozen=tuple(frozen))

@@ -9,8 +9,8 @@ from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.log.delta import Change, Event
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.log.delta import Change, Operation
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import ProviderError
 from chalicelib.webhooks.delivery import deliver, fanout, recovery
@@ -19,27 +19,27 @@ from tests.fakes.deliveries import AccountLogs, MemoryCircuits, MemoryDeliveries
 from tests.fakes.services import MemoryApplications, MemoryQueues, MemoryWebhooks
 
 START = 1_700_000_000
-Behaviour = Callable[[int], Answer]
+Behaviour = Callable[[int], HttpResponse]
 """What an endpoint answers at a time; raises ProviderError if it does not."""
 
 
-def accepts(now: int) -> Answer:
-    return Answer(200, b"ok")
+def accepts(now: int) -> HttpResponse:
+    return HttpResponse(200, b"ok")
 
 
-def dead(now: int) -> Answer:
+def dead(now: int) -> HttpResponse:
     raise ProviderError("connection refused")
 
 
 def answers(status: int, retry_after: int | None = None) -> Behaviour:
-    return lambda now: Answer(status, b"no", retry_after)
+    return lambda now: HttpResponse(status, b"no", retry_after)
 
 
 def down_until(moment: int, then: Behaviour = accepts, before: Behaviour = dead) -> Behaviour:
     return lambda now: then(now) if now >= moment else before(now)
 
 
-def message(id: str, event: Event = Event.CREATE, account: str = "a") -> Change:
+def message(id: str, event: Operation = Operation.CREATE, account: str = "a") -> Change:
     facts = (("thread_id", f"t{id}"), ("received_date", START))
     return Change(account_id=account, kind="message", id=id, event=event, rev=1, attributes=facts)
 
@@ -142,8 +142,8 @@ class World:
     def owner(self) -> endpoint.Desk:
         """Return what the API works with; every endpoint passes the challenge."""
 
-        def get(url: str) -> Answer:
-            return Answer(200, url.rpartition("=")[2].encode())
+        def get(url: str) -> HttpResponse:
+            return HttpResponse(200, url.rpartition("=")[2].encode())
 
         return endpoint.Desk(
             webhooks=self.webhooks, deliveries=self.deliveries, circuits=self.circuits, get=get,
@@ -167,6 +167,6 @@ class World:
             self.queues.send(fanout.QUEUE, [wake.message()], wake.webhook_id)
         self.deliveries.queued(due)
 
-    def _send(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
+    def _send(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> HttpResponse:
         self.posted.setdefault(url, []).append(Posted(self.now, body, headers))
         return self.behaviours[url](self.now)

@@ -14,7 +14,7 @@ from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.retention_wish import RetentionWish
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.aws.blobs import S3Blobs
@@ -62,12 +62,12 @@ def mail(password: str = "hunter2-in-clear") -> MailSettings:
 
 def test_a_window_is_set_taken_back_and_not_written_twice(accounts: AccountTable) -> None:
     stored = accounts.create(account(), mail())
-    change = WindowChange(sets_days=True, days=90, exceptions={"spam": None, "inbox": 0})
+    change = RetentionWish(sets_days=True, days=90, exceptions={"spam": None, "inbox": 0})
     set_ = accounts.configure(stored, change)
     assert accounts.get("acct1") == set_
     assert (set_.history_days, set_.folder_days, set_.state) == (90, {"spam": None, "inbox": 0}, stored.state)
     assert set_.rev > stored.rev and accounts.configure(stored, change).rev == set_.rev
-    back = accounts.configure(set_, WindowChange(sets_days=True, dropped=frozenset({"spam"})))
+    back = accounts.configure(set_, RetentionWish(sets_days=True, dropped=frozenset({"spam"})))
     assert accounts.get("acct1") == back
     assert (back.history_days, back.folder_days) == (None, {"inbox": 0})
     with pytest.raises(NotFound):

@@ -13,7 +13,7 @@ from itertools import cycle
 
 import pytest
 
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.errors import AuthRejected
 from chalicelib.providers.imap.protocol import session
 from chalicelib.sync.engine import session as sweep
@@ -95,7 +95,7 @@ def test_after_a_kind_of_fault_the_store_is_the_server(server: Dovecot, kind: st
         room.settle()
         room.check()
         events = [c for c in room.world.mail.changes if c.kind == "message"]
-        assert not [c for c in events if c.event is Event.DELETE], "a moved or unseen mail was deleted"
+        assert not [c for c in events if c.event is Operation.DELETE], "a moved or unseen mail was deleted"
         assert len({c.id for c in events}) == MESSAGES + len(room_changes(room))
         assert link.befell[{"unavailable": "login"}.get(kind, kind)] >= FAULTS // 3, link.befell
 

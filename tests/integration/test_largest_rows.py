@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import Flags, RemoteId
-from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.mail.ingest import Ingest
 from tests.fakes.large_mail import LARGE, arrived
 from tests.fakes.store import MemoryBlobs
 from tests.integration.aws import rows
@@ -28,10 +28,10 @@ def octets(row: dict[str, dict[str, str]]) -> int:
 
 @pytest.mark.parametrize("raw", LARGE.values(), ids=LARGE.keys())
 def test_a_mail_of_long_lists_is_stored_and_changed(world: World, raw: bytes) -> None:
-    shelf = Shelf(
+    ingest = Ingest(
         mail=world.mail, blobs=MemoryBlobs(), account=replace(OWNER, id=ACCOUNT), folders={"INBOX": FOLDER}
     )
-    [id] = shelf.absorb(FOLDER, shelf.arrivals([arrived(raw)]), {}).ids
-    assert shelf.absorb(FOLDER, [], {RemoteId("1.1"): Flags("s")}).ids == ()
+    [id] = ingest.absorb(FOLDER, ingest.arrivals([arrived(raw)]), {}).ids
+    assert ingest.absorb(FOLDER, [], {RemoteId("1.1"): Flags("s")}).ids == ()
     assert not world.mail.messages(ACCOUNT, [id])[id].unread
     assert max(octets(row) for row in rows(world.settings, "mail")) < MOST

@@ -13,7 +13,7 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.store.aws.connection import client
 from chalicelib.store.core.checkpoints import CheckpointTable
 from chalicelib.store.objects.mail import MailTable
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.requests import searching
 from tests.fakes.provider import MemoryProvider
@@ -42,8 +42,8 @@ class World:
             self.server.deliver("INBOX", mail(f"m{age}", number, reference), at=int(self.now) - age * DAY)
 
     @property
-    def work(self) -> Workspace:
-        return Workspace(
+    def work(self) -> SyncStores:
+        return SyncStores(
             mail=self.mail,
             checkpoints=self.checkpoints,
             blobs=MemoryBlobs(),

@@ -30,7 +30,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from chalicelib.config import Settings
 from chalicelib.deltas import feed, reconcile
-from chalicelib.domain.log.delta import Change, Delta, Event, Name
+from chalicelib.domain.log.delta import Change, Delta, ObjectKey, Operation
 from chalicelib.errors import CursorTooOld
 from chalicelib.store.aws.connection import client
 from chalicelib.store.log.log import KEPT_DAYS, LogTable
@@ -103,11 +103,12 @@ class Store:
         page = sorted(id for id in self.machine.revisions if id > place)[:2]
         revs = [(id, self.machine.revisions[id]) for id in page]
         changes = [
-            Change(account_id=ACCOUNT, kind="message", id=id, event=Event.MODIFY, rev=rev) for id, rev in revs
+            Change(account_id=ACCOUNT, kind="message", id=id, event=Operation.MODIFY, rev=rev)
+            for id, rev in revs
         ]
         return changes, page[-1] if page else ""
 
-    def existing(self, account_id: str, names: Iterable[Name]) -> set[Name]:
+    def existing(self, account_id: str, names: Iterable[ObjectKey]) -> set[ObjectKey]:
         return {name for name in names if name[1] in self.machine.revisions}
 
 
@@ -203,7 +204,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.pending)
     def lose_what_is_under_way(self) -> None:
-        self.born_unheard |= {change.id for change in self.pending if change.event is Event.CREATE}
+        self.born_unheard |= {change.id for change in self.pending if change.event is Operation.CREATE}
         self.pending = []
         self.damaged = True
 
@@ -295,9 +296,11 @@ class LogMachine(RuleBasedStateMachine):
     def _write(self, id: str, delete: bool) -> None:
         self.now += 0.001
         rev = max(self.last_rev.get(id, 0) + 1, int(self.now * 1000))
-        event = Event.CREATE if id not in self.revisions else Event.DELETE if delete else Event.MODIFY
+        event = (
+            Operation.CREATE if id not in self.revisions else Operation.DELETE if delete else Operation.MODIFY
+        )
         self.last_rev[id] = rev
-        if event is Event.DELETE:
+        if event is Operation.DELETE:
             del self.revisions[id]
         else:
             self.revisions[id] = rev
@@ -355,7 +358,7 @@ class LogMachine(RuleBasedStateMachine):
             reader.lost = True
             return False
         for delta in page.deltas:
-            if delta.change.event is Event.DELETE:
+            if delta.change.event is Operation.DELETE:
                 reader.cache.pop(delta.change.id, None)
             elif delta.change.id in self.revisions:  # what has vanished is not shown; its deletion follows
                 reader.cache[delta.change.id] = self.revisions[delta.change.id]
@@ -393,7 +396,7 @@ class LogMachine(RuleBasedStateMachine):
 
 
 def _is_deletion(change: Change) -> bool:
-    return change.event is Event.DELETE
+    return change.event is Operation.DELETE
 
 
 class LogMachineOnMoto(LogMachine):

@@ -13,7 +13,7 @@ import trustme
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import AuthRejected
 from chalicelib.providers.imap.protocol.session import Session, open_session
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from tests.fakes.imap_server import FakeImap
 
 
@@ -33,7 +33,7 @@ def server() -> Iterator[FakeImap]:
 def log_in(server: FakeImap) -> Session:
     place = Server(host="localhost", port=server.port, username="me", password="secret")
     settings = MailSettings(imap=place, smtp=place, tls_required=False, tls_verified=False)
-    return open_session(settings, reach=Reach(local=True))
+    return open_session(settings, reach=EgressPolicy(local=True))
 
 
 def test_after_starttls_the_login_brings_what_the_server_can_do(server: FakeImap) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib import ids
 from chalicelib.config import Settings
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.mail.anchor import Anchor, Candidate
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Address, File, Message, Place, RawRef
@@ -236,7 +236,7 @@ def test_the_stream_tells_of_public_changes_only(world: World) -> None:
     assert change_of({"dynamodb": {"OldImage": row, "NewImage": moved}}) is None
     gone = {"dynamodb": {"OldImage": row}}
     deleted = change_of(gone)
-    assert deleted and deleted.event is Event.DELETE and deleted.rev == NOW * 1000 + 1
+    assert deleted and deleted.event is Operation.DELETE and deleted.rev == NOW * 1000 + 1
     assert deleted.attributes == (("thread_id", new.thread_id), ("received_date", NOW))
     assert change_of(gone | {"userIdentity": {"principalId": "dynamodb.amazonaws.com"}}) is None
 
@@ -271,7 +271,7 @@ def value_size(value: dict[str, Any]) -> int:
     return len(inner if isinstance(inner, bytes) else str(inner).encode())
 
 
-def deltas_of(*objects: Message | Thread, event: Event) -> list[Change]:
+def deltas_of(*objects: Message | Thread, event: Operation) -> list[Change]:
     return [
         Change(
             account_id=ACCOUNT, kind=type(o).__name__.lower(), id=o.id, event=event, rev=o.rev + 1,
@@ -294,7 +294,7 @@ def test_writes_stay_within_their_budgets(world: World) -> None:
         Anchor(key=f"{kind}:{'0' * 25}", candidates=(Candidate("t" * 25),)) for kind in ("m", "s")
     ]
     world.mail.save(ACCOUNT, changes)
-    log.append(ACCOUNT, deltas_of(new, thread_with(new), event=Event.CREATE), NOW)
+    log.append(ACCOUNT, deltas_of(new, thread_with(new), event=Operation.CREATE), NOW)
     assert meter.units <= 20, meter.units
 
     meter.units = 0
@@ -306,7 +306,7 @@ def test_writes_stay_within_their_budgets(world: World) -> None:
         locations={(INBOX, RemoteId(f"1.{NOW}")): Location(new.id, Flags("s"))},
     )
     world.mail.save(ACCOUNT, flagged)
-    log.append(ACCOUNT, deltas_of(read, thread, event=Event.MODIFY), NOW)
+    log.append(ACCOUNT, deltas_of(read, thread, event=Operation.MODIFY), NOW)
     assert meter.units <= 12, meter.units
 
 

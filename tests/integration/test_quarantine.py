@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.frozen_removal import Frozen
-from chalicelib.domain.accounts.sync_failure import Fault, Trouble
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
+from chalicelib.domain.accounts.trouble import FailureKind, Trouble
 from chalicelib.domain.remote import Cursor, RemoteId
 from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.store.aws.connection import client
@@ -25,9 +25,9 @@ from tests.integration.test_accounts import account, mail
 from tests.integration.test_checkpoints import Clock, held
 
 TROUBLE = Trouble(
-    fault=Fault.LOGIN, reason="no", since=5, failures=2, retry_at=9, refused_at=5, folders=(("f", 3),)
+    fault=FailureKind.LOGIN, reason="no", since=5, failures=2, retry_at=9, refused_at=5, folders=(("f", 3),)
 )
-MARK = Frozen(folder_id="f", name="Old", count=30, held=40, since=7, vanished=True)
+MARK = FrozenRemoval(folder_id="f", name="Old", count=30, held=40, since=7, vanished=True)
 
 
 @pytest.fixture

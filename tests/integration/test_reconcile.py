@@ -12,7 +12,7 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.deltas import reconcile
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.domain.log.delta import Change, Delta, Operation
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message
 from chalicelib.services import Services, use
@@ -57,7 +57,7 @@ class World:
         changes = map(change_to, rows(self.settings, "mail"))
         return {change.name: change for change in changes if change}
 
-    def hear(self, *names: Name, event: Event = Event.CREATE) -> None:
+    def hear(self, *names: Name, event: Operation = Operation.CREATE) -> None:
         found = self.stored
         self.log.append(ACCOUNT, [replace(found[name], event=event) for name in names], int(self.now))
 
@@ -76,7 +76,7 @@ class World:
         held: dict[Name, int] = {}
         for delta in self.log.since(ACCOUNT, 0, 1000):
             held[delta.change.name] = delta.change.rev
-            if delta.change.event is Event.DELETE:
+            if delta.change.event is Operation.DELETE:
                 del held[delta.change.name]
         return held
 
@@ -99,7 +99,7 @@ def filled(world: World) -> list[Message]:
     return mails
 
 
-def events(added: list[Delta]) -> dict[Name, Event]:
+def events(added: list[Delta]) -> dict[Name, Operation]:
     assert len({delta.change.name for delta in added}) == len(added), "something was told twice"
     return {delta.change.name: delta.change.event for delta in added}
 
@@ -109,7 +109,7 @@ def test_what_the_stream_never_told_is_told_once(world: World) -> None:
     heard = [("folder", INBOX), ("message", mails[0].id), ("thread", mails[1].thread_id)]
     world.hear(*heard)
     added = events(world.reconcile())
-    assert added == {name: Event.CREATE for name in world.stored if name not in heard}
+    assert added == {name: Operation.CREATE for name in world.stored if name not in heard}
     assert {kind for kind, _ in added} == {"message", "thread", "file"}
     assert world.told() == {name: change.rev for name, change in world.stored.items()}
     assert world.reconcile() == []
@@ -134,7 +134,7 @@ def test_a_lost_change_is_a_modification(world: World) -> None:
     world.now += 60
     old = world.mail.messages(ACCOUNT, [mails[2].id])[mails[2].id]
     world.mail.save(ACCOUNT, MailChanges(messages=[Revised(old, replace(old, unread=False))]))
-    assert events(world.reconcile()) == {("message", old.id): Event.MODIFY}
+    assert events(world.reconcile()) == {("message", old.id): Operation.MODIFY}
     assert world.reconcile() == []
 
 
@@ -148,12 +148,12 @@ def test_a_lost_deletion_is_told_with_what_webhooks_need(world: World) -> None:
     world.mail.save(ACCOUNT, changes)
     added = world.reconcile()
     names = {("message", old.id), ("thread", old.thread_id), ("file", old.files[0].id)}
-    assert events(added) == dict.fromkeys(names, Event.DELETE)
+    assert events(added) == dict.fromkeys(names, Operation.DELETE)
     [told] = [delta.change for delta in added if delta.change.kind == "message"]
     assert dict(told.attributes) == {"thread_id": old.thread_id, "received_date": old.date}
     assert world.told() == {name: change.rev for name, change in world.stored.items()}
     head = world.log.head(ACCOUNT)
-    late = Change(account_id=ACCOUNT, kind="message", id=old.id, event=Event.DELETE, rev=old.rev + 1)
+    late = Change(account_id=ACCOUNT, kind="message", id=old.id, event=Operation.DELETE, rev=old.rev + 1)
     world.log.append(ACCOUNT, [late], int(world.now))
     assert world.log.head(ACCOUNT)[0] == head[0]
     assert world.reconcile() == []
@@ -168,7 +168,7 @@ def test_what_comes_back_after_a_repaired_deletion_is_told(world: World) -> None
     world.mail.save(ACCOUNT, MailChanges(messages=[Revised(None, mail)]))
     before = world.log.head(ACCOUNT)[0]
     world.hear(("message", mail.id))
-    assert [delta.change.event for delta in world.log.since(ACCOUNT, before, 9)] == [Event.CREATE]
+    assert [delta.change.event for delta in world.log.since(ACCOUNT, before, 9)] == [Operation.CREATE]
 
 
 def test_mail_that_left_by_itself_is_not_told(world: World) -> None:
@@ -199,18 +199,18 @@ def test_a_lost_deletion_of_mail_untouched_for_months_is_told(world: World) -> N
     old = world.mail.messages(ACCOUNT, [mail.id])[mail.id]
     world.mail.save(ACCOUNT, MailChanges(messages=[Revised(old, None)]))
     assert events(world.reconcile()) == {
-        ("message", old.id): Event.DELETE, ("file", old.files[0].id): Event.DELETE,
+        ("message", old.id): Operation.DELETE, ("file", old.files[0].id): Operation.DELETE,
     }  # fmt: skip
 
 
 def test_a_lost_change_of_state_is_told_and_other_changes_of_the_account_are_not(world: World) -> None:
     world.accounts.rows[ACCOUNT] = OWNER
-    assert events(world.reconcile()) == {("account", ACCOUNT): Event.CREATE}
+    assert events(world.reconcile()) == {("account", ACCOUNT): Operation.CREATE}
     world.accounts.rows[ACCOUNT] = replace(OWNER, rev=int(world.now * 1000), name="Mira O.")
     assert world.reconcile() == []
     world.accounts.rows[ACCOUNT] = replace(OWNER, rev=int(world.now * 1000), state=SyncState.INVALID)
     [delta] = world.reconcile()
-    assert delta.change.event is Event.MODIFY
+    assert delta.change.event is Operation.MODIFY
     assert dict(delta.change.attributes)["sync_state"] == "invalid-credentials"
     assert world.reconcile() == []
 

@@ -9,11 +9,11 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.sync.quarantine import Cause, QuarantineState
 from chalicelib.formats.mime import mime
 from chalicelib.providers.imap.adapter import connect
-from chalicelib.sync.core.stores import Safety, Workspace
+from chalicelib.sync.core.stores import Safety, SyncStores
 from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.mail import ingest
 from chalicelib.sync.safety import retry
@@ -50,7 +50,7 @@ class Mailbox:
     def subjects(self) -> list[str]:
         return sorted(message.subject for message in self.world.mail.all_messages.values())
 
-    def _work(self) -> Workspace:
+    def _work(self) -> SyncStores:
         return replace(self.world.workspace(), provider=lambda account: connect(self.settings, HERE))
 
 
@@ -134,7 +134,7 @@ def projects(mailbox: Mailbox, other: Program) -> Mailbox:
     return mailbox
 
 
-def events(mailbox: Mailbox) -> set[Event]:
+def events(mailbox: Mailbox) -> set[Operation]:
     return {change.event for change in mailbox.world.mail.changes if change.kind == "message"}
 
 
@@ -170,7 +170,7 @@ def test_a_deleted_folder_goes_here_after_a_second_look(projects: Mailbox, other
 def test_a_renamed_folder_is_a_move(projects: Mailbox, other: Program) -> None:
     other.client.rename_folder("Projects", "Finished")
     projects.sync()
-    assert events(projects) == {Event.MODIFY}
+    assert events(projects) == {Operation.MODIFY}
     assert projects.world.accounts.account.frozen == () and len(projects.subjects()) == 45
 
 
@@ -178,14 +178,14 @@ def test_mail_moved_as_a_whole_is_a_move(projects: Mailbox, other: Program) -> N
     other.client.select_folder("Projects")
     other.client.move("1:*", "Archive")
     projects.sync()
-    assert events(projects) == {Event.MODIFY} and projects.world.accounts.account.frozen == ()
+    assert events(projects) == {Operation.MODIFY} and projects.world.accounts.account.frozen == ()
 
 
 def test_a_new_uidvalidity_removes_nothing(projects: Mailbox, other: Program) -> None:
     other.renumber("Projects")
     projects.sync()
     assert projects.world.accounts.account.frozen == () and len(projects.subjects()) == 45
-    assert Event.DELETE not in events(projects)
+    assert Operation.DELETE not in events(projects)
 
 
 def test_a_folder_replaced_by_an_empty_one_of_the_same_name_waits(projects: Mailbox, other: Program) -> None:

@@ -15,8 +15,8 @@ from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.log.delta import Change, Event
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.log.delta import Change, Operation
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected
 from chalicelib.services import Services, use
@@ -40,8 +40,10 @@ class Endpoint:
 
     status: int = 200
 
-    def __call__(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
-        return Answer(self.status, b"")
+    def __call__(
+        self, url: str, body: bytes, headers: Mapping[str, str], application_id: str
+    ) -> HttpResponse:
+        return HttpResponse(self.status, b"")
 
 
 class Here(Services):
@@ -92,7 +94,7 @@ def test_deliver_reads_applications_and_changes_the_state_of_endpoints_only(
             triggers=frozenset({"message.created"}), activated_at=1,
         )
     )  # fmt: skip
-    change = Change(account_id="acct1", kind="message", id="m", event=Event.CREATE, rev=1)
+    change = Change(account_id="acct1", kind="message", id="m", event=Operation.CREATE, rev=1)
     here.log.append("acct1", [change], int(time.time()))
     here.announce(ACCOUNT, 1)
     asked.begin()

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from chalicelib.domain.remote import Budget
+from chalicelib.domain.remote import BatchLimits
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.folders.cursor import load
 from chalicelib.providers.imap.protocol.session import open_session
@@ -65,7 +65,7 @@ def test_changes_are_counted_although_nobody_waited_for_the_servers_consent(
     server: Dovecot, reach: CountingReach
 ) -> None:
     with closing(connected(server, reach)) as provider:
-        opened = Copy(provider, budget=Budget(messages=1)).step()
+        opened = Copy(provider, budget=BatchLimits(messages=1)).step()
         assert '"modseq":0' not in opened.cursor
 
 
@@ -89,7 +89,7 @@ def test_a_batch_of_history_takes_one_round_trip_whatever_its_size(
     server: Dovecot, reach: CountingReach
 ) -> None:
     with closing(connected(server, reach)) as provider:
-        copy = Copy(provider, budget=Budget(messages=50))
+        copy = Copy(provider, budget=BatchLimits(messages=50))
         collection = copy.collection()
         before = reach.round_trips
         batch = provider.changes(collection, None, dict, copy.budget)
@@ -103,7 +103,7 @@ def test_a_batch_of_history_takes_one_round_trip_whatever_its_size(
 
 def test_a_batch_of_a_window_takes_one_round_trip_more(server: Dovecot, reach: CountingReach) -> None:
     with closing(connected(server, reach)) as provider:
-        budget = Budget(messages=50, since=1_000_000_000)
+        budget = BatchLimits(messages=50, since=1_000_000_000)
         collection = Copy(provider).collection()
         first = provider.changes(collection, None, dict, budget)
         before = reach.round_trips
@@ -120,7 +120,7 @@ def test_new_mail_and_flags_come_in_one_round_trip(server: Dovecot, reach: Count
         client.select_folder("Archive")
         client.set_flags([1], [b"\\Seen", b"\\Flagged"])
         before, collection = reach.round_trips, copy.collection()
-        batch = provider.changes(collection, copy.cursor, dict, Budget())
+        batch = provider.changes(collection, copy.cursor, dict, BatchLimits())
         assert (len(batch.arrived), list(batch.flags.values())) == (3, ["fs"])
         assert reach.round_trips - before == 2  # the listing, and all the rest
 
@@ -137,7 +137,7 @@ def test_the_contents_of_large_mail_take_one_round_trip_more_where_a_search_is_f
             pass
         assert progress.whole > 1
         collection, before = copy.collection(), reach.round_trips
-        batch = provider.changes(collection, copy.cursor, dict, Budget())
+        batch = provider.changes(collection, copy.cursor, dict, BatchLimits())
         assert all(message.whole for message in batch.arrived) and not batch.more
         assert reach.round_trips - before == most  # open and search, sizes, contents
 

@@ -18,7 +18,7 @@ from aiosmtpd.smtp import AuthResult
 
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.errors import SendFailed
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from chalicelib.providers.smtp import SmtpTransport, classify
 from chalicelib.sending.compose import compose
 from chalicelib.sending.letter import load
@@ -27,7 +27,7 @@ from tests.unit.test_compose import ACCOUNT, STAMP
 
 RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and more\r\n"
 
-HERE = Reach(local=True)
+HERE = EgressPolicy(local=True)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.retention_wish import RetentionWish
 from chalicelib.store.aws.connection import client
 from chalicelib.store.core.tokens import TokenTable
 from chalicelib.store.core.vault import Unsealable, Vault
@@ -74,7 +74,7 @@ def test_another_pepper_does_not_find_the_token(settings: Settings) -> None:
 
 def test_a_code_gives_the_proof_back_as_it_was_and_once(settings: Settings) -> None:
     made = proof(reauth_account_id="acc", trusted=True)
-    change = WindowChange(sets_days=True, days=7, exceptions={"spam": None}, dropped=frozenset({"a", "b"}))
+    change = RetentionWish(sets_days=True, days=7, exceptions={"spam": None}, dropped=frozenset({"a", "b"}))
     made = replace(made, wanted=replace(made.wanted, window=change))
     codes = codes_of(settings)
     code = codes.issue(made)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Flags, RemoteId
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Flags, RemoteId
 from chalicelib.errors import Interrupted, Throttled
 from chalicelib.providers.imap.changes import step
 from chalicelib.providers.imap.fetch.mailbox import split_id
@@ -56,7 +56,7 @@ class Mailbox:
         self.mails |= self.late
         self.commands.clear()
         known = {RemoteId(f"{1:010d}.{uid:010d}"): Flags("") for uid in self.mails}
-        return step(self.session, inbox, cursor, lambda: known, Budget(**budget))
+        return step(self.session, inbox, cursor, lambda: known, BatchLimits(**budget))
 
     def _answer(self, command: bytes) -> bytes:
         verb, _, rest = command.partition(b" ")

@@ -19,7 +19,7 @@ from chalicelib.config import Settings
 from chalicelib.deltas import together
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.errors import InvalidRequest
 from chalicelib.services import Services, use
@@ -48,7 +48,7 @@ class Here(MemoryServices):
     def __post_init__(self) -> None:
         self.log = LogTable(MemoryDynamo(), SETTINGS, now=lambda: self.now)  # type: ignore[assignment]
 
-    def happen(self, account_id: str, *ids: str, event: Event = Event.MODIFY) -> None:
+    def happen(self, account_id: str, *ids: str, event: Operation = Operation.MODIFY) -> None:
         """Log changes of folders."""
         rev = int(self.now * 1000) + len(self.mail.changes)
         for id in ids:

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.auth.connect import Desk, prove, redeem
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.connection import Connection, Proof
-from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.domain.accounts.login import login_of
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
@@ -20,7 +20,7 @@ from chalicelib.wire.accounts import connection
 from tests.fakes.connections import SERVER, WANTED, body
 from tests.fakes.services import MemoryAccounts, MemoryPolls, MemoryQueues, MemoryServer
 
-FROZEN = Frozen(folder_id="f", name="INBOX", vanished=False, count=30, held=40, since=1)
+FROZEN = FrozenRemoval(folder_id="f", name="INBOX", vanished=False, count=30, held=40, since=1)
 
 
 def desk_on(

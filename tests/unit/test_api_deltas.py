@@ -20,7 +20,7 @@ from chalicelib.api.deltas.kinds import BY_KIND
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.log.delta import KINDS, Change, Event
+from chalicelib.domain.log.delta import KINDS, Change, Operation
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Place
 from chalicelib.domain.remote import RemoteId
@@ -48,7 +48,7 @@ def mail(number: int, sender: str) -> bytes:
 
 
 def created(kind: str, id: str) -> Change:
-    return Change(account_id="acc", kind=kind, id=id, event=Event.CREATE, rev=1)
+    return Change(account_id="acc", kind=kind, id=id, event=Operation.CREATE, rev=1)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def event(**query: Any) -> dict[str, Any]:
 def test_a_cursor_of_a_second_leads_to_what_was_logged_after_it(call: Call, here: MemoryServices) -> None:
     first = len(here.log.entries)
     here.log.append(
-        "acc", [Change(account_id="acc", kind="folder", id="sent", event=Event.MODIFY, rev=9)], 2000
+        "acc", [Change(account_id="acc", kind="folder", id="sent", event=Operation.MODIFY, rev=9)], 2000
     )
     status, found = call("POST", "/delta/generate_cursor", {"start": 1999})
     assert status == 200
@@ -183,7 +183,9 @@ def test_the_types_may_be_chosen_in_both_spellings(call: Call) -> None:
 
 
 def test_the_switches_of_older_clients_still_work(call: Call, here: MemoryServices) -> None:
-    here.log.append("acc", [Change(account_id="acc", kind="account", id="acc", event=Event.MODIFY, rev=1)], 1)
+    here.log.append(
+        "acc", [Change(account_id="acc", kind="account", id="acc", event=Operation.MODIFY, rev=1)], 1
+    )
     kinds = {d["object"] for d in call("GET", "/delta", cursor="0")[1]["deltas"]}
     assert kinds == {"folder", "message", "thread", "file"}
     shown = call("GET", "/delta", cursor="0", exclude_account="false", exclude_folders="true")[1]["deltas"]

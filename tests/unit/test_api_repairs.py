@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.accounts.frozen_removal import Frozen
-from chalicelib.domain.accounts.sync_failure import Fault, Trouble
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
+from chalicelib.domain.accounts.trouble import FailureKind, Trouble
 from chalicelib.domain.remote import RemoteId
 from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState, entry_id
 from tests.fakes.services import MemoryServices
@@ -24,9 +24,9 @@ ENTRY = Quarantined(
     cause=Cause.POISON, reason="RecursionError at tree.py:7", state=QuarantineState.HELD, attempts=3,
     first_at=FIRST, last_at=FIRST + 9,
 )  # fmt: skip
-MARK = Frozen(folder_id="f1", name="Projects", count=380, held=400, since=FIRST)
+MARK = FrozenRemoval(folder_id="f1", name="Projects", count=380, held=400, since=FIRST)
 TROUBLE = Trouble(
-    fault=Fault.SERVER, reason="connection refused", since=FIRST, failures=4, retry_at=FIRST + 480
+    fault=FailureKind.SERVER, reason="connection refused", since=FIRST, failures=4, retry_at=FIRST + 480
 )
 BASE = "/a/app/accounts/acc"
 SECRET, FOREIGN = basic("secret"), basic("foreign")

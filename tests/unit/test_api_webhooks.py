@@ -16,10 +16,10 @@ import app
 from chalicelib import bounds
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.providers.network import client as http
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from chalicelib.services import Services, use
 from chalicelib.webhooks.delivery import signature
 from tests.fakes.endpoint import LoopbackEndpoint
@@ -41,7 +41,7 @@ def endpoint() -> Iterator[LoopbackEndpoint]:
 
 @pytest.fixture
 def here() -> Iterator[MemoryServices]:
-    made = MemoryServices(web=http.Client(reach=Reach(local=True), timeout=5))
+    made = MemoryServices(web=http.Client(reach=EgressPolicy(local=True), timeout=5))
     made.accounts.rows["acc"] = ACCOUNT
     made.applications.create(Application(id="app", name="Kestrel Desk"), "secret")
     with use(cast(Services, made)):
@@ -79,7 +79,7 @@ def stored(here: MemoryServices) -> Webhook:
 
 def change(here: MemoryServices, id: str) -> None:
     """Log one new message, announce it and work every message of the queue."""
-    made = Change(account_id="acc", kind="message", id=id, event=Event.CREATE, rev=1)
+    made = Change(account_id="acc", kind="message", id=id, event=Operation.CREATE, rev=1)
     here.log.append("acc", [made], int(time.time()))
     cast(Any, here).announce(ACCOUNT, here.log.head("acc")[0])
     work(here)

@@ -10,7 +10,7 @@ import pytest
 import app
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
@@ -54,7 +54,7 @@ class Here(MemoryServices):
         self.edited.append(body["edits"])
 
     def change_of(self, record: Any) -> Change | None:
-        return Change(account_id="acc", kind="message", id=record["id"], event=Event.CREATE, rev=1)
+        return Change(account_id="acc", kind="message", id=record["id"], event=Operation.CREATE, rev=1)
 
     def logged(self, record: Any) -> tuple[str, int]:
         return "acc", record["seq"]

@@ -12,7 +12,7 @@ from chalicelib.domain.sync.allowance import Allowances
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history import live
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.provider import MemoryProvider
 from tests.unit.test_pace import Scene
@@ -41,7 +41,7 @@ class Arrival:
     def live(self) -> Outcome:
         work = replace(self.scene.work, provider=self._call)
         account = replace(self.scene.world.accounts.account, state=self.state)
-        meter = Meter(usage=self.usage, allowances=self.allowances)
+        meter = Quota(usage=self.usage, allowances=self.allowances)
         return live.sync(work, meter, self.backfills, account, Deadline.after(60))
 
     @property

@@ -9,14 +9,14 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.sync_failure import Fault, Trouble
+from chalicelib.domain.accounts.trouble import FailureKind, Trouble
 from chalicelib.domain.sync.allowance import MEGABYTE, Allowances
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.sync.core.pace import Pace
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history import backfill
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.history.turn import Turn
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.services import MemoryQueues
@@ -50,7 +50,7 @@ class Town:
     def desk(self) -> backfill.Desk:
         return backfill.Desk(
             backfills=self.backfills, queues=self.queues,
-            meter=Meter(usage=self.usage, allowances=self.allowances, now=lambda: self.now),
+            meter=Quota(usage=self.usage, allowances=self.allowances, now=lambda: self.now),
             sync=self.sync, logged=lambda account_id, id: True, seconds=240, now=lambda: self.now,
         )  # fmt: skip
 
@@ -186,7 +186,7 @@ def test_after_a_failure_the_account_rests_and_its_place_is_free() -> None:
     ("trouble", "rest"),
     [
         (None, backfill.HICCUP_SECONDS),
-        (Trouble(since=1, fault=Fault.SERVER, reason="down"), backfill.FAILED_SECONDS),
+        (Trouble(since=1, fault=FailureKind.SERVER, reason="down"), backfill.FAILED_SECONDS),
     ],
 )
 def test_after_a_hiccup_history_goes_on_soon(trouble: Trouble | None, rest: int) -> None:

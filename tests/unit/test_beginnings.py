@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.accounts.sync_failure import Fault, after_failure
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.accounts.trouble import FailureKind, after_failure
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.message import Message
 from chalicelib.errors import Gone, ProviderError
 from chalicelib.formats.mime.mime import parse
@@ -80,7 +80,7 @@ def test_the_contents_come_behind_as_a_change_of_the_same_message(world: Half) -
     assert message.id == listed.id and [file.filename for file in message.files] == ["tides.csv"]
     assert message.snippet == "read this"
     events = [change.event for change in world.mail.changes if change.kind == "message"]
-    assert events == [Event.CREATE, Event.MODIFY]
+    assert events == [Operation.CREATE, Operation.MODIFY]
     [thread] = world.mail.all_threads.values()
     assert thread.has_attachments and thread.snippet == "read this"
 
@@ -129,7 +129,7 @@ def test_a_list_does_without_what_the_server_does_not_give(world: Half) -> None:
 
 def test_a_list_does_not_wait_for_a_server_in_trouble(world: Half) -> None:
     listed = world.listed(with_file(1))
-    trouble = after_failure(None, Fault.SERVER, "timed out", 1_700_000_000, 0.5, 0)
+    trouble = after_failure(None, FailureKind.SERVER, "timed out", 1_700_000_000, 0.5, 0)
     assert world.contents().wholes(replace(ACCOUNT, trouble=trouble), listed) == listed
     assert world.server.fetched == 0
 

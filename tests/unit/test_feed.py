@@ -1,11 +1,11 @@
 from chalicelib.deltas import feed
-from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.domain.log.delta import Change, Delta, Operation
 from tests.fakes.services import MemoryLog
 
-C, M, D = Event.CREATE, Event.MODIFY, Event.DELETE
+C, M, D = Operation.CREATE, Operation.MODIFY, Operation.DELETE
 
 
-def log(*changes: tuple[str, Event] | tuple[str, Event, str]) -> MemoryLog:
+def log(*changes: tuple[str, Operation] | tuple[str, Operation, str]) -> MemoryLog:
     made = MemoryLog()
     for rev, (id, event, *kind) in enumerate(changes, 1):
         change = Change(account_id="acc", kind=kind[0] if kind else "message", id=id, event=event, rev=rev)
@@ -13,7 +13,7 @@ def log(*changes: tuple[str, Event] | tuple[str, Event, str]) -> MemoryLog:
     return made
 
 
-def shown(page: feed.Page) -> list[tuple[int, str, Event]]:
+def shown(page: feed.Page) -> list[tuple[int, str, Operation]]:
     return [(d.seq, d.change.id, d.change.event) for d in page.deltas]
 
 

@@ -13,7 +13,7 @@ from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.deltas import follow
 from chalicelib.deltas.follow import Feed, Line, Patience
-from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.domain.log.delta import Change, Delta, Operation
 from chalicelib.store.log.log import LogTable
 from chalicelib.store.ports import ChangeLog
 from tests.fakes.dynamo import MemoryDynamo
@@ -41,7 +41,7 @@ class Time:
 
 
 def change(id: str, kind: str = "message", rev: int = 1) -> Change:
-    return Change(account_id="a", kind=kind, id=id, event=Event.CREATE, rev=rev)
+    return Change(account_id="a", kind=kind, id=id, event=Operation.CREATE, rev=rev)
 
 
 def shown(deltas: Sequence[Delta]) -> list[Line]:

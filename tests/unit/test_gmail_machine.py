@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from chalicelib.domain.log.delta import Event
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
+from chalicelib.domain.log.delta import Operation
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Known
 from chalicelib.providers.imap.gmail.gmail import GmailProvider
 from chalicelib.sync.engine.run import Outcome
 from tests.fakes.gmail_server import GmailServer
@@ -127,8 +127,8 @@ class GmailMachine(RuleBasedStateMachine):
         alive: set[str] = set()
         for change in self.world.mail.changes:
             if change.kind == "message":
-                assert (change.id in alive) == (change.event is not Event.CREATE), "doubled or lost"
-                (alive.discard if change.event is Event.DELETE else alive.add)(change.id)
+                assert (change.id in alive) == (change.event is not Operation.CREATE), "doubled or lost"
+                (alive.discard if change.event is Operation.DELETE else alive.add)(change.id)
         assert alive == set(self.world.mail.all_messages)
 
     def _provider(self) -> GmailProvider:
@@ -136,7 +136,7 @@ class GmailMachine(RuleBasedStateMachine):
 
         class Meanwhile(GmailProvider):
             def changes(
-                self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+                self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
             ) -> ChangeBatch:
                 machine.happen()
                 return super().changes(collection, cursor, known, budget)

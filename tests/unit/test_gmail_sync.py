@@ -10,15 +10,15 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import GMAIL
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.labelling import LabelChange
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.mail.retention import Window
+from chalicelib.domain.mail.retention import Retention
 from chalicelib.domain.mail.thread import Thread
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Known
 from chalicelib.domain.sync.progress import progress_of
 from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine import session
 from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.mail.sent import record_sent
@@ -60,8 +60,8 @@ class World:
     def provider(self) -> GmailProvider:
         return connect(settings_of(self.server), HERE)
 
-    def work(self, provider: Any = None) -> Workspace:
-        return Workspace(
+    def work(self, provider: Any = None) -> SyncStores:
+        return SyncStores(
             mail=self.mail,
             checkpoints=self.checkpoints,
             blobs=self.blobs,
@@ -123,14 +123,14 @@ def world() -> Iterator[World]:
         yield World(server)
 
 
-def changed(world: World) -> set[tuple[str, Event]]:
+def changed(world: World) -> set[tuple[str, Operation]]:
     """Return what changed since the last call."""
     found = {(change.kind, change.event) for change in world.mail.changes}
     world.mail.changes.clear()
     return found
 
 
-MODIFIED = {("message", Event.MODIFY), ("thread", Event.MODIFY)}
+MODIFIED = {("message", Operation.MODIFY), ("thread", Operation.MODIFY)}
 
 
 def test_a_mail_with_many_labels_is_one_message(world: World) -> None:
@@ -150,13 +150,13 @@ def test_added_and_removed_labels_change_message_and_thread(world: World) -> Non
     world.store.remove_labels(one, ["\\Inbox"])
     world.sync()
     world.check()
-    assert changed(world) == MODIFIED | {("label", Event.CREATE)}
+    assert changed(world) == MODIFIED | {("label", Operation.CREATE)}
 
 
 def test_a_label_made_while_we_look_is_not_lost(world: World) -> None:
     class Meanwhile(GmailProvider):
         def changes(
-            self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+            self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
         ) -> ChangeBatch:
             if collection.id == ALL and not world.store.mails[0].labels - {"\\Inbox"}:
                 world.store.add_labels(world.store.mails[0], ["new"])
@@ -260,7 +260,7 @@ def test_a_new_uidvalidity_keeps_ids_labels_and_threads(world: World) -> None:
     world.sync()
     world.check()
     assert {id: (m.thread_id, m.label_ids) for id, m in world.mail.all_messages.items()} == before
-    assert {event for _, event in changed(world)} <= {Event.MODIFY}
+    assert {event for _, event in changed(world)} <= {Operation.MODIFY}
 
 
 @pytest.mark.parametrize("touch", [True, False])
@@ -273,7 +273,7 @@ def test_a_renamed_label_keeps_its_id(world: World, touch: bool) -> None:
     world.sync()
     world.check()
     assert world.ids("Taxes/2026") == {id} and not world.ids("Taxes")
-    assert changed(world) == {("label", Event.MODIFY)}
+    assert changed(world) == {("label", Operation.MODIFY)}
 
 
 @pytest.mark.parametrize("touch", [True, False])
@@ -286,7 +286,7 @@ def test_a_deleted_label_leaves_its_messages(world: World, touch: bool) -> None:
     world.sync()
     world.check()
     assert not world.ids("Taxes")
-    assert changed(world) == MODIFIED | {("label", Event.DELETE)}
+    assert changed(world) == MODIFIED | {("label", Operation.DELETE)}
     world.store.create("Taxes")
     world.sync()
     assert world.ids("Taxes") and not any(
@@ -477,7 +477,7 @@ def test_new_mail_comes_while_spam_is_still_read(world: World, monkeypatch: pyte
 
     class Meanwhile(GmailProvider):
         def changes(
-            self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+            self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
         ) -> ChangeBatch:
             if len(world.store.mails) == 200 and world.mail.all_messages:
                 world.store.deliver(mail("news", 9_999), at=9_999)
@@ -512,7 +512,7 @@ def test_a_window_counts_where_mail_lies_and_progress_speaks_of_nothing_else(wor
         assert world.sync() is Outcome.CURRENT and world.sync() is Outcome.QUIET
         assert {m.subject for m in world.mail.all_messages.values()} == {f"m{age}" for age in ages}
         folders = world.mail.folders("a")
-        progress = progress_of(folders, Window(days=days), world.checkpoints.tallies("a"), world.now)
+        progress = progress_of(folders, Retention(days=days), world.checkpoints.tallies("a"), world.now)
         assert {part.folder.role for part in progress.parts} == {"all", "spam", "trash"}
         assert progress.state == "synced" and sum(t.synced for t in progress.tallies) == len(ages)
     world.check()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.remote import Flags, RemoteId
 from chalicelib.sync.core.stores import Safety
 from chalicelib.sync.engine import session
@@ -202,7 +202,7 @@ def test_a_new_uidvalidity_removes_and_freezes_nothing(world: World) -> None:
     world.sync()
     world.check()
     assert world.accounts.account.frozen == ()
-    assert not [change for change in world.mail.changes if change.event is Event.DELETE]
+    assert not [change for change in world.mail.changes if change.event is Operation.DELETE]
 
 
 def test_moving_a_whole_folder_elsewhere_is_a_move(world: World) -> None:
@@ -214,7 +214,7 @@ def test_moving_a_whole_folder_elsewhere_is_a_move(world: World) -> None:
     world.check()
     assert set(world.mail.all_messages) == ids and world.accounts.account.frozen == ()
     events = {change.event for change in world.mail.changes if change.kind == "message"}
-    assert events == {Event.MODIFY}
+    assert events == {Operation.MODIFY}
 
 
 def test_a_large_folder_moved_while_its_target_comes_in_pieces_is_still_a_move(
@@ -228,7 +228,7 @@ def test_a_large_folder_moved_while_its_target_comes_in_pieces_is_still_a_move(
         world.server.move("Old", id, "Trash")
     world.sync()
     world.check()
-    assert {change.event for change in world.mail.changes if change.kind == "message"} == {Event.MODIFY}
+    assert {change.event for change in world.mail.changes if change.kind == "message"} == {Operation.MODIFY}
 
 
 def test_a_renamed_folder_keeps_its_messages(world: World) -> None:
@@ -238,7 +238,7 @@ def test_a_renamed_folder_keeps_its_messages(world: World) -> None:
     world.sync()
     world.check()
     assert set(world.mail.all_messages) == ids and world.accounts.account.frozen == ()
-    assert not [c for c in world.mail.changes if c.kind == "message" and c.event is not Event.MODIFY]
+    assert not [c for c in world.mail.changes if c.kind == "message" and c.event is not Operation.MODIFY]
 
 
 def test_a_loss_that_grows_waits_anew() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.sync_failure import Fault, rest
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
+from chalicelib.domain.accounts.trouble import FailureKind, rest
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Known
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.store.values import Poll
 from chalicelib.sync.accounts.health import Health
@@ -91,7 +91,7 @@ def test_a_lasting_failure_leads_to_an_error_after_an_hour_and_a_stop_after_72(
     assert ward.states == [SyncState.RUNNING, SyncState.SYNC_ERROR, SyncState.STOPPED]
     trouble = ward.account.trouble
     assert trouble and trouble.since == START
-    assert trouble.fault is (Fault.SERVER if error else Fault.STUCK)
+    assert trouble.fault is (FailureKind.SERVER if error else FailureKind.STUCK)
 
 
 def test_many_failures_in_a_short_time_are_no_error_yet(ward: Ward) -> None:
@@ -177,7 +177,7 @@ class Failing(MemoryProvider):
         return super().collections()
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         self.tried.append(collection.id)
         if collection.id in self.broken:
@@ -217,7 +217,7 @@ def test_an_account_is_partial_once_a_folder_failed_three_times_and_then_running
         states.append(world.accounts.account.state)
     assert states == [SyncState.INITIALIZING] * 2 + [SyncState.PARTIAL] * 2
     trouble = world.accounts.account.trouble
-    assert trouble and trouble.fault is Fault.FOLDER and "Sent cannot be opened" in trouble.reason
+    assert trouble and trouble.fault is FailureKind.FOLDER and "Sent cannot be opened" in trouble.reason
     broken(world)
     world.sync()
     assert world.accounts.account.state is SyncState.RUNNING and world.accounts.account.trouble is None

@@ -22,10 +22,10 @@ from chalicelib.providers.imap.protocol.limited_stream import Inflow
 from chalicelib.providers.imap.protocol.lines import Wire
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.network import opening
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from tests.fakes.scripted_server import GREETING, Say, Script, scripted
 
-HERE = Reach(local=True)
+HERE = EgressPolicy(local=True)
 
 
 @pytest.fixture(autouse=True)

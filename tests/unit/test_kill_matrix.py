@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pytest
 
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.filing import Filing, filing_key
 from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending import send as sending
@@ -297,10 +297,10 @@ def _check(mill: Mill, where: str) -> None:
     alive: set[str] = set()
     for change in mill.world.mail.changes:
         if change.kind == "message":
-            assert (change.id in alive) == (change.event is not Event.CREATE), (
+            assert (change.id in alive) == (change.event is not Operation.CREATE), (
                 f"doubled or lost, crash {where}"
             )
-            (alive.discard if change.event is Event.DELETE else alive.add)(change.id)
+            (alive.discard if change.event is Operation.DELETE else alive.add)(change.id)
     assert alive == set(mill.world.mail.all_messages), where
     sent = [m for m in mill.server.boxes["Sent"].messages.values() if b"once@" in m.raw]
     assert len(sent) <= len(mill.submitted) <= 1, f"filed twice, crash {where}"

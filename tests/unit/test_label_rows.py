@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message, Place
 from chalicelib.domain.remote import Flags, RemoteId
@@ -40,7 +40,7 @@ def test_a_label_and_its_messages_are_read_as_they_were_written() -> None:
 
 def test_other_labels_are_a_change_that_clients_hear_of() -> None:
     change = told(message_item(MESSAGE), message_item(replace(MESSAGE, label_ids=("l",), rev=2)))
-    assert change is not None and (change.kind, change.event) == ("message", Event.MODIFY)
+    assert change is not None and (change.kind, change.event) == ("message", Operation.MODIFY)
 
 
 def test_an_identity_or_a_mark_is_of_no_concern_to_clients() -> None:
@@ -50,6 +50,6 @@ def test_an_identity_or_a_mark_is_of_no_concern_to_clients() -> None:
 
 def test_a_label_is_told_as_a_label() -> None:
     change = told(None, folder_item(LABEL))
-    assert change is not None and (change.kind, change.event) == ("label", Event.CREATE)
+    assert change is not None and (change.kind, change.event) == ("label", Operation.CREATE)
     change = told(folder_item(LABEL), None)
-    assert change is not None and (change.kind, change.event) == ("label", Event.DELETE)
+    assert change is not None and (change.kind, change.event) == ("label", Operation.DELETE)

@@ -15,7 +15,7 @@ from chalice.test import Client
 from app import app as APP
 from chalicelib import bounds
 from chalicelib.deltas.follow import Feed
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.mail.message import Address, Message
 from chalicelib.domain.mail.thread import Entry
 from chalicelib.errors import TooLarge
@@ -245,7 +245,7 @@ def test_the_longest_threads_of_a_list_come_without_their_messages(
 )
 def test_no_object_whatsoever_keeps_a_cursor_from_moving(object: dict[str, Any]) -> None:
     log = MemoryLog()
-    change = Change(account_id="a", kind="message", id="m", event=Event.CREATE, rev=1)
+    change = Change(account_id="a", kind="message", id="m", event=Operation.CREATE, rev=1)
     log.append("a", [change], 7)
     line = {"cursor": "c", "object": "message", "id": "m", "event": "create", "attributes": object}
     batch = Feed(log=log, account_id="a", limit=9, show=lambda deltas: [(1, line)]).after((0, 0))

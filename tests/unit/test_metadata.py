@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.remote import Budget, Collection, Cursor, RemoteId
+from chalicelib.domain.remote import BatchLimits, Collection, Cursor, RemoteId
 from chalicelib.providers.imap.changes import step
 from chalicelib.providers.imap.fetch.dating import received_at
 from chalicelib.providers.imap.fetch.mailbox import split_id
@@ -57,7 +57,7 @@ class Mailbox:
         self.unreadable: dict[RemoteId, str] = {}
         for _ in range(20):
             inbox = Collection(id="INBOX", name="INBOX")
-            batch = step(self.session, inbox, cursor, dict, Budget(since=since))
+            batch = step(self.session, inbox, cursor, dict, BatchLimits(since=since))
             arrived |= {split_id(message.id)[1]: message for message in batch.arrived}
             self.unreadable |= batch.unreadable
             cursor = self.cursor = batch.cursor
@@ -229,7 +229,7 @@ def test_a_message_of_which_the_server_tells_nothing_is_set_aside() -> None:
 def test_a_search_finds_messages_without_a_date() -> None:
     box = Mailbox(mails(2), {2: b"INTERNALDATE NIL RFC822.SIZE 9"})
     ids = [RemoteId("0000000001.0000000002")]
-    [found] = search.bring(box.session, "INBOX", ids, Budget())
+    [found] = search.bring(box.session, "INBOX", ids, BatchLimits())
     assert found.received_at == WHEN
 
 

@@ -18,13 +18,13 @@ from app import app
 from chalicelib.api.mail import filters
 from chalicelib.api.mail.folders import NOT_OFFERED
 from chalicelib.domain.accounts.account import SyncState
-from chalicelib.domain.accounts.sync_failure import Fault
-from chalicelib.domain.log.delta import Change, Delta, Event
+from chalicelib.domain.accounts.trouble import FailureKind
+from chalicelib.domain.log.delta import Change, Delta, Operation
 from chalicelib.domain.sync.quarantine import Cause
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, TRIGGERS
 from chalicelib.http.query import PAGE
 from chalicelib.providers.network import client
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from chalicelib.webhooks.delivery import payload
 from chalicelib.wire.log import application_cursor
 from chalicelib.wire.webhooks import delivery as ledger
@@ -180,7 +180,7 @@ def test_the_triggers_and_states_are_those_of_the_code() -> None:
     schemas = FILE["components"]["schemas"]
     assert set(schemas["Trigger"]["enum"]) == TRIGGERS
     assert set(schemas["ManagedAccount"]["properties"]["sync_state"]["enum"]) == set(SyncState)
-    assert set(schemas["SyncError"]["properties"]["kind"]["enum"]) == set(Fault)
+    assert set(schemas["SyncError"]["properties"]["kind"]["enum"]) == set(FailureKind)
     assert set(schemas["Quarantined"]["properties"]["cause"]["enum"]) == set(Cause)
     assert set(schemas["WebhookState"]["enum"]) == TOLD_STATES | {"failed", "inactive"}
     assert set(schemas["DeliveryState"]["enum"]) == set(ledger.STATES)
@@ -206,7 +206,7 @@ def test_every_example_has_the_form_its_schema_asks_for() -> None:
 
 def _ids(call: Call, here: MemoryServices, endpoint: LoopbackEndpoint) -> dict[str, str]:
     """Return an id of each kind; the webhook has been told of a message and refuses the next one."""
-    here.web = client.Client(reach=Reach(local=True), timeout=5)
+    here.web = client.Client(reach=EgressPolicy(local=True), timeout=5)
     hook = {**HOOK, "callback_url": endpoint.url, "state": "active"}
     webhook = call("POST", "/a/app/webhooks", hook, auth=SECRET)[1]["id"]
     found = next(change for change in here.mail.changes if change.kind == "message")
@@ -325,7 +325,7 @@ def test_a_real_answer_has_the_form_the_file_promises(
     request_path: str,
     body: Any,
 ) -> None:
-    account = Change(account_id="acc", kind="account", id="acc", event=Event.MODIFY, rev=1)
+    account = Change(account_id="acc", kind="account", id="acc", event=Operation.MODIFY, rev=1)
     here.log.append("acc", [*here.mail.changes, account], at=FIRST)
     ids = _ids(call, here, endpoint)
     sent = {key: ids["start"] if value == "{start}" else value for key, value in (body or {}).items()}
@@ -401,7 +401,7 @@ def test_a_notification_has_the_form_the_file_promises() -> None:
         "account": (("sync_state", "running"),),
     }
     changes = [
-        Change(account_id="acc", kind=kind, id="x", event=Event.MODIFY, rev=1, attributes=attributes)
+        Change(account_id="acc", kind=kind, id="x", event=Operation.MODIFY, rev=1, attributes=attributes)
         for kind, attributes in facts.items()
     ]
     body = payload.build(Delta(seq=1, at=FIRST, change=change) for change in changes)

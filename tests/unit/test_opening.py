@@ -20,11 +20,11 @@ from chalicelib.errors import ApiError, ProviderError, SendFailed
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.network import opening
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from chalicelib.providers.smtp import SmtpTransport
 from tests.fakes.scripted_server import Say, scripted
 
-HERE = Reach(local=True)
+HERE = EgressPolicy(local=True)
 BANNER = "words-of-the-server"
 Talk = Callable[[socket.socket], None]
 
@@ -62,11 +62,11 @@ def settings(port: int, *, required: bool = False, verified: bool = True) -> Mai
     return MailSettings(imap=server, smtp=server, tls_required=required, tls_verified=verified)
 
 
-def open_imap(made: MailSettings, reach: Reach = HERE) -> None:
+def open_imap(made: MailSettings, reach: EgressPolicy = HERE) -> None:
     open_session(made, reach=reach).close()
 
 
-def open_smtp(made: MailSettings, reach: Reach = HERE) -> None:
+def open_smtp(made: MailSettings, reach: EgressPolicy = HERE) -> None:
     SmtpTransport(made, reach).verify()
 
 
@@ -275,7 +275,7 @@ def test_a_server_that_is_slow_to_greet_is_not_taken_for_one_with_tls(
 @PROTOCOLS
 def test_certificates_are_checked_also_where_tls_is_not_required(
     authority: trustme.CA,
-    enter: Callable[[MailSettings, Reach], None],
+    enter: Callable[[MailSettings, EgressPolicy], None],
     talk: Talk,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.clock import Deadline
 from chalicelib.sync.core.pace import FIRST_MESSAGES, Live
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine.run import Outcome, sync_account
 from tests.fakes.provider import Box
 from tests.unit.test_sync_engine import World, mail
@@ -29,9 +29,9 @@ class Scene:
         return sync_account(self.work, self.world.accounts.account, Deadline.after(60), Live(self._waits))
 
     @property
-    def work(self) -> Workspace:
+    def work(self) -> SyncStores:
         world = self.world
-        return Workspace(
+        return SyncStores(
             mail=world.mail, checkpoints=world.checkpoints, blobs=world.blobs,
             accounts=world.accounts,  # type: ignore[arg-type]  # the two calls the engine makes
             provider=lambda account: world.server, now=lambda: world.now,

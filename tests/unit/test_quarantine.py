@@ -10,7 +10,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known, RemoteId, RemoteMessage
+from chalicelib.domain.remote import (
+    BatchLimits,
+    ChangeBatch,
+    Collection,
+    Cursor,
+    Known,
+    RemoteId,
+    RemoteMessage,
+)
 from chalicelib.domain.sync.quarantine import Cause, QuarantineState, entry_id
 from chalicelib.errors import Interrupted, ProviderError, SyncFailure
 from chalicelib.formats.mime import mime
@@ -20,7 +28,7 @@ from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.mail import ingest
 from chalicelib.sync.safety import hangups, retry
 from chalicelib.sync.safety.comparison import repair
-from chalicelib.sync.safety.poison import STORM
+from chalicelib.sync.safety.poison import OUR_FAULT
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash
 from tests.unit.test_kill_matrix import Inline
@@ -64,7 +72,7 @@ class Withholding(MemoryProvider):
         self.withheld: set[RemoteId] = set()
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         batch = super().changes(collection, cursor, known, budget)
         unreadable = {m.id: "Server error" for m in batch.arrived if m.id in self.withheld}
@@ -187,7 +195,7 @@ def test_what_may_pass_blames_no_message(world: World, parser: Parser, failure: 
 
 
 def test_when_everything_fails_the_fault_is_ours(world: World, parser: Parser) -> None:
-    fill(world, poisoned=STORM + 1, healthy=0)
+    fill(world, poisoned=OUR_FAULT + 1, healthy=0)
     with pytest.raises(SyncFailure, match="RecursionError"):
         world.sync()
     assert world.quarantine.entries(ACCOUNT.id) == []
@@ -349,7 +357,7 @@ class HangingUp(MemoryProvider):
         return self
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         batch = super().changes(collection, cursor, known, budget)
         together = [m for m in batch.arrived if m.id not in budget.alone | budget.avoid]

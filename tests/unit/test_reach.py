@@ -27,7 +27,7 @@ from chalicelib.errors import ProviderError, Refused, SendFailed
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.network import client as http
 from chalicelib.providers.network.client import retry_after
-from chalicelib.providers.network.egress import MAIL_PORTS, Reach
+from chalicelib.providers.network.egress import MAIL_PORTS, EgressPolicy
 from chalicelib.providers.network.tls import mail_context
 from chalicelib.providers.smtp import SmtpTransport
 from chalicelib.services import Services
@@ -139,14 +139,14 @@ ODD_URLS = [
 @pytest.mark.parametrize("address", INTERNAL)
 def test_a_name_that_leads_inside_is_not_called(address: str) -> None:
     with WIRE.watched() as tried, pytest.raises(Refused):
-        http.Client(reach=Reach(resolve=answering(address))).get("https://desk.example/")
+        http.Client(reach=EgressPolicy(resolve=answering(address))).get("https://desk.example/")
     assert tried == []
 
 
 @pytest.mark.parametrize("address", INTERNAL)
 def test_neither_for_mail(address: str) -> None:
     with WIRE.watched() as tried, pytest.raises(Refused):
-        Reach(resolve=answering(address)).connect("mail.example", 993, MAIL_PORTS, 5)
+        EgressPolicy(resolve=answering(address)).connect("mail.example", 993, MAIL_PORTS, 5)
     assert tried == []
 
 
@@ -156,14 +156,14 @@ def test_no_way_of_writing_an_address_leads_inside(host: str, listener: tuple[in
     with WIRE.watched() as tried, pytest.raises(Refused):
         http.Client().post(f"https://{host}:{port}/", b"{}", {})
     with WIRE.watched() as tried_for_mail, pytest.raises(ProviderError):
-        Reach().connect(host, port, MAIL_PORTS, 5)
+        EgressPolicy().connect(host, port, MAIL_PORTS, 5)
     assert (tried, tried_for_mail, accepted) == ([], [], [])
 
 
 @pytest.mark.parametrize("url", ODD_URLS)
 def test_no_odd_url_is_called(url: str) -> None:
     with WIRE.watched() as tried, pytest.raises(Refused):
-        http.Client(reach=Reach(resolve=answering(PUBLIC_V4))).get(url)
+        http.Client(reach=EgressPolicy(resolve=answering(PUBLIC_V4))).get(url)
     assert tried == []
 
 
@@ -177,7 +177,7 @@ def test_no_odd_url_is_called(url: str) -> None:
 )  # fmt: skip
 def test_a_name_with_one_internal_address_among_others_is_not_called(answers: tuple[str, ...]) -> None:
     with WIRE.watched() as tried, pytest.raises(Refused):
-        http.Client(reach=Reach(resolve=answering(*answers))).get("https://desk.example/")
+        http.Client(reach=EgressPolicy(resolve=answering(*answers))).get("https://desk.example/")
     assert tried == []
 
 
@@ -186,14 +186,14 @@ def test_a_name_with_one_internal_address_among_others_is_not_called(answers: tu
 )
 def test_a_public_address_is_called_at_exactly_that_address(address: str) -> None:
     with WIRE.watched() as tried, pytest.raises(ProviderError) as caught:
-        http.Client(reach=Reach(resolve=answering(address))).get("https://desk.example/")
+        http.Client(reach=EgressPolicy(resolve=answering(address))).get("https://desk.example/")
     assert [where[:2] for where in tried] == [(address, 443)]
     assert not isinstance(caught.value, Refused)
 
 
 def test_the_name_is_looked_up_once_so_a_second_answer_does_not_count() -> None:
     answers = iter([[PUBLIC_V4], ["127.0.0.1"], ["127.0.0.1"]])
-    client = http.Client(reach=Reach(resolve=lambda host, port: next(answers)))
+    client = http.Client(reach=EgressPolicy(resolve=lambda host, port: next(answers)))
     with WIRE.watched() as tried, pytest.raises(ProviderError):
         client.get("https://desk.example/")
     assert [where[0] for where in tried] == [PUBLIC_V4]
@@ -203,7 +203,7 @@ def test_the_name_is_looked_up_once_so_a_second_answer_does_not_count() -> None:
 
 
 def test_every_address_is_tried_until_one_answers() -> None:
-    client = http.Client(reach=Reach(resolve=answering(PUBLIC_V6, PUBLIC_V4)))
+    client = http.Client(reach=EgressPolicy(resolve=answering(PUBLIC_V6, PUBLIC_V4)))
     with WIRE.watched() as tried, pytest.raises(ProviderError):
         client.get("https://desk.example/")
     assert [where[0] for where in tried] == [PUBLIC_V6, PUBLIC_V4]
@@ -214,7 +214,7 @@ OURS = tuple(map(ipaddress.ip_network, ("10.1.0.0/16", "192.168.7.9/32", "fd00:1
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "192.168.7.9", "fd00:1::5", "::ffff:10.1.2.3", PUBLIC_V4])
 def test_mail_servers_may_lie_in_the_operators_networks(address: str) -> None:
-    reach = Reach(resolve=answering(address), networks=OURS)
+    reach = EgressPolicy(resolve=answering(address), networks=OURS)
     with WIRE.watched() as tried, pytest.raises(ProviderError) as caught:
         reach.connect("mail.example", 993, MAIL_PORTS, 5)
     assert [where[0] for where in tried] == [address] and not isinstance(caught.value, Refused)
@@ -232,7 +232,7 @@ def test_mail_servers_may_lie_in_the_operators_networks(address: str) -> None:
     ],
 )
 def test_nor_do_they_lie_anywhere_else_inside(answers: tuple[str, ...]) -> None:
-    reach = Reach(resolve=answering(*answers), networks=OURS)
+    reach = EgressPolicy(resolve=answering(*answers), networks=OURS)
     with WIRE.watched() as tried, pytest.raises(Refused):
         reach.connect("mail.example", 993, MAIL_PORTS, 5)
     assert tried == []
@@ -242,19 +242,19 @@ def test_nor_do_they_lie_anywhere_else_inside(answers: tuple[str, ...]) -> None:
 def test_the_metadata_of_a_cloud_is_in_nobodys_network(address: str) -> None:
     everything = tuple(map(ipaddress.ip_network, ("0.0.0.0/0", "::/0")))
     with WIRE.watched() as tried, pytest.raises(Refused):
-        Reach(resolve=answering(address), networks=everything).connect("m.example", 993, MAIL_PORTS, 5)
+        EgressPolicy(resolve=answering(address), networks=everything).connect("m.example", 993, MAIL_PORTS, 5)
     assert tried == []
 
 
 @pytest.mark.parametrize("port", [22, 80, 443, 1023])
 def test_in_the_operators_networks_mail_goes_to_mail_ports_too(port: int) -> None:
     with WIRE.watched() as tried, pytest.raises(Refused):
-        Reach(resolve=answering("10.1.2.3"), networks=OURS).connect("m.example", port, MAIL_PORTS, 5)
+        EgressPolicy(resolve=answering("10.1.2.3"), networks=OURS).connect("m.example", port, MAIL_PORTS, 5)
     assert tried == []
 
 
 def test_webhooks_do_not_go_to_networks_for_mail() -> None:
-    client = http.Client(reach=Reach(resolve=answering("10.1.2.3"), networks=OURS))
+    client = http.Client(reach=EgressPolicy(resolve=answering("10.1.2.3"), networks=OURS))
     with WIRE.watched() as tried, pytest.raises(Refused):
         client.get("https://desk.example/")
     assert tried == []
@@ -274,14 +274,14 @@ def test_the_operators_networks_and_authorities_are_settings() -> None:
 @pytest.mark.parametrize("port", [22, 23, 53, 80, 111, 443, 445, 1023])
 def test_mail_goes_to_mail_ports_only_below_1024(port: int) -> None:
     with WIRE.watched() as tried, pytest.raises(Refused):
-        Reach(resolve=answering(PUBLIC_V4)).connect("mail.example", port, MAIL_PORTS, 5)
+        EgressPolicy(resolve=answering(PUBLIC_V4)).connect("mail.example", port, MAIL_PORTS, 5)
     assert tried == []
 
 
 @pytest.mark.parametrize("port", [25, 143, 465, 587, 993, 1143, 2525, 65535])
 def test_mail_ports_and_free_ports_are_called(port: int) -> None:
     with WIRE.watched() as tried, pytest.raises(ProviderError) as caught:
-        Reach(resolve=answering(PUBLIC_V4)).connect("mail.example", port, MAIL_PORTS, 5)
+        EgressPolicy(resolve=answering(PUBLIC_V4)).connect("mail.example", port, MAIL_PORTS, 5)
     assert tried == [(PUBLIC_V4, port)] and caught.value.details == {"step": "tcp"}
 
 
@@ -309,7 +309,9 @@ def test_neither_imap_nor_smtp_logs_in_inside(host: str, listener: tuple[int, li
 def test_the_local_runtime_adds_the_loopback_and_nothing_else(address: str) -> None:
     for answers in ([address], ["127.0.0.1", address]):
         with WIRE.watched() as tried, pytest.raises(Refused):
-            http.Client(reach=Reach(local=True, resolve=answering(*answers))).get("http://desk.example/")
+            http.Client(reach=EgressPolicy(local=True, resolve=answering(*answers))).get(
+                "http://desk.example/"
+            )
         assert tried == []
 
 
@@ -374,7 +376,7 @@ def url(site: ThreadingHTTPServer, path: str) -> str:
     return f"http://127.0.0.1:{site.server_port}/{path}"
 
 
-HERE = http.Client(reach=Reach(local=True), timeout=5)
+HERE = http.Client(reach=EgressPolicy(local=True), timeout=5)
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
@@ -397,7 +399,7 @@ def test_no_proxy_of_the_environment_is_asked(
     monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
     assert HERE.get(url(site, "big")).status == 200
     with WIRE.watched() as tried, pytest.raises(ProviderError):
-        http.Client(reach=Reach(resolve=answering(PUBLIC_V4))).get("https://desk.example/")
+        http.Client(reach=EgressPolicy(resolve=answering(PUBLIC_V4))).get("https://desk.example/")
     assert [where[0] for where in tried] == [PUBLIC_V4] and accepted == []
 
 
@@ -413,7 +415,7 @@ def test_at_most_64_kb_are_read_and_nothing_is_unpacked(
 @pytest.mark.parametrize("part", ["head", "body"])
 def test_a_server_that_drips_is_cut_off(part: str, site: ThreadingHTTPServer) -> None:
     with pytest.raises(ProviderError):
-        http.Client(reach=Reach(local=True), timeout=0.3).get(url(site, f"drip/{part}"))
+        http.Client(reach=EgressPolicy(local=True), timeout=0.3).get(url(site, f"drip/{part}"))
     assert site.cut_off.acquire(timeout=20)  # type: ignore[attr-defined]  # the server was hung up on
 
 
@@ -426,7 +428,7 @@ def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
         return [PUBLIC_V4]
 
     with WIRE.watched() as tried, pytest.raises(ProviderError) as caught:
-        http.Client(reach=Reach(resolve=hangs)).get("https://desk.example/")
+        http.Client(reach=EgressPolicy(resolve=hangs)).get("https://desk.example/")
     released.set()
     assert tried == [] and caught.value.details == {"step": "dns"}
 
@@ -459,7 +461,7 @@ def test_tls_verifies_the_name_that_was_asked_for_at_the_pinned_address(
     with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        client = http.Client(reach=Reach(local=True, resolve=answering("127.0.0.1")), timeout=5)
+        client = http.Client(reach=EgressPolicy(local=True, resolve=answering("127.0.0.1")), timeout=5)
         assert client.get(f"https://desk.example:{server.server_port}/later/1").status == 200
         assert client.get(f"https://DESK.example.:{server.server_port}/later/1").status == 200
         assert mail_context(True).check_hostname, (

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.log.delta import Event
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Known
+from chalicelib.domain.log.delta import Operation
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Known
 from chalicelib.errors import CursorExpired, ProviderError
 from chalicelib.sync.engine import session
 from tests.fakes.provider import Box, MemoryProvider
@@ -26,7 +26,7 @@ class Restless(MemoryProvider):
         self.fetched: Counter[str] = Counter()
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         if collection.id in self.restless:
             self.renumber(collection.id)
@@ -146,7 +146,7 @@ def test_mail_that_lies_under_the_uid_of_other_mail_is_told_as_new_and_the_other
     world.sync()
     world.check()
     told = Counter(change.event for change in world.mail.changes if change.kind == "message")
-    assert told == {Event.CREATE: 1, Event.DELETE: 2}
+    assert told == {Operation.CREATE: 1, Operation.DELETE: 2}
 
 
 @pytest.mark.parametrize("at", range(1, 120, 7))
@@ -168,4 +168,4 @@ def test_a_listing_of_a_mailbox_that_was_put_back_is_not_compared_with_old_names
     [folder] = [one for one in world.mail.all_folders.values() if one.collection == "Sent"]
     sent = next(one for one in server.collections() if one.id == "Sent")
     with pytest.raises(CursorExpired):
-        server.changes(replace(sent), world.checkpoints.saved[folder.id], dict, Budget())
+        server.changes(replace(sent), world.checkpoints.saved[folder.id], dict, BatchLimits())

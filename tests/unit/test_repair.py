@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.remote import Flags
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.requests import edits
 from chalicelib.sync.safety.comparison import Findings, repair
 from tests.fakes.services import MemoryQueues
@@ -26,7 +26,7 @@ def world() -> World:
 
 
 def run(world: World, deadline: float = 60) -> Findings | None:
-    work = Workspace(
+    work = SyncStores(
         mail=world.mail,
         checkpoints=world.checkpoints,
         blobs=world.blobs,

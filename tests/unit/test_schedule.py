@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.store.values import Poll
 from chalicelib.sync.accounts import schedule
-from chalicelib.sync.accounts.schedule import Window, interval, window
+from chalicelib.sync.accounts.schedule import TickSpan, interval, window
 
 START = 1_700_000_000
 HOUR = 3_600
@@ -95,7 +95,7 @@ def test_after_an_hour_without_ticks_accounts_come_one_after_the_other() -> None
 
 
 def test_a_clock_that_was_wrong_does_not_stop_the_polls() -> None:
-    assert window(START + 10 * HOUR, START, 60) == Window(after=START, until=START + 60, now=START)
+    assert window(START + 10 * HOUR, START, 60) == TickSpan(after=START, until=START + 60, now=START)
 
 
 def test_each_account_is_compared_once_a_week_in_a_second_of_its_own() -> None:

@@ -20,7 +20,7 @@ from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.webhooks.delivery import signature
 from tests.fakes.services import MemoryApplications
 from tests.fakes.world import World, hook, message
@@ -77,7 +77,10 @@ def notifications(previous: bool = False) -> list[tuple[dict[str, str], bytes]]:
     state = (("sync_state", "running"),)
     world.append(
         "a",
-        [odd, Change(account_id="a", kind="account", id="a", event=Event.MODIFY, rev=9, attributes=state)],
+        [
+            odd,
+            Change(account_id="a", kind="account", id="a", event=Operation.MODIFY, rev=9, attributes=state),
+        ],
     )
     world.run()
     posts = world.posted["https://w.example/"]

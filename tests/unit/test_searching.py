@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import bounds
 from chalicelib.clock import Deadline
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.sync.quarantine import QuarantineState
 from chalicelib.errors import InvalidRequest, ProviderError
@@ -17,7 +17,7 @@ from chalicelib.formats.mime import mime
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.requests import searching
 from chalicelib.sync.safety.comparison import repair
-from chalicelib.sync.safety.poison import STORM
+from chalicelib.sync.safety.poison import OUR_FAULT
 from tests.fakes.provider import Box
 from tests.fakes.services import MemoryServer
 from tests.unit.test_sync_engine import mail
@@ -87,7 +87,7 @@ def test_a_wider_window_recognises_what_a_search_brought(counts: bool) -> None:
     world.keep(100)
     assert world.mail.all_messages[found.id].expires_at == found.date + 102 * DAY
     told = [change.event for change in world.mail.changes if change.id == found.id]
-    assert Event.CREATE not in told and Event.DELETE not in told
+    assert Operation.CREATE not in told and Operation.DELETE not in told
     world.check_lives()
 
 
@@ -104,7 +104,7 @@ def test_mail_that_sync_wants_stays_as_long_as_it_would_have(world: Searched) ->
     assert found.expires_at == found.date + 32 * DAY
     world.mail.changes.clear()
     world.sync()
-    assert [c for c in world.mail.changes if c.id == found.id and c.event is Event.CREATE] == []
+    assert [c for c in world.mail.changes if c.id == found.id and c.event is Operation.CREATE] == []
 
 
 def test_what_is_searched_again_stays_on(world: Searched) -> None:
@@ -216,7 +216,7 @@ def test_a_message_during_which_a_worker_may_have_died_is_left_to_sync(
 def test_a_storm_of_failures_is_no_failure_of_the_search_and_sets_nothing_aside(
     world: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(STORM + 5):
+    for number in range(OUR_FAULT + 5):
         world.server.deliver("INBOX", mail(f"storm {number}", 2_000 + number), at=world.date(90))
     monkeypatch.setattr("chalicelib.sync.mail.ingest.parse", Poisoned(b"storm", ValueError()))
     assert world.find("storm") == [] and not world.quarantine.rows

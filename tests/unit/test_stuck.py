@@ -12,7 +12,7 @@ import pytest
 
 import app
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.sync_failure import Fault
+from chalicelib.domain.accounts.trouble import FailureKind
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll
@@ -92,7 +92,7 @@ def test_what_nobody_foresaw_is_told_on_the_account_and_not_tried_at_once(
     here.failure = ValueError("words of a mail")
     assert app.sync_account(delivered(job), None) == {"batchItemFailures": []}
     trouble = account(here).trouble
-    assert trouble and trouble.fault is Fault.INTERNAL and trouble.retry_at > trouble.since
+    assert trouble and trouble.fault is FailureKind.INTERNAL and trouble.retry_at > trouble.since
     assert "ValueError at" in trouble.reason and "words" not in trouble.reason
     here.failure = None
     app.sync_account(delivered(JOB), None)
@@ -103,7 +103,7 @@ def test_what_nobody_foresaw_in_history_is_told_on_the_account(here: Retrying) -
     here.failure = IndexError("words of a mail")
     assert app.backfill_account(delivered(JOB), None) == {"batchItemFailures": []}
     trouble = account(here).trouble
-    assert trouble and trouble.fault is Fault.INTERNAL and "IndexError at" in trouble.reason
+    assert trouble and trouble.fault is FailureKind.INTERNAL and "IndexError at" in trouble.reason
 
 
 def test_what_may_pass_is_left_to_the_queue(here: Retrying) -> None:
@@ -115,7 +115,7 @@ def test_what_may_pass_is_left_to_the_queue(here: Retrying) -> None:
 def test_workers_that_die_for_three_days_stop_the_account(here: Retrying) -> None:
     app.sync_account(delivered(JOB, times=2), None)
     trouble = account(here).trouble
-    assert trouble and trouble.fault is Fault.STUCK
+    assert trouble and trouble.fault is FailureKind.STUCK
     long_ago = replace(trouble, since=trouble.since - 80 * 3_600, failures=100)
     here.accounts.rows["acc"] = replace(account(here), trouble=long_ago)
     here.synced.clear()

@@ -12,15 +12,15 @@ import pytest
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.sync_failure import FOLDER_PASSES, Fault
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.accounts.trouble import FOLDER_PASSES, FailureKind
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Cursor, Flags, Known, RemoteId
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Flags, Known, RemoteId
 from chalicelib.errors import SyncFailure
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import load
 from chalicelib.store.values import MailChanges
-from chalicelib.sync.core.stores import Safety, Workspace
+from chalicelib.sync.core.stores import Safety, SyncStores
 from chalicelib.sync.engine import session
 from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.mail.loose import LOOSE, is_loose
@@ -98,8 +98,8 @@ class World:
             repair(self.workspace(), self.accounts.account, Deadline.after(60))
             assert self.quarantine.entries(ACCOUNT.id) == []
 
-    def workspace(self, provider: Any = None) -> Workspace:
-        return Workspace(
+    def workspace(self, provider: Any = None) -> SyncStores:
+        return SyncStores(
             mail=self.mail,
             checkpoints=self.checkpoints,
             blobs=self.blobs,
@@ -178,7 +178,7 @@ def test_a_move_is_a_change_of_the_same_message(world: World) -> None:
     world.check()
     assert list(world.mail.all_messages) == [before]
     events = [change.event for change in world.mail.changes if change.kind == "message"]
-    assert events and set(events) == {Event.MODIFY}
+    assert events and set(events) == {Operation.MODIFY}
 
 
 def test_an_expunged_message_and_its_thread_are_deleted(world: World) -> None:
@@ -199,7 +199,7 @@ def test_a_new_uidvalidity_keeps_ids_and_makes_no_noise(world: World) -> None:
     world.sync()
     world.check()
     assert set(world.mail.all_messages) == ids
-    assert not [change for change in world.mail.changes if change.event is not Event.MODIFY]
+    assert not [change for change in world.mail.changes if change.event is not Operation.MODIFY]
 
 
 def test_the_copy_of_a_sent_mail_is_the_message_sent(world: World) -> None:
@@ -307,7 +307,7 @@ def test_a_folder_that_is_listed_and_cannot_be_opened_is_named_and_soon_costs_no
     for _ in range(FOLDER_PASSES - 1):
         assert world.sync() is Outcome.QUIET
     trouble = world.accounts.account.trouble
-    assert trouble is not None and (trouble.fault, trouble.folders) == (Fault.FOLDER, ((barred, 3),))
+    assert trouble is not None and (trouble.fault, trouble.folders) == (FailureKind.FOLDER, ((barred, 3),))
     assert world.accounts.account.state is SyncState.PARTIAL
     writes = world.fuse.count
     assert world.sync() is Outcome.QUIET
@@ -330,7 +330,7 @@ class Failing(MemoryProvider):
         return super().collections()
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         if collection.id in self.folders:
             raise ValueError(SECRET)
@@ -418,7 +418,7 @@ class Suspicious(MemoryProvider):
         self.unknown: set[RemoteId] = set()
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         if collection.id != "INBOX":
             return super().changes(collection, cursor, known, budget)

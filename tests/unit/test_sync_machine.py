@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.remote import RemoteId
 from chalicelib.sync.engine.run import Outcome
 from tests.fakes.provider import Box
@@ -123,8 +123,8 @@ class SyncMachine(RuleBasedStateMachine):
         alive: set[str] = set()
         for change in self.world.mail.changes:
             if change.kind == "message":
-                assert (change.id in alive) == (change.event is not Event.CREATE), "doubled or lost"
-                (alive.discard if change.event is Event.DELETE else alive.add)(change.id)
+                assert (change.id in alive) == (change.event is not Operation.CREATE), "doubled or lost"
+                (alive.discard if change.event is Operation.DELETE else alive.add)(change.id)
         assert alive == set(self.world.mail.all_messages)
 
     def _picked(self, folder: str, pick: int) -> list[RemoteId]:

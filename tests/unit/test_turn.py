@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.domain.sync.allowance import MEGABYTE, Allowances
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.history.turn import AHEAD, FAIR_SECONDS, FIRST_SECONDS, GLANCE_SECONDS, Turn
 from tests.fakes.backfills import MemoryUsage, allowances
 from tests.unit.test_backfill import account
@@ -27,7 +27,7 @@ class Clockwork:
 
     def __post_init__(self) -> None:
         self.usage = MemoryUsage()
-        meter = Meter(usage=self.usage, allowances=self.limits)
+        meter = Quota(usage=self.usage, allowances=self.limits)
         self.turn = Turn(
             account("a"), meter, self.crowded, self.looked_for_newcomers,
             clock=lambda: self.now, fair=self.fair,

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.webhooks.circuit import Circuit
 from chalicelib.domain.webhooks.lane import Lane
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import outages
 from chalicelib.errors import ProviderError, Refused
 from chalicelib.store.values import Wake
@@ -89,7 +89,7 @@ def test_what_nobody_asked_for_only_moves_the_lane(world: World) -> None:
 def test_wanted_changes_far_apart_share_a_notification(world: World) -> None:
     world.add(hook("w"))
     for n in range(5):
-        world.append("a", [message(f"new{n}")] + [message(f"x{n}{i}", Event.MODIFY) for i in range(60)])
+        world.append("a", [message(f"new{n}")] + [message(f"x{n}{i}", Operation.MODIFY) for i in range(60)])
     world.run()
     assert [post.ids for post in world.posted["https://w.example/"]] == [[f"new{n}" for n in range(5)]]
 
@@ -121,8 +121,8 @@ def test_retry_after_is_honoured_up_to_twenty_minutes(world: World, asked: int, 
 
 
 def test_a_notification_is_given_up_if_the_endpoint_takes_others(world: World) -> None:
-    def picky(now: int) -> Answer:
-        return Answer(500 if "bad" in world.posted["https://w.example/"][-1].ids else 200, b"")
+    def picky(now: int) -> HttpResponse:
+        return HttpResponse(500 if "bad" in world.posted["https://w.example/"][-1].ids else 200, b"")
 
     world.add(hook("w"), picky)
     logged(world, ["bad"], account="a")
@@ -177,7 +177,7 @@ def test_a_dead_endpoint_costs_no_queue_messages_while_it_rests(world: World) ->
 def test_a_hanging_endpoint_holds_one_worker_and_delays_nobody(world: World) -> None:
     holding = []
 
-    def hanging(now: int) -> Answer:
+    def hanging(now: int) -> HttpResponse:
         slots = world.circuits.get("slow").slots
         holding.append(len([until for until in slots.values() if until > now]))
         raise ProviderError("no answer in time")
@@ -216,13 +216,13 @@ def test_lanes_that_found_no_slot_are_worked_later(world: World) -> None:
 def test_lanes_that_found_no_slot_are_worked_by_whoever_leaves_one(world: World) -> None:
     nested: list[str] = []
 
-    def busy(now: int) -> Answer:
+    def busy(now: int) -> HttpResponse:
         if not nested:  # while this call is under way, the other lanes' messages are handled
             nested.append("once")
             for slot in range(1, 4):
                 world.circuits.enter("w", Circuit(slots=dict.fromkeys(range(slot), now + 9)), now, now + 9)
             world.work()
-        return Answer(200, b"")
+        return HttpResponse(200, b"")
 
     world.add(hook("w"), busy)
     for n in range(12):
@@ -338,7 +338,7 @@ def test_gone_switches_the_endpoint_off(world: World) -> None:
 
 
 def test_a_refused_address_is_final(world: World) -> None:
-    def internal(now: int) -> Answer:
+    def internal(now: int) -> HttpResponse:
         raise Refused("The host w.example has an address that is not public.")
 
     world.add(hook("w"), internal)
@@ -351,8 +351,8 @@ def test_a_refused_address_is_final(world: World) -> None:
 
 
 def test_an_endless_refusal_of_one_notification_does_not_block_its_account_for_ever(world: World) -> None:
-    def picky(now: int) -> Answer:
-        return Answer(500 if "bad" in world.posted["https://w.example/"][-1].ids else 200, b"")
+    def picky(now: int) -> HttpResponse:
+        return HttpResponse(500 if "bad" in world.posted["https://w.example/"][-1].ids else 200, b"")
 
     world.add(hook("w"), picky)
     logged(world, ["bad"])
@@ -376,10 +376,10 @@ def test_a_worker_that_dies_after_the_call_leads_to_one_repetition(world: World)
     class Dies(Exception):
         pass
 
-    def dying(now: int) -> Answer:
+    def dying(now: int) -> HttpResponse:
         if len(world.times("w")) == 1:
             raise Dies
-        return Answer(200, b"")
+        return HttpResponse(200, b"")
 
     world.add(hook("w"), dying)
     logged(world, many(1))
@@ -401,7 +401,7 @@ def test_a_delivery_whose_wake_up_was_lost_is_taken_up_by_the_next_change(world:
     class Dies(Exception):
         pass
 
-    def dying(now: int) -> Answer:
+    def dying(now: int) -> HttpResponse:
         raise Dies
 
     webhook = world.add(hook("w"), dying)

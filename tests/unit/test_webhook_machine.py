@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.errors import ProviderError
 from tests.fakes.world import START, World, hook, message
 
@@ -63,12 +63,14 @@ class Machine:
         self.world.add(hook("w"), self.answer)
         self.logged: dict[str, list[str]] = {account: [] for account in ACCOUNTS}
 
-    def answer(self, now: int) -> Answer:
+    def answer(self, now: int) -> HttpResponse:
         if not self.moody or self.chance.random() < 0.4:
-            return Answer(200, b"")
+            return HttpResponse(200, b"")
         if self.chance.random() < 0.5:
             raise ProviderError("no answer in time")
-        return Answer(self.chance.choice([301, 400, 429, 500, 503]), b"", self.chance.choice([None, 3, 40]))
+        return HttpResponse(
+            self.chance.choice([301, 400, 429, 500, 503]), b"", self.chance.choice([None, 3, 40])
+        )
 
     def change(self) -> None:
         account = self.chance.choice(ACCOUNTS)

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.log.delta import Change, Delta, Event
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.log.delta import Change, Delta, Operation
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import TRIGGERS, trigger_of
 from chalicelib.providers.network import client
-from chalicelib.providers.network.egress import Reach
+from chalicelib.providers.network.egress import EgressPolicy
 from chalicelib.webhooks.delivery import batches, payload, signature
 from chalicelib.webhooks.manage import endpoint
 from tests.fakes.world import hook
 
-BASE = Change(account_id="acc", kind="message", id="m", event=Event.CREATE, rev=1)
+BASE = Change(account_id="acc", kind="message", id="m", event=Operation.CREATE, rev=1)
 
 
-def message(number: int, event: Event = Event.CREATE) -> Change:
+def message(number: int, event: Operation = Operation.CREATE) -> Change:
     facts = (("thread_id", f"t{number}"), ("received_date", 1671186614 + number))
     return Change(
         account_id="acc", kind="message", id=f"m{number}", event=event, rev=number + 1, attributes=facts
@@ -44,7 +44,7 @@ def test_the_payload_is_compact_unescaped_and_in_order() -> None:
 
 def test_account_events_have_no_attributes() -> None:
     change = Change(
-        account_id="acc", kind="account", id="acc", event=Event.MODIFY, rev=2,
+        account_id="acc", kind="account", id="acc", event=Operation.MODIFY, rev=2,
         attributes=(("sync_state", "running"),),
     )  # fmt: skip
     [shown] = json.loads(payload.build([Delta(seq=1, at=5, change=change)]))["deltas"]
@@ -60,7 +60,9 @@ def test_job_items_bear_what_happened_and_extras() -> None:
         ("reason", "no"),
         ("send_at", 9),
     )
-    change = Change(account_id="acc", kind="job_status", id="j", event=Event.CREATE, rev=1, attributes=facts)
+    change = Change(
+        account_id="acc", kind="job_status", id="j", event=Operation.CREATE, rev=1, attributes=facts
+    )
     [shown] = json.loads(payload.build([Delta(seq=1, at=5, change=change)]))["deltas"]
     assert (shown["type"], shown["object"]) == ("job.failed", "job_status")
     assert shown["object_data"]["attributes"] == {
@@ -71,7 +73,12 @@ def test_job_items_bear_what_happened_and_extras() -> None:
 
 def test_event_items_bear_their_calendar() -> None:
     change = Change(
-        account_id="acc", kind="event", id="e", event=Event.DELETE, rev=1, attributes=(("calendar_id", "c"),)
+        account_id="acc",
+        kind="event",
+        id="e",
+        event=Operation.DELETE,
+        rev=1,
+        attributes=(("calendar_id", "c"),),
     )
     [shown] = json.loads(payload.build([Delta(seq=1, at=5, change=change)]))["deltas"]
     assert shown["type"] == "event.deleted"
@@ -93,7 +100,7 @@ def test_tracking_items_bear_metadata_and_v2s_object_names(trigger: str, kind: s
         "recents": [{"id": 0, "ip": "198.51.100.7"}],
     }
     change = Change(
-        account_id="acc", kind="tracking", id="x", event=Event.CREATE, rev=1,
+        account_id="acc", kind="tracking", id="x", event=Operation.CREATE, rev=1,
         attributes=(("trigger", trigger), ("metadata", json.dumps(facts))),
     )  # fmt: skip
     [shown] = json.loads(payload.build([Delta(seq=1, at=5, change=change)]))["deltas"]
@@ -115,12 +122,12 @@ def test_every_trigger_of_the_reference_can_be_asked_for() -> None:
 @pytest.mark.parametrize(
     ("change", "trigger"),
     [
-        (replace(BASE, event=Event.MODIFY), "message.updated"),
-        (replace(BASE, event=Event.DELETE), None),
+        (replace(BASE, event=Operation.MODIFY), "message.updated"),
+        (replace(BASE, event=Operation.DELETE), None),
         (replace(BASE, kind="thread"), None),
         (replace(BASE, kind="folder"), None),
         (replace(BASE, kind="contact"), "contact.created"),
-        (replace(BASE, kind="calendar", event=Event.MODIFY), "calendar.updated"),
+        (replace(BASE, kind="calendar", event=Operation.MODIFY), "calendar.updated"),
         (replace(BASE, kind="account", attributes=(("sync_state", "initializing"),)), "account.connected"),
         (
             replace(BASE, kind="account", attributes=(("sync_state", "invalid-credentials"),)),
@@ -166,7 +173,7 @@ def echo() -> Iterator[str]:
         server.shutdown()
 
 
-LOCAL = client.Client(reach=Reach(local=True, resolve=lambda host, port: ["127.0.0.1"]), timeout=5)
+LOCAL = client.Client(reach=EgressPolicy(local=True, resolve=lambda host, port: ["127.0.0.1"]), timeout=5)
 
 
 def test_an_endpoint_must_repeat_the_challenge(echo: str) -> None:
@@ -185,7 +192,7 @@ def test_other_query_parameters_are_kept(echo: str) -> None:
 def test_the_connection_goes_to_the_checked_address_under_the_asked_name(echo: str) -> None:
     port = echo.rpartition(":")[2]
     answer = LOCAL.get(f"http://desk.example:{port}/?a=1")
-    assert answer == Answer(200, f"desk.example:{port} a=1".encode())
+    assert answer == HttpResponse(200, f"desk.example:{port} a=1".encode())
 
 
 def test_at_most_64_kb_of_an_answer_are_read(echo: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.accounts.retention_wish import WindowChange
-from chalicelib.domain.log.delta import Event
+from chalicelib.domain.accounts.retention_wish import RetentionWish
+from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.folder import Folder
-from chalicelib.domain.mail.retention import Window, is_over, latest, widest
+from chalicelib.domain.mail.retention import Retention, is_over, latest, widest
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.mail import retention_change
 from chalicelib.sync.safety.comparison import repair
@@ -27,7 +27,7 @@ def folder(id: str, role: str | None = None) -> Folder:
 
 
 def test_a_folder_counts_before_its_role_and_both_before_the_account() -> None:
-    window = Window(days=30, exceptions={"spam": None, "trash": 0, "f2": 7})
+    window = Retention(days=30, exceptions={"spam": None, "trash": 0, "f2": 7})
     folders = [folder("f1"), folder("f2", "spam"), folder("f3", "spam"), folder("f4", "trash")]
     fixed = window.fixed(folders)
     assert [fixed.days_of(f.id) for f in folders] == [30, 7, None, 0]
@@ -36,7 +36,7 @@ def test_a_folder_counts_before_its_role_and_both_before_the_account() -> None:
 
 
 def test_mail_in_two_folders_stays_as_long_as_the_one_that_keeps_it_longer() -> None:
-    window = Window(days=30, exceptions={"long": 365, "all": 0, "none": None})
+    window = Retention(days=30, exceptions={"long": 365, "all": 0, "none": None})
     assert window.expiry(1000, ["a"]) == 1000 + 32 * DAY == window.expiry(1000, [])
     assert window.expiry(1000, ["a", "long", "none"]) == 1000 + 367 * DAY
     assert window.expiry(1000, ["a", "all"]) == 0
@@ -50,8 +50,8 @@ def test_the_later_end_of_life_is_the_one_that_never_comes() -> None:
 
 def test_the_widest_of_two_windows_keeps_what_either_keeps() -> None:
     one, other = (
-        Window(days=30, exceptions={"a": None, "b": 0}),
-        Window(days=90, exceptions={"b": 5, "c": 400}),
+        Retention(days=30, exceptions={"a": None, "b": 0}),
+        Retention(days=90, exceptions={"b": 5, "c": 400}),
     )
     wide = widest(one, other)
     assert [wide.days_of(id) for id in ("a", "b", "c", "d")] == [90, 0, 400, 90]
@@ -59,9 +59,9 @@ def test_the_widest_of_two_windows_keeps_what_either_keeps() -> None:
 
 def test_a_change_sets_only_what_it_names() -> None:
     account = replace(ACCOUNT, history_days=30, folder_days={"spam": None, "x": 5})
-    change = WindowChange(exceptions={"x": 9}, dropped=frozenset({"spam"}))
+    change = RetentionWish(exceptions={"x": 9}, dropped=frozenset({"spam"}))
     assert change.applied(account) == replace(account, folder_days={"x": 9})
-    assert WindowChange(sets_days=True).applied(account) == replace(account, history_days=None)
+    assert RetentionWish(sets_days=True).applied(account) == replace(account, history_days=None)
 
 
 @dataclass
@@ -112,7 +112,7 @@ def world(request: pytest.FixtureRequest) -> Windowed:
     return Windowed(server=MemoryProvider(request.param))
 
 
-def events(world: Windowed) -> list[Event]:
+def events(world: Windowed) -> list[Operation]:
     found = [change.event for change in world.mail.changes if change.kind == "message"]
     world.mail.changes.clear()
     return found
@@ -128,9 +128,9 @@ def test_an_account_has_its_own_window_and_lives_end_with_it(world: Windowed) ->
 
 def test_the_application_counts_before_the_deployment() -> None:
     work = replace(World().workspace(), history_days=10, application_days={"app": 50}.get)
-    assert work.window(ACCOUNT) == Window(days=50)
-    assert work.window(replace(ACCOUNT, application_id="other")) == Window(days=10)
-    assert work.window(replace(ACCOUNT, history_days=0)) == Window(days=0)
+    assert work.window(ACCOUNT) == Retention(days=50)
+    assert work.window(replace(ACCOUNT, application_id="other")) == Retention(days=10)
+    assert work.window(replace(ACCOUNT, history_days=0)) == Retention(days=0)
 
 
 def test_a_folder_may_keep_more_less_or_nothing(world: Windowed) -> None:
@@ -153,7 +153,7 @@ def test_a_narrower_window_removes_what_lies_before_it_with_deltas(world: Window
     world.keep(60)
     assert world.ages() == [1, 20, 40] == world.ages("Junk")
     told = events(world)
-    assert told.count(Event.DELETE) == 6 and Event.CREATE not in told
+    assert told.count(Operation.DELETE) == 6 and Operation.CREATE not in told
     world.check_lives()
 
 
@@ -164,7 +164,7 @@ def test_a_wider_window_brings_what_is_missing_and_keeps_what_is_there_longer(wo
     world.keep(100)
     assert world.ages() == [1, 20, 40, 80] == world.ages("Junk")
     told = events(world)
-    assert told.count(Event.CREATE) == 4 and Event.DELETE not in told
+    assert told.count(Operation.CREATE) == 4 and Operation.DELETE not in told
     assert ids < set(world.mail.all_messages)
     assert {m.expires_at - m.date for m in world.mail.all_messages.values()} == {102 * DAY}
     world.check_lives()
@@ -228,14 +228,14 @@ def test_a_change_of_mind_half_way_leaves_nothing_behind(
     world.accounts.account = replace(world.accounts.account, history_days=30)
     monkeypatch.setattr(retention_change, "_CHUNK", 1)
     monkeypatch.setattr(retention_change, "SECONDS", -1.0)
-    fit = retention_change.Fitting.run
+    fit = retention_change.RetentionChange.run
 
-    def once(self: retention_change.Fitting, *args: Any) -> bool:
+    def once(self: retention_change.RetentionChange, *args: Any) -> bool:
         fit(self, *args)
-        monkeypatch.setattr(retention_change.Fitting, "run", lambda *_: True)
+        monkeypatch.setattr(retention_change.RetentionChange, "run", lambda *_: True)
         return True
 
-    monkeypatch.setattr(retention_change.Fitting, "run", once)
+    monkeypatch.setattr(retention_change.RetentionChange, "run", once)
     world.sync()
     assert len(world.mail.all_messages) > 4, "the pass was not interrupted"
     monkeypatch.undo()

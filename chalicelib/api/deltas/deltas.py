@@ -68,7 +68,7 @@ def stream() -> Any:
     return Response(b"".join(lines).decode(), headers=dict(streaming.HEADERS))
 
 
-def _answer(query: Query, account: Account, place: follow.Place, batch: follow.Batch) -> dict[str, Any]:
+def _answer(query: Query, account: Account, place: follow.LogPosition, batch: follow.Batch) -> dict[str, Any]:
     moved = batch.end[0] > place[0]
     start = query.raw("cursor") or cursor.START
     end = cursor.encode(account.id, *batch.end) if moved else start

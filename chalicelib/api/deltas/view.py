@@ -10,9 +10,9 @@ from chalicelib import bounds, ids
 from chalicelib.api.deltas.kinds import BY_KIND, Objects
 from chalicelib.api.mail import filters
 from chalicelib.api.mail.shown import Shown
-from chalicelib.deltas.follow import Feed, Line, Place
+from chalicelib.deltas.follow import Feed, Line, LogPosition
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.log.delta import KINDS, Change, Delta, Event, Name
+from chalicelib.domain.log.delta import KINDS, Change, Delta, ObjectKey, Operation
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.mail.thread import Thread
@@ -54,7 +54,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class DeltaView:
     """The view of one request on the log of one account."""
 
     account: Account
@@ -82,12 +82,12 @@ class Window:
         that who keeps only what is admitted need not know why.
         """
         shown = Shown(self.account, self.expanded)  # anew each time: folders change during a stream
-        names = [d.change.name for d in deltas if d.change.event is not Event.DELETE]
+        names = [d.change.name for d in deltas if d.change.event is not Operation.DELETE]
         objects = _loaded(shown, names)
-        chosen = [d for d in deltas if d.change.event is Event.DELETE or d.change.name in objects]
+        chosen = [d for d in deltas if d.change.event is Operation.DELETE or d.change.name in objects]
         if self.filter:
             chosen = self._filtered(self.filter, shown, chosen, objects)
-        left = {d.change.name for d in chosen if d.change.event is not Event.DELETE}
+        left = {d.change.name for d in chosen if d.change.event is not Operation.DELETE}
         dumped = _dumped(shown, {name: objects[name] for name in left})
         return [(d.seq, self._dump(d, objects, dumped)) for d in chosen]
 
@@ -95,13 +95,13 @@ class Window:
         return change.kind in self.kinds
 
     def _filtered(
-        self, wanted: Filter, shown: Shown, deltas: Sequence[Delta], objects: Mapping[Name, Any]
+        self, wanted: Filter, shown: Shown, deltas: Sequence[Delta], objects: Mapping[ObjectKey, Any]
     ) -> list[Delta]:
         message_test, thread_test = wanted.for_now(shown.folders)
         of_files = [objects[name][1] for name in objects if name[0] == "file"]
         messages = services().mail.messages(self.account.id, of_files) if of_files else {}
 
-        def admits(name: Name) -> bool:
+        def admits(name: ObjectKey) -> bool:
             one = messages.get(objects[name][1]) if name[0] == "file" else objects[name]
             if isinstance(one, Thread):
                 return thread_test.admits(one, lambda _: ())
@@ -109,11 +109,12 @@ class Window:
 
         in_time = [d for d in deltas if d.change.kind not in _DATED or wanted.in_time(_date(d.change.id))]
         return [
-            d if d.change.event is Event.DELETE or admits(d.change.name) else _as_deleted(d) for d in in_time
+            d if d.change.event is Operation.DELETE or admits(d.change.name) else _as_deleted(d)
+            for d in in_time
         ]
 
     def _dump(
-        self, delta: Delta, objects: Mapping[Name, Any], dumped: Mapping[Name, dict[str, Any]]
+        self, delta: Delta, objects: Mapping[ObjectKey, Any], dumped: Mapping[ObjectKey, dict[str, Any]]
     ) -> dict[str, Any]:
         one = wire.dump(self.account.id, delta, dumped.get(delta.change.name))
         if self.historical:
@@ -127,9 +128,9 @@ class Window:
         return isinstance(object, Thread) and object.last_at < self.account.linked_at
 
 
-def of(query: Query, account: Account) -> Window:
+def of(query: Query, account: Account) -> DeltaView:
     """Return the window a request asks for. Raises InvalidRequest."""
-    return Window(
+    return DeltaView(
         account=account,
         kinds=_kinds(query),
         expanded=query.view("expanded") == "expanded",
@@ -159,7 +160,7 @@ def _kinds(query: Query) -> frozenset[str]:
     return frozenset(included or (KINDS - hidden - excluded))
 
 
-def _loaded(shown: Shown, names: Sequence[Name]) -> dict[Name, Any]:
+def _loaded(shown: Shown, names: Sequence[ObjectKey]) -> dict[ObjectKey, Any]:
     wanted: dict[str, list[str]] = {}
     for kind, id in names:
         wanted.setdefault(kind, []).append(id)
@@ -167,7 +168,7 @@ def _loaded(shown: Shown, names: Sequence[Name]) -> dict[Name, Any]:
     return {(kind, id): one for kind, by_id in found.items() for id, one in by_id.items()}
 
 
-def _dumped(shown: Shown, objects: Mapping[Name, Any]) -> dict[Name, dict[str, Any]]:
+def _dumped(shown: Shown, objects: Mapping[ObjectKey, Any]) -> dict[ObjectKey, dict[str, Any]]:
     by_kind: dict[str, Objects] = {}
     for (kind, id), one in objects.items():
         by_kind.setdefault(kind, {})[id] = one
@@ -176,14 +177,14 @@ def _dumped(shown: Shown, objects: Mapping[Name, Any]) -> dict[Name, dict[str, A
 
 
 def _as_deleted(delta: Delta) -> Delta:
-    return replace(delta, change=replace(delta.change, event=Event.DELETE))
+    return replace(delta, change=replace(delta.change, event=Operation.DELETE))
 
 
 def _date(id: str) -> int:
     return ids.date_of(id)
 
 
-def place(query: Query, account: Account) -> Place:
+def place(query: Query, account: Account) -> LogPosition:
     """Return where a request begins to read. Raises InvalidRequest."""
     start = query.raw("cursor")
     if start is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.errors import Conflict
 from chalicelib.http import access
 from chalicelib.http.query import Query, existing, object_id
@@ -44,6 +44,6 @@ def confirm_removal(client_id: str, id: str, folder_id: str) -> Any:
     return wire.dump_frozen(confirmed)
 
 
-def _mark(account: Account, folder_id: str) -> Frozen:
+def _mark(account: Account, folder_id: str) -> FrozenRemoval:
     id = object_id(folder_id)
     return existing(next((one for one in account.frozen if one.folder_id == id), None), id)

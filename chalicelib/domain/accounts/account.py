@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chalicelib.domain.accounts.frozen_removal import Frozen
+    from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
     from chalicelib.domain.accounts.login import Login
-    from chalicelib.domain.accounts.sync_failure import Trouble
+    from chalicelib.domain.accounts.trouble import Trouble
 
 
 GMAIL = "gmail"
@@ -55,7 +55,7 @@ class Account:
     rev: int = 0
     host: str = ""
     trouble: Trouble | None = None
-    frozen: tuple[Frozen, ...] = ()
+    frozen: tuple[FrozenRemoval, ...] = ()
     login: Login | None = None
     proved_at: int = 0
     epoch: int = 0

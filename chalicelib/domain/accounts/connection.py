@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.accounts.login import Login, login_of
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.retention_wish import RetentionWish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Connection:
     scopes: str
     settings: MailSettings
     reauth_account_id: str | None = None
-    window: WindowChange = field(default_factory=WindowChange)
+    window: RetentionWish = field(default_factory=RetentionWish)
 
     @property
     def login(self) -> Login:

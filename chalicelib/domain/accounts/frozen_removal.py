@@ -9,7 +9,7 @@ FEW = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
+class FrozenRemoval:
     """A folder of which `count` of `held` messages seemed gone, first seen at `since` (Unix seconds).
 
     `vanished` says that the folder itself was no longer listed; `confirmed`, that the owner wants it so.

@@ -9,7 +9,7 @@ from chalicelib.domain.accounts.account import Account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WindowChange:
+class RetentionWish:
     """What shall become of an account's window; what is not named stays.
 
     `days` counts if `sets_days` (None: as the application has it). `exceptions` are set, `dropped` removed.

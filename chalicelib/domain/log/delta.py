@@ -12,11 +12,11 @@ KINDS = frozenset(
 )  # fmt: skip
 """Every kind of object whose changes are logged."""
 
-Name = tuple[str, str]
+ObjectKey = tuple[str, str]
 """Kind and id of an object."""
 
 
-class Event(StrEnum):
+class Operation(StrEnum):
     """What happened to the object."""
 
     CREATE = "create"
@@ -35,13 +35,13 @@ class Change:
     account_id: str
     kind: str
     id: str
-    event: Event
+    event: Operation
     rev: int
     attributes: tuple[tuple[str, str | int], ...] = ()
     expires_at: int = 0
 
     @property
-    def name(self) -> Name:
+    def name(self) -> ObjectKey:
         """Kind and id of the object."""
         return self.kind, self.id
 

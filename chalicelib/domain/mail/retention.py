@@ -24,16 +24,16 @@ STAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Retention:
     """Days of mail that are kept: 0 everything, None nothing; `exceptions` are by folder id or role."""
 
     days: int = 0
     exceptions: Mapping[str, int | None] = field(default_factory=dict)
 
-    def fixed(self, folders: Iterable[Folder]) -> Window:
+    def fixed(self, folders: Iterable[Folder]) -> Retention:
         """Return the same window for just these folders, with real exceptions by id only."""
         found = {folder.id: _wanted(self.exceptions, folder, self.days) for folder in folders}
-        return Window(days=self.days, exceptions={id: n for id, n in found.items() if n != self.days})
+        return Retention(days=self.days, exceptions={id: n for id, n in found.items() if n != self.days})
 
     def days_of(self, folder_id: str) -> int | None:
         """Return the days of a folder; ask a window that is fixed."""
@@ -68,12 +68,12 @@ def is_over(moment: int, now: float) -> bool:
     return NEVER < moment <= now
 
 
-def widest(one: Window, other: Window) -> Window:
+def widest(one: Retention, other: Retention) -> Retention:
     """Return the window that holds whatever either does; both are fixed."""
     ids = one.exceptions.keys() | other.exceptions.keys()
     exceptions = {id: _wider(one.days_of(id), other.days_of(id)) for id in ids}
     days = _wider(one.days, other.days)
-    return Window(days=days or 0, exceptions=exceptions)
+    return Retention(days=days or 0, exceptions=exceptions)
 
 
 def _wanted(exceptions: Mapping[str, int | None], folder: Folder, days: int) -> int | None:

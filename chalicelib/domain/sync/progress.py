@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chalicelib.domain.mail.folder import Folder
-    from chalicelib.domain.mail.retention import Window
+    from chalicelib.domain.mail.retention import Retention
 
 RECENT_SECONDS = 180
 """A rate measured longer ago says nothing about the time that is left."""
@@ -91,7 +91,7 @@ class Progress:
 
 def progress_of(
     folders: Sequence[Folder],
-    window: Window,
+    window: Retention,
     tallies: Mapping[str, Tally],
     now: float,
     failing: Container[str] = (),

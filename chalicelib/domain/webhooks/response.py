@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An HTTP status; `body` holds the first 64 KB, `retry_after` seconds if any were named."""
 
     status: int

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.domain.log.delta import Change, Event
+from chalicelib.domain.log.delta import Change, Operation
 
 _OBJECTS = ("contact", "calendar", "event")
-_OBJECT_EVENTS = {Event.CREATE: "created", Event.MODIFY: "updated", Event.DELETE: "deleted"}
-_MESSAGE = {Event.CREATE: "message.created", Event.MODIFY: "message.updated"}
+_OBJECT_EVENTS = {Operation.CREATE: "created", Operation.MODIFY: "updated", Operation.DELETE: "deleted"}
+_MESSAGE = {Operation.CREATE: "message.created", Operation.MODIFY: "message.updated"}
 _ACCOUNT = {
     "initializing": "account.connected",
     "running": "account.running",

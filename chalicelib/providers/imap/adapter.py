@@ -7,7 +7,7 @@ from itertools import groupby
 
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.domain.remote import (
-    Budget,
+    BatchLimits,
     ChangeBatch,
     Collection,
     Cursor,
@@ -35,12 +35,12 @@ from chalicelib.providers.imap.protocol.metadata import Meta
 from chalicelib.providers.imap.protocol.numbers import uid_sets
 from chalicelib.providers.imap.protocol.session import Session, open_session
 from chalicelib.providers.imap.search import search
-from chalicelib.providers.network.egress import PUBLIC, Reach
+from chalicelib.providers.network.egress import PUBLIC, EgressPolicy
 
 _SYSTEM_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
 
 
-def connect(settings: MailSettings, reach: Reach = PUBLIC) -> ImapProvider:
+def connect(settings: MailSettings, reach: EgressPolicy = PUBLIC) -> ImapProvider:
     """Connect and log in; errors carry the step that failed in `details["step"]`."""
     return ImapProvider(open_session(settings, reach=reach, compress=is_far))
 
@@ -72,7 +72,7 @@ class ImapProvider:
         return bool(collection.token) and reaches and progress.token == collection.token
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         """Return the next bounded batch: live changes, then older history. Raises CursorExpired."""
         return changes.step(self._session, collection, cursor, known, budget)
@@ -149,7 +149,9 @@ class ImapProvider:
         """Return matching messages of a folder, newest first. Raises Gone, InvalidRequest."""
         return search.search(self._session, collection_id, query, limit)
 
-    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+    def bring(
+        self, collection_id: str, ids: Sequence[RemoteId], budget: BatchLimits
+    ) -> Sequence[RemoteMessage]:
         """Return those of these messages that are still there, as far as the budget goes."""
         return search.bring(self._session, collection_id, ids, budget)
 

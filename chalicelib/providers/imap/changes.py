@@ -10,7 +10,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from chalicelib.domain.remote import (
-    Budget,
+    BatchLimits,
     ChangeBatch,
     Collection,
     Cursor,
@@ -41,7 +41,7 @@ _MANY = 1_000  # names of vanished messages that are looked up without asking wh
 
 
 def step(
-    session: Session, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+    session: Session, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
 ) -> ChangeBatch:
     """Return the next batch. Raises CursorExpired if UIDs mean something else than for the cursor."""
     before = load(cursor) if cursor else None
@@ -85,7 +85,7 @@ def listing(session: Session, collection: Collection, cursor: Cursor, since: int
 def items(session: Session, collection: Collection, ids: Sequence[RemoteId]) -> list[RemoteMessage]:
     """Return those that are still there and readable."""
     opened = open_mailbox(session, collection.id)
-    at = Step(session, opened, dict, Budget())
+    at = Step(session, opened, dict, BatchLimits())
     uids = [uid for generation, uid in map(split_id, ids) if generation == opened.uidvalidity]
     fetch(at, list(metas(session, sorted(uids)).values()))
     return at.arrived

@@ -10,9 +10,9 @@ from importlib import import_module
 from urllib.parse import SplitResult, urlsplit
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.errors import Refused
-from chalicelib.providers.network.egress import PUBLIC, WEB_PORTS, Reach, host_name
+from chalicelib.providers.network.egress import PUBLIC, WEB_PORTS, EgressPolicy, host_name
 
 TIMEOUT = 10.0
 _LONGEST_URL = 2000
@@ -37,23 +37,23 @@ class Client:
     `timeout` is for all of a request, in seconds. No redirect is followed, no proxy is asked.
     """
 
-    reach: Reach = field(default=PUBLIC)
+    reach: EgressPolicy = field(default=PUBLIC)
     timeout: float = TIMEOUT
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str) -> HttpResponse:
         """Ask for a page. Raises Refused, or ProviderError if there is no answer in time."""
         return self._request("GET", url, b"", {})
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
         """Post a body. Raises Refused, or ProviderError if there is no answer in time."""
         return self._request("POST", url, body, headers)
 
-    def _request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
         deadline = Deadline.after(self.timeout)
         target = self._target(self._parts(url))
         # Loaded on first use: urllib3 would cost every cold start 30 ms.
         pinned = import_module("chalicelib.providers.network.pinned")
-        answer: Answer = pinned.request(method, target, body, headers, deadline)
+        answer: HttpResponse = pinned.request(method, target, body, headers, deadline)
         return answer
 
     def _target(self, parts: SplitResult) -> Target:

@@ -61,7 +61,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class EgressPolicy:
     """How far connections may go; `local` adds the loopback of this machine, for the local runtime.
 
     Mail servers may lie in the operator's `networks`, too, and have certificates by authorities of `ca_file`.
@@ -73,7 +73,7 @@ class Reach:
     ca_file: str = ""
     until: Deadline | None = None
 
-    def within(self, seconds: float) -> Reach:
+    def within(self, seconds: float) -> EgressPolicy:
         """Return the same reach, whose connections end in so many seconds, whatever is done with them."""
         return replace(self, until=Deadline.after(seconds))
 
@@ -137,7 +137,7 @@ class Reach:
         return answers[0]
 
 
-PUBLIC = Reach()
+PUBLIC = EgressPolicy()
 
 
 def host_name(host: str) -> str:

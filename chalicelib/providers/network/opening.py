@@ -15,7 +15,7 @@ from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.mail_settings import Server
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.providers.network.cutoff import cut_off
-from chalicelib.providers.network.egress import MAIL_PORTS, Reach
+from chalicelib.providers.network.egress import MAIL_PORTS, EgressPolicy
 from chalicelib.providers.network.tls import mail_context
 
 GREETING_SECONDS = 3.0
@@ -42,7 +42,7 @@ class Opening:
     """
 
     server: Server
-    reach: Reach
+    reach: EgressPolicy
     verified: bool
     tls_ports: frozenset[int]
     deadline: Deadline = field(default_factory=lambda: Deadline.after(bounds.OPENING_SECONDS))

@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from chalicelib import bounds
 from chalicelib.clock import Deadline
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.errors import ProviderError
 from chalicelib.providers.network.client import Target, retry_after
 from chalicelib.providers.network.tls import web_context
@@ -26,7 +26,7 @@ _FAILURES = (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError)
 
 def request(
     method: str, target: Target, body: bytes, headers: Mapping[str, str], deadline: Deadline
-) -> Answer:
+) -> HttpResponse:
     """Make one request. Raises ProviderError if there is no answer in time."""
     connection = _connected(target, deadline)
     try:
@@ -74,7 +74,7 @@ def _connection(target: Target, address: str, seconds: float) -> HTTPConnection:
 
 def _exchange(
     connection: HTTPConnection, method: str, target: Target, body: bytes, headers: Mapping[str, str]
-) -> Answer:
+) -> HttpResponse:
     connection.request(
         method,
         target.path,
@@ -85,7 +85,7 @@ def _exchange(
     )
     response = connection.getresponse()
     asked = retry_after(response.headers.get("Retry-After"), time.time())
-    return Answer(response.status, _read(response), asked)
+    return HttpResponse(response.status, _read(response), asked)
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.config import Settings
 from chalicelib.domain.webhooks.destination import Destination, allowed, of_url
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.errors import ProviderError, Refused
 from chalicelib.store.aws.connection import client
 
@@ -38,7 +38,7 @@ class AwsDestinations:
         self._settings = settings
         self._queue_urls: dict[Destination, str] = {}
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> HttpResponse:
         """Hand a notification of an application over.
 
         Raises Refused, or ProviderError if AWS does not answer.
@@ -56,7 +56,7 @@ class AwsDestinations:
         except BotoCoreError as error:
             raise ProviderError(f"{destination.service} does not answer: {type(error).__name__}.") from error
 
-    def _to_queue(self, queue: Destination, body: str, headers: Mapping[str, str]) -> Answer:
+    def _to_queue(self, queue: Destination, body: str, headers: Mapping[str, str]) -> HttpResponse:
         request: dict[str, Any] = {"QueueUrl": self._queue_url(queue), "MessageBody": body}
         request["MessageAttributes"] = {
             name: {"DataType": "String", "StringValue": value} for name, value in _signatures(headers).items()
@@ -65,14 +65,14 @@ class AwsDestinations:
             request["MessageGroupId"] = json.loads(body)["deltas"][0]["object_data"]["account_id"]
             request["MessageDeduplicationId"] = headers["webhook-id"]
         answer = self._client(queue).send_message(**request)
-        return Answer(200, str(answer["MessageId"]).encode())
+        return HttpResponse(200, str(answer["MessageId"]).encode())
 
-    def _to_bus(self, bus: Destination, arn: str, event: Mapping[str, Any]) -> Answer:
+    def _to_bus(self, bus: Destination, arn: str, event: Mapping[str, Any]) -> HttpResponse:
         answer = self._client(bus).put_events(Entries=[{"EventBusName": arn, **event}])
         [result] = answer["Entries"]
         if "ErrorCode" in result:
             return _refusal(result["ErrorCode"], {"HTTPStatusCode": 400})
-        return Answer(200, str(result["EventId"]).encode())
+        return HttpResponse(200, str(result["EventId"]).encode())
 
     def _queue_url(self, queue: Destination) -> str:
         if queue not in self._queue_urls:
@@ -101,6 +101,6 @@ def _signatures(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() in _SIGNATURES}
 
 
-def _refusal(code: str, metadata: Mapping[str, Any]) -> Answer:
+def _refusal(code: str, metadata: Mapping[str, Any]) -> HttpResponse:
     later = code in _LATER or "Throttl" in code
-    return Answer(503 if later else int(metadata.get("HTTPStatusCode", 400)), code.encode())
+    return HttpResponse(503 if later else int(metadata.get("HTTPStatusCode", 400)), code.encode())

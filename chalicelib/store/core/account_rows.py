@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pynamodb.expressions.update import Action
 
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.sync_failure import Fault, Trouble
+from chalicelib.domain.accounts.trouble import FailureKind, Trouble
 from chalicelib.store.core.rows import (
     META,
     AccountPointerRow,
@@ -28,7 +28,7 @@ ADDRESS, LOGIN = "A", "L"
 """Sort keys of what leads to an account by its address and by its login."""
 
 
-def marks(frozen: Sequence[Frozen]) -> str | None:
+def marks(frozen: Sequence[FrozenRemoval]) -> str | None:
     """Return frozen removals as a row holds them, None if there are none."""
     return json.dumps([asdict(mark) for mark in frozen]) if frozen else None
 
@@ -38,7 +38,7 @@ def _trouble(text: str | None) -> Trouble | None:
         return None
     facts = json.loads(text)
     folders = tuple((str(id), int(passes)) for id, passes in facts.pop("folders"))
-    return Trouble(**facts | {"fault": Fault(facts["fault"]), "folders": folders})
+    return Trouble(**facts | {"fault": FailureKind(facts["fault"]), "folders": folders})
 
 
 def address_pointer(account: Account) -> AccountPointerRow:
@@ -136,7 +136,7 @@ def account_of(row: AccountRow) -> Account:
         folder_days=json.loads(row.folder_days) if row.folder_days else {},
         rev=int(row.rev),
         trouble=_trouble(row.trouble),
-        frozen=tuple(Frozen(**mark) for mark in json.loads(row.frozen or "[]")),
+        frozen=tuple(FrozenRemoval(**mark) for mark in json.loads(row.frozen or "[]")),
         host=row.host or "",
         login=Login(server=row.server, user=row.user) if row.server is not None else None,
         proved_at=int(row.proved_at or 0),

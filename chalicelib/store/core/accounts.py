@@ -17,11 +17,11 @@ from pynamodb.transactions import TransactWrite
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.accounts.frozen_removal import Frozen
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings
-from chalicelib.domain.accounts.retention_wish import WindowChange
-from chalicelib.domain.accounts.sync_failure import Trouble
+from chalicelib.domain.accounts.retention_wish import RetentionWish
+from chalicelib.domain.accounts.trouble import Trouble
 from chalicelib.errors import NotFound
 from chalicelib.store.aws.connection import bind, transactions
 from chalicelib.store.core import account_rows as rows
@@ -125,7 +125,7 @@ class AccountTable:
             raise NotFound(f"No account {account_id}.") from error
         return rows.opened(self._vault.open(row.application_id, account_id, _FIELD, row.credentials))
 
-    def configure(self, account: Account, change: WindowChange) -> Account:
+    def configure(self, account: Account, change: RetentionWish) -> Account:
         """Change how much mail is kept; what is so already is no write. Raises NotFound, Stale."""
         for _ in range(_TRIES):
             stored = self.get(account.id)
@@ -156,7 +156,7 @@ class AccountTable:
         _set_text(account.id, AccountRow.trouble, text, AccountRow.rev == account.rev)
         return replace(account, trouble=trouble)
 
-    def note_frozen(self, account: Account, frozen: Sequence[Frozen]) -> Account:
+    def note_frozen(self, account: Account, frozen: Sequence[FrozenRemoval]) -> Account:
         """Remember removals that wait, in place of those of `account`. Raises Stale."""
         marks = tuple(frozen)
         if marks == account.frozen:

@@ -14,7 +14,7 @@ from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
-from chalicelib.domain.log.delta import Change, Delta, Event, Name
+from chalicelib.domain.log.delta import Change, Delta, ObjectKey, Operation
 from chalicelib.errors import CursorTooOld
 from chalicelib.store.aws.dynamo import ATTEMPTS, Item, Table, pause, transact
 from chalicelib.store.errors import Cancelled, Overloaded
@@ -112,7 +112,7 @@ class LogTable:
             raise CursorTooOld(_NOT_KEPT)
         return found
 
-    def heads(self, account_id: str, names: Iterable[Name]) -> dict[Name, Change]:
+    def heads(self, account_id: str, names: Iterable[ObjectKey]) -> dict[ObjectKey, Change]:
         """Return the change of each object that was logged last, as far as it is kept."""
         found = self._table.get_many(rows.head_key(account_id, name) for name in names)
         return {head.name: head for head in map(rows.head_of, found)}
@@ -174,7 +174,7 @@ def coalesced(changes: Sequence[Change]) -> list[Change]:
     Created and then modified is created. Created and then deleted is deleted: whoever listed the
     objects in between has to hear of it, though the log never told of the creation.
     """
-    kept: dict[Name, Change] = {}
+    kept: dict[ObjectKey, Change] = {}
     for change in changes:
         earlier = kept.get(change.name)
         if earlier is None or change.rev > earlier.rev:
@@ -184,8 +184,8 @@ def coalesced(changes: Sequence[Change]) -> list[Change]:
 
 
 def _merged(earlier: Change | None, later: Change) -> Change:
-    if earlier and earlier.event is Event.CREATE and later.event is Event.MODIFY:
-        return replace(later, event=Event.CREATE)
+    if earlier and earlier.event is Operation.CREATE and later.event is Operation.MODIFY:
+        return replace(later, event=Operation.CREATE)
     return later
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chalicelib.domain.log.delta import Change, Delta, Event, Name
+from chalicelib.domain.log.delta import Change, Delta, ObjectKey, Operation
 from chalicelib.json_text import dumps, loads
 from chalicelib.store.aws.dynamo import AFTER_ALL, Item, Key, key
 
@@ -66,7 +66,7 @@ def deltas_of(row: Item) -> list[Delta]:
     return [Delta(seq=seq, at=at, change=_change(account_of(row), *entry)) for seq, entry in entries]
 
 
-def head_key(account_id: str, name: Name) -> Key:
+def head_key(account_id: str, name: ObjectKey) -> Key:
     """Return where the head of an object lies."""
     return partition(account_id), f"H#{name[0]}#{name[1]}"
 
@@ -79,7 +79,7 @@ def head_row(change: Change, seq: int, at: int) -> Item:
     """
     row = key(*head_key(change.account_id, change.name)) | {"ev": {"S": change.event.value}}
     row |= numbers(rev=change.rev, seq=seq)
-    gone = at if change.event is Event.DELETE else change.expires_at
+    gone = at if change.event is Operation.DELETE else change.expires_at
     if gone:
         row |= numbers(gone=gone, ttl=gone + TTL_DAYS * DAY)
     if change.attributes:
@@ -108,7 +108,7 @@ def _change(
         account_id=account_id,
         kind=kind,
         id=id,
-        event=Event(event),
+        event=Operation(event),
         rev=rev,
         attributes=tuple(attributes.items()),
         expires_at=expires_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.log.delta import KINDS, Change, Event
+from chalicelib.domain.log.delta import KINDS, Change, Operation
 from chalicelib.store.aws.dynamo import Item
 from chalicelib.store.objects.rows import INTERNAL
 
@@ -29,16 +29,16 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     if new is None:
         return None if _expired(record) else _removal(kind, old or {})
     if old is None:
-        return _mail_change(kind, new, Event.CREATE, int(new["rev"]["N"]))
+        return _mail_change(kind, new, Operation.CREATE, int(new["rev"]["N"]))
     if _public(old) == _public(new):
         return None
-    return _mail_change(kind, new, Event.MODIFY, int(new["rev"]["N"]))
+    return _mail_change(kind, new, Operation.MODIFY, int(new["rev"]["N"]))
 
 
 def change_to(row: Item) -> Change | None:
     """Return the change that would tell of a row of `mail` as it is, None if it is no public object."""
     kind = row.get("kind", {}).get("S")
-    return _mail_change(kind, row, Event.MODIFY, int(row["rev"]["N"])) if kind in _MAIL else None
+    return _mail_change(kind, row, Operation.MODIFY, int(row["rev"]["N"])) if kind in _MAIL else None
 
 
 def logged(record: Mapping[str, Any]) -> tuple[str, int] | None:
@@ -50,10 +50,10 @@ def logged(record: Mapping[str, Any]) -> tuple[str, int] | None:
 
 
 def _removal(kind: str, old: Item) -> Change:
-    return _mail_change(kind, old, Event.DELETE, int(old["rev"]["N"]) + 1)
+    return _mail_change(kind, old, Operation.DELETE, int(old["rev"]["N"]) + 1)
 
 
-def _mail_change(kind: str, row: Item, event: Event, rev: int) -> Change:
+def _mail_change(kind: str, row: Item, event: Operation, rev: int) -> Change:
     return Change(
         account_id=row["acct"]["S"],
         kind=kind,
@@ -78,7 +78,7 @@ def _account_change(old: Item | None, new: Item | None) -> Change | None:
         account_id=new["id"]["S"],
         kind="account",
         id=new["id"]["S"],
-        event=Event.MODIFY if old else Event.CREATE,
+        event=Operation.MODIFY if old else Operation.CREATE,
         rev=int(new["rev"]["N"]),
         attributes=(("sync_state", new["state"]["S"]), ("application_id", new["application_id"]["S"])),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from chalicelib.config import Settings
-from chalicelib.domain.log.delta import Change, Name
+from chalicelib.domain.log.delta import Change, ObjectKey
 from chalicelib.store.aws.dynamo import Item, Key, Table
 from chalicelib.store.objects import rows
 from chalicelib.store.objects.stream import change_to
@@ -40,7 +40,7 @@ class ObjectTable:
             return self._changes(account_id, page), f"{here} {page[-1]['sk']['S']}"
         return [], next((other for other in partitions if other > here), "")
 
-    def existing(self, account_id: str, names: Iterable[Name]) -> set[Name]:
+    def existing(self, account_id: str, names: Iterable[ObjectKey]) -> set[ObjectKey]:
         """Return those that are stored, strongly consistent; kinds that lie elsewhere count as stored."""
         names = list(names)
         keys = {name: _KEYS[name[0]](account_id, name[1]) for name in names if name[0] in _KEYS}

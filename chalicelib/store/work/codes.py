@@ -15,7 +15,7 @@ from chalicelib.clock import Clock
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.connection import Connection, Proof
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.retention_wish import RetentionWish
 from chalicelib.store.aws.dynamo import Table, key
 from chalicelib.store.core.tokens import random_text
 from chalicelib.store.core.vault import Vault, keyed_hash
@@ -77,6 +77,6 @@ def _proof(facts: dict[str, Any]) -> Proof:
         settings=MailSettings(
             **settings | {"imap": Server(**settings["imap"]), "smtp": Server(**settings["smtp"])}
         ),
-        window=WindowChange(**window | {"dropped": frozenset(window["dropped"])}),
+        window=RetentionWish(**window | {"dropped": frozenset(window["dropped"])}),
     )
     return Proof(wanted=connection, **facts)

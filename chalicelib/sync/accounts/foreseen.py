@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chalicelib.errors import SyncFailure
-from chalicelib.store.transient import is_passing
+from chalicelib.store.transient import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def foreseen(what: str, *meant: type[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # no message and no server may end a sync without a word
-        if is_passing(error) or isinstance(error, meant):
+        if is_transient(error) or isinstance(error, meant):
             raise
         way = "".join(traceback.format_tb(error.__traceback__))
         log.error("%s failed: %s\n%s", what, named(error), way)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from chalicelib.clock import Clock
 from chalicelib.domain.accounts.account import RESTING, Account, SyncState
-from chalicelib.domain.accounts.sync_failure import (
-    Fault,
+from chalicelib.domain.accounts.trouble import (
+    FailureKind,
     Trouble,
     after_failure,
     after_pass,
@@ -48,14 +48,14 @@ class Health:
 
     def died(self, account_id: str) -> bool:
         """Record a pass that has left no trace; True if the account rests until it is connected anew."""
-        return self._record(account_id, Fault.STUCK, STUCK, 0)
+        return self._record(account_id, FailureKind.STUCK, STUCK, 0)
 
     def recovered(self, account: Account) -> None:
         """Have an account polled again whose server works before its rest is over."""
         if account.trouble and account.trouble.retry_at > self.now():
             self.polls.rest(account.id, 0)
 
-    def _record(self, account_id: str, fault: Fault, reason: str, patience: int) -> bool:
+    def _record(self, account_id: str, fault: FailureKind, reason: str, patience: int) -> bool:
         now, share = int(self.now()), self.share()
 
         def step() -> Account | None:
@@ -97,7 +97,7 @@ def passed(accounts: Accounts, account: Account, failing: Mapping[str, str], cur
 def _state_in(account: Account, trouble: Trouble, now: int) -> SyncState:
     # What is refused so soon after connecting has never worked: it needs no second refusal.
     untried = account.state is SyncState.INITIALIZING and now - account.rev // 1000 < UNTRIED_SECONDS
-    if trouble.fault is Fault.LOGIN and (untried or is_refused_twice(trouble, now)):
+    if trouble.fault is FailureKind.LOGIN and (untried or is_refused_twice(trouble, now)):
         return SyncState.INVALID
     if is_hopeless(trouble, now):
         return SyncState.STOPPED
@@ -113,10 +113,10 @@ def _state_after(state: SyncState, trouble: Trouble | None, current: bool) -> Sy
     return SyncState.RUNNING if waiting and current and trouble is None else state
 
 
-def _fault(error: ProviderError) -> Fault:
+def _fault(error: ProviderError) -> FailureKind:
     if isinstance(error, AuthRejected):
-        return Fault.LOGIN
-    return Fault.INTERNAL if isinstance(error, SyncFailure) else Fault.SERVER
+        return FailureKind.LOGIN
+    return FailureKind.INTERNAL if isinstance(error, SyncFailure) else FailureKind.SERVER
 
 
 def _patience(error: ProviderError) -> int:

@@ -24,7 +24,7 @@ REPAIR_DELAY = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class TickSpan:
     """The seconds a tick at `now` answers for: after < second <= until."""
 
     after: int
@@ -37,11 +37,11 @@ class Window:
         return found if found <= self.until else None
 
 
-def window(covered: int, now: float, reach: int) -> Window:
+def window(covered: int, now: float, reach: int) -> TickSpan:
     """Return what a tick has to answer for if those before it have come to `covered`."""
     at = int(now)
     after = covered if 0 < covered <= at + _FORESEEN else at  # else a clock was wrong
-    return Window(after=after, until=max(after, at + reach), now=at)
+    return TickSpan(after=after, until=max(after, at + reach), now=at)
 
 
 def interval(poll: Poll, now: float) -> int:
@@ -52,13 +52,13 @@ def interval(poll: Poll, now: float) -> int:
     return 5 * _MINUTE if quiet <= _DAY else 15 * _MINUTE
 
 
-def repairs(polls: Iterable[Poll], span: Window) -> dict[str, int]:
+def repairs(polls: Iterable[Poll], span: TickSpan) -> dict[str, int]:
     """Return the delay of each account whose second of the week it is: it is compared with its server."""
     seconds = {poll.account_id: span.first(_phase(poll.account_id, _WEEK), _WEEK) for poll in polls}
     return {id: max(0, second - span.now) for id, second in seconds.items() if second is not None}
 
 
-def delays(intervals: Mapping[Poll, int], span: Window, most: int) -> dict[str, int]:
+def delays(intervals: Mapping[Poll, int], span: TickSpan, most: int) -> dict[str, int]:
     """Return the delay of each account to be polled, in seconds; at most so many of a host in one second.
 
     A host of more accounts than that allows is polled less often, all its accounts alike.
@@ -72,7 +72,7 @@ def delays(intervals: Mapping[Poll, int], span: Window, most: int) -> dict[str, 
     return found
 
 
-def _of_host(intervals: Mapping[Poll, int], span: Window, most: int) -> dict[str, int]:
+def _of_host(intervals: Mapping[Poll, int], span: TickSpan, most: int) -> dict[str, int]:
     stretch = max(1, ceil(sum(1 / seconds for seconds in intervals.values()) / (most * _FILLED)))
     taken: dict[int, int] = defaultdict(int)
     found: dict[str, int] = {}
@@ -85,7 +85,7 @@ def _of_host(intervals: Mapping[Poll, int], span: Window, most: int) -> dict[str
     return found
 
 
-def _free(taken: dict[int, int], own: int, span: Window, most: int) -> int:
+def _free(taken: dict[int, int], own: int, span: TickSpan, most: int) -> int:
     """Return the next second with room: later in the window, else earlier, else behind it."""
     last = max(own, span.until)
     for second in chain(range(own, last + 1), range(own - 1, max(span.after, span.now), -1)):

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from chalicelib.domain.remote import Cursor
 from chalicelib.store.values import Lease
 from chalicelib.sync.core.retrying import Busy, Overtaken
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.core.tallies import Tallies
 
 LEASE_SECONDS = 20.0
 
 
-class Hold:
+class LeasedCursors:
     """The lease is taken late, before the first write; `begin` hears of it.
 
     `saved` are the cursors in the store, `cursors` those that the batches under way have reached. Each is
@@ -21,7 +21,7 @@ class Hold:
     """
 
     def __init__(
-        self, work: Workspace, account_id: str, tallies: Tallies, begin: Callable[[Lease], None]
+        self, work: SyncStores, account_id: str, tallies: Tallies, begin: Callable[[Lease], None]
     ) -> None:
         self._checkpoints = work.checkpoints
         self._account_id = account_id

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Protocol
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.remote import Budget
+from chalicelib.domain.remote import BatchLimits
 
-EVERYTHING = Budget().history
+EVERYTHING = BatchLimits().history
 FIRST_MESSAGES = 1_200
 FIRST_SECONDS = 4.0
 """What of a new account comes at once: enough for the first screens. The rest waits for its turn."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chalicelib.clock import Clock
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.frozen_removal import FEW
-from chalicelib.domain.mail.retention import Window
+from chalicelib.domain.mail.retention import Retention
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Filings, Mail, Quarantine
 
@@ -23,7 +23,7 @@ class Safety:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
+class SyncStores:
     """Stores, the way to a provider, and how many days of mail are kept (0: everything).
 
     `application_days` is what an application (by id) says of that, None if nothing. Without `safety`
@@ -44,11 +44,11 @@ class Workspace:
     filings: Filings | None = None
     safety: Safety | None = None
 
-    def window(self, account: Account) -> Window:
+    def window(self, account: Account) -> Retention:
         """Return what is kept: as the account has it, else its application, else the deployment."""
         days = account.history_days
         if days is None:
             days = self.application_days(account.application_id)
         if days is None:
             days = self.history_days
-        return Window(days=days, exceptions=account.folder_days)
+        return Retention(days=days, exceptions=account.folder_days)

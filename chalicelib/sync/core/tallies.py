@@ -9,7 +9,7 @@ from chalicelib.clock import Clock
 from chalicelib.domain.remote import ChangeBatch
 from chalicelib.domain.sync.progress import Tally
 from chalicelib.store.values import Lease
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 
 
 class Tallies:
@@ -51,7 +51,7 @@ class Tallies:
         return self._held
 
 
-def recount(work: Workspace, account_id: str, lease: Lease) -> None:
+def recount(work: SyncStores, account_id: str, lease: Lease) -> None:
     """Set counts right from which mail has grown old; what is right is not written."""
     cursors = work.checkpoints.cursors(account_id)
     for folder_id, tally in work.checkpoints.tallies(account_id).items():

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import ChangeBatch, Collection, Cursor
 from chalicelib.providers.base import Provider
-from chalicelib.sync.core.leased_cursors import Hold
+from chalicelib.sync.core.leased_cursors import LeasedCursors
 from chalicelib.sync.core.pace import Pace
-from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.mail.ingest import Ingest
 
 TURNS = 2
 """So many batches of a folder come one at a time, so that the newest mail of all folders is here first."""
@@ -21,17 +21,17 @@ IN_A_ROW = 4
 
 
 @dataclass
-class Agenda:
+class FolderQueue:
     """Of one worker's stay. Folders are looked at a batch at a time, until nothing is left of any.
 
     `behind` are those of which only history is left, for a later turn.
     """
 
     provider: Provider
-    hold: Hold
+    hold: LeasedCursors
     pace: Pace
     now: Callable[[], float]
-    shelf: Callable[[], Shelf]
+    ingest: Callable[[], Ingest]
     behind: set[str] = field(default_factory=set)
     _done: set[str] = field(default_factory=set)
     _left: Sequence[str] = ()
@@ -61,7 +61,7 @@ class Agenda:
         """End a round that may not have come to all; then another one begins with a look at the entrance."""
         self._left = [one.id for one in waiting]
         if self._left:
-            self._done.discard(self.shelf().folder(self._entrance).id)
+            self._done.discard(self.ingest().folder(self._entrance).id)
 
     def strike(self, folder_id: str) -> None:
         """Look no more at a folder."""
@@ -115,21 +115,21 @@ class Agenda:
 
     def is_unmoved(self, collection: Collection, folder: Folder) -> bool:
         """Tell whether there is nothing to see, now or ever."""
-        if self.shelf().window.excludes(folder.id):
+        if self.ingest().window.excludes(folder.id):
             return True
         cursor = self.hold.cursors.get(folder.id)
         return cursor is not None and self.provider.unchanged(collection, cursor, self.since(folder))
 
     def since(self, folder: Folder) -> int:
         """Return the Unix second from which on mail of a folder is wanted, 0 for all."""
-        return self.shelf().window.since(folder.id, self.now())
+        return self.ingest().window.since(folder.id, self.now())
 
     def _leave_history(self, folder_id: str) -> None:
         self._done.add(folder_id)
         self.behind.add(folder_id)
 
     def _is_done(self, collection: Collection) -> bool:
-        folder = self.shelf().folder(collection.id)
+        folder = self.ingest().folder(collection.id)
         if folder.id in self._done or self.is_unmoved(collection, folder):
             return True
         return self.waits_for_history(collection, folder)

@@ -11,39 +11,39 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import Collection
 from chalicelib.store.values import Revised
-from chalicelib.sync.core.leased_cursors import Hold
+from chalicelib.sync.core.leased_cursors import LeasedCursors
 from chalicelib.sync.core.retrying import until_fresh
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine.unlabel import unlabel
-from chalicelib.sync.mail.ingest import Shelf
-from chalicelib.sync.safety.mass_deletion import Guard
+from chalicelib.sync.mail.ingest import Ingest
+from chalicelib.sync.safety.mass_deletion import DeletionGuard
 
 
 class Cabinet:
     """The folders of one account, as stored."""
 
-    def __init__(self, work: Workspace, account: Account) -> None:
+    def __init__(self, work: SyncStores, account: Account) -> None:
         self._work = work
         self._account = account
         self._window = work.window(account)
 
-    def follow(self, listed: Sequence[Collection], hold: Hold, guard: Guard) -> Shelf:
-        """Let the stored folders be those of the server, except what `guard` keeps; return the shelf."""
+    def follow(self, listed: Sequence[Collection], hold: LeasedCursors, guard: DeletionGuard) -> Ingest:
+        """Let the stored folders be those of the server, except what `guard` keeps; return the ingest."""
         id, stored = self._account.id, self._stored()
         every = differences(id, stored, listed, now=int(self._work.now()))
         changed = [one for one in every if one.new or not (one.old and guard.keeps(one.old))]
         if changed:
             hold.own()
             for gone in (change.old for change in changed if change.old and not change.new):
-                self._empty(self.shelf(stored), gone, hold)
+                self._empty(self.ingest(stored), gone, hold)
             self._work.mail.save_folders(id, changed)
             stored = self._stored()
-        return self.shelf(stored)
+        return self.ingest(stored)
 
-    def shelf(self, stored: Mapping[str, Folder]) -> Shelf:
-        """Return the shelf with these folders, by collection."""
+    def ingest(self, stored: Mapping[str, Folder]) -> Ingest:
+        """Return the ingest with these folders, by collection."""
         work, window = self._work, self._window.fixed(stored.values())
-        return Shelf(
+        return Ingest(
             mail=work.mail,
             blobs=work.blobs,
             account=self._account,
@@ -55,12 +55,12 @@ class Cabinet:
     def _stored(self) -> dict[str, Folder]:
         return {folder.collection: folder for folder in self._work.mail.folders(self._account.id)}
 
-    def _empty(self, shelf: Shelf, gone: Folder, hold: Hold) -> None:
+    def _empty(self, ingest: Ingest, gone: Folder, hold: LeasedCursors) -> None:
         """Take every message out of a folder or label that is no longer on the server."""
         if gone.label:
-            unlabel(self._work.mail, self._account.id, gone, shelf.role("sent"))
+            unlabel(self._work.mail, self._account.id, gone, ingest.role("sent"))
         known = frozenset(self._work.mail.known(self._account.id, gone.id))
-        until_fresh(partial(shelf.remove, gone, known))
+        until_fresh(partial(ingest.remove, gone, known))
         hold.recut(gone.id, None)
 
 

@@ -12,7 +12,7 @@ batch is being stored the next one is fetched and parsed.
     └── list again while something is left ─▶ CURRENT, or MORE when the deadline has passed
 
 The lease is taken before the first write (somebody else has it: BUSY). A crash anywhere repeats the
-batch under way; repeating writes nothing twice. Messages that cannot be stored are set aside (`intake`),
+batch under way; repeating writes nothing twice. Messages that cannot be stored are set aside (`poison`),
 large removals wait for a second look (`guard`), and how it went decides on the account's state (`health`).
 """
 
@@ -27,9 +27,9 @@ from chalicelib.sync.accounts import health
 from chalicelib.sync.accounts.foreseen import foreseen
 from chalicelib.sync.core.pace import UNHURRIED, Pace
 from chalicelib.sync.core.retrying import Busy, Overtaken
-from chalicelib.sync.core.stores import Workspace
-from chalicelib.sync.engine.session import Sweep
-from chalicelib.sync.engine.terms import Stay
+from chalicelib.sync.core.stores import SyncStores
+from chalicelib.sync.engine.session import SyncSession
+from chalicelib.sync.engine.terms import Terms
 from chalicelib.sync.safety.hangups import Hangups
 
 
@@ -47,7 +47,7 @@ class Outcome(Enum):
     """Nobody has looked: its application or mail server holds as many workers as it may."""
 
 
-def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pace = UNHURRIED) -> Outcome:
+def sync_account(work: SyncStores, account: Account, deadline: Deadline, pace: Pace = UNHURRIED) -> Outcome:
     """Sync until current, out of time or out of turn.
 
     Raises ProviderError when the mail server fails, and SyncFailure over whatever nobody foresaw.
@@ -56,7 +56,7 @@ def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pa
     while True:
         try:
             with foreseen(f"the sync of account {account.id}"):
-                outcome = _stay(work, account, Stay(deadline, pace, hangups))
+                outcome = _stay(work, account, Terms(deadline, pace, hangups))
             if outcome in (Outcome.CURRENT, Outcome.QUIET):
                 hangups.acquit()
             return outcome
@@ -65,10 +65,10 @@ def sync_account(work: Workspace, account: Account, deadline: Deadline, pace: Pa
                 raise
 
 
-def _stay(work: Workspace, account: Account, stay: Stay) -> Outcome:
+def _stay(work: SyncStores, account: Account, stay: Terms) -> Outcome:
     provider = work.provider(account)
     try:
-        with Sweep(work, account, provider, stay) as sweep:
+        with SyncSession(work, account, provider, stay) as sweep:
             current = _until_current(sweep) and not sweep.behind
     except Busy:
         return Outcome.BUSY
@@ -81,7 +81,7 @@ def _stay(work: Workspace, account: Account, stay: Stay) -> Outcome:
     return Outcome.CURRENT if sweep.wrote else Outcome.QUIET
 
 
-def _until_current(sweep: Sweep) -> bool:
+def _until_current(sweep: SyncSession) -> bool:
     """Sweep until a listing shows nothing new; False if the time was up before."""
     while True:
         try:

@@ -15,22 +15,22 @@ from typing import Self
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
-from chalicelib.domain.remote import Budget, ChangeBatch, Collection, Flags, RemoteId
+from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Flags, RemoteId
 from chalicelib.errors import AuthRejected, CursorExpired, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider, received
 from chalicelib.sync.accounts.foreseen import foreseen
-from chalicelib.sync.core.leased_cursors import Hold
+from chalicelib.sync.core.leased_cursors import LeasedCursors
 from chalicelib.sync.core.retrying import Busy, Overtaken, until_fresh
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.core.tallies import Tallies
-from chalicelib.sync.engine.folder_queue import Agenda
+from chalicelib.sync.engine.folder_queue import FolderQueue
 from chalicelib.sync.engine.folders import Cabinet
-from chalicelib.sync.engine.terms import Stay
+from chalicelib.sync.engine.terms import Terms
 from chalicelib.sync.mail.context import Arrival
 from chalicelib.sync.mail.labels import labels_of
-from chalicelib.sync.mail.retention_change import Fitting
-from chalicelib.sync.safety.mass_deletion import Guard, Scene
-from chalicelib.sync.safety.poison import Intake, Place
+from chalicelib.sync.mail.retention_change import RetentionChange
+from chalicelib.sync.safety.mass_deletion import DeletionGuard, Listing
+from chalicelib.sync.safety.poison import PoisonGuard, Target
 from chalicelib.sync.safety.renewals import Renewals
 
 LOOK_AROUND_SECONDS = 5.0
@@ -49,10 +49,10 @@ class _Fetched:
     arrivals: list[Arrival] | None
 
 
-class Sweep:
+class SyncSession:
     """Syncs one account; a context manager that gives the lease back."""
 
-    def __init__(self, work: Workspace, account: Account, provider: Provider, stay: Stay) -> None:
+    def __init__(self, work: SyncStores, account: Account, provider: Provider, stay: Terms) -> None:
         self._work = work
         self._account = account
         self._provider = provider
@@ -63,16 +63,16 @@ class Sweep:
         self._hidden: set[str] = set()
         self._renewed: set[str] = set()
         self._batches = 0
-        self._intake = Intake(work.quarantine, account.id, work.now)
-        self._hold = Hold(work, account.id, self._tallies, self._intake.begin)
+        self._poison_guard = PoisonGuard(work.quarantine, account.id, work.now)
+        self._hold = LeasedCursors(work, account.id, self._tallies, self._poison_guard.begin)
         self._renewals = Renewals(self._hold, work.now, self._hold.own)
         self._cabinet = Cabinet(work, account)
         self._hangups = stay.hangups
-        self._guard = Guard(work, account)
+        self._guard = DeletionGuard(work, account)
         self._listed: dict[str, Collection] = {}
         self.failing: dict[str, ProviderError] = {}
-        self._shelf = self._cabinet.shelf({})
-        self._agenda = Agenda(provider, self._hold, stay.pace, work.now, lambda: self._shelf)
+        self._ingest = self._cabinet.ingest({})
+        self._folder_queue = FolderQueue(provider, self._hold, stay.pace, work.now, lambda: self._ingest)
         self._storing = threading.RLock()
         self._fetcher = ThreadPoolExecutor(1, "fetch")
 
@@ -85,7 +85,7 @@ class Sweep:
     ) -> None:
         self._fetcher.shutdown(cancel_futures=True)
         if self._hold.lease and kind is None:
-            self._intake.end()
+            self._poison_guard.end()
         self._hold.release()
 
     @property
@@ -96,12 +96,12 @@ class Sweep:
     @property
     def behind(self) -> bool:
         """Whether history was left for a later turn."""
-        return bool(self._agenda.behind)
+        return bool(self._folder_queue.behind)
 
     def reload(self) -> None:
         """Begin again from the cursors in the store."""
         self._hold.reload()
-        self._agenda.begin()
+        self._folder_queue.begin()
         self._held.clear()
 
     def once(self) -> bool:
@@ -110,7 +110,7 @@ class Sweep:
         self._listed = {one.id: one for one in listed}
         self._refresh_folders(listed)
         fits = self._fit()
-        waiting = self._agenda.waiting([one for one in listed if one.synced])
+        waiting = self._folder_queue.waiting([one for one in listed if one.synced])
         if not waiting:
             return not fits
         if self._pace.history() and (not self._hold.saved or any(one.token for one in waiting)):
@@ -124,7 +124,7 @@ class Sweep:
         if self.failing and len(self.failing) >= sum(one.synced for one in self._listed.values()):
             raise next(iter(self.failing.values()))
         known = {id: one for id, one in self._hold.cursors.items() if id not in self.failing}
-        self._guard.review(Scene(self._provider, self._listed, self._shelf, known, self._hold.own))
+        self._guard.review(Listing(self._provider, self._listed, self._ingest, known, self._hold.own))
 
     def _drain(self, waiting: deque[Collection]) -> None:
         """Fetch and store, one batch ahead, until nothing waits or it is time to look around."""
@@ -134,7 +134,7 @@ class Sweep:
             while upcoming:
                 fetched, rounds = upcoming.result(), rounds + 1
                 if fetched:
-                    self._agenda.go_on(waiting, fetched.collection, fetched.folder.id, fetched.batch)
+                    self._folder_queue.go_on(waiting, fetched.collection, fetched.folder.id, fetched.batch)
                 enough = self.over() or (pause.passed() and rounds > 1)
                 first = self._batches == 1  # somebody waits for it: nothing else runs beside it
                 with self._storing:  # from before the next fetch: it must not know less than it should
@@ -145,16 +145,16 @@ class Sweep:
                     upcoming = self._start(waiting)
         finally:
             wait([upcoming] if upcoming else [])
-        self._agenda.leave(waiting)
+        self._folder_queue.leave(waiting)
 
     def _start(self, waiting: deque[Collection]) -> Future[_Fetched | None] | None:
         return self._fetcher.submit(self._fetch, waiting.popleft()) if waiting else None
 
     def _fetch(self, collection: Collection) -> _Fetched | None:
         """Bring the next batch of a folder and move its cursor here, not yet in the store."""
-        folder = self._shelf.folder(collection.id)
+        folder = self._ingest.folder(collection.id)
         before = self._hold.cursors.get(folder.id)
-        if self._agenda.waits_for_history(collection, folder):
+        if self._folder_queue.waits_for_history(collection, folder):
             return None
         try:
             history = self._pace.history()
@@ -166,14 +166,14 @@ class Sweep:
         self._learn_labels(batch)
         self._hold.cursors[folder.id] = batch.cursor
         self._pace.note(len(batch.arrived), received(self._provider))
-        self._agenda.note(collection, folder.id, batch, before=before, history=history)
+        self._folder_queue.note(collection, folder.id, batch, before=before, history=history)
         if folder.id in self._renewed:  # a second look tells whether the new numbers last
             self._renewed.discard(folder.id)
-            self._agenda.put_back(folder.id)
+            self._folder_queue.put_back(folder.id)
         if batch.arrived and self._hold.lease is None:
             with self._storing:
                 self._hold.own()  # whoever dies over a message must leave a trace
-        return _Fetched(folder, collection, batch, self._intake.parse(self._shelf, batch.arrived))
+        return _Fetched(folder, collection, batch, self._poison_guard.parse(self._ingest, batch.arrived))
 
     def _pass_over(self, folder: Folder, error: ProviderError) -> None:
         """Go on without a folder that fails. Raises ProviderError if it is the account or the connection."""
@@ -182,7 +182,7 @@ class Sweep:
         if isinstance(error, AuthRejected | Interrupted | Throttled):
             raise error
         listed = {one.id for one in self._provider.collections()}
-        self._agenda.strike(folder.id)
+        self._folder_queue.strike(folder.id)
         if isinstance(error, Gone) and folder.collection not in listed:
             return  # deleted since it was listed
         log.warning("folder %s of account %s fails: %s", folder.id, self._account.id, error)
@@ -191,16 +191,16 @@ class Sweep:
     def _learn_labels(self, batch: ChangeBatch) -> None:
         """List again if a message bears a label made since; one that is still not listed is kept from us."""
         named = labels_of(batch)
-        if named <= self._shelf.folders.keys() | self._hidden:
+        if named <= self._ingest.folders.keys() | self._hidden:
             return
         listed = list(self._provider.collections())
         with self._storing:
             self._refresh_folders(listed)
-            self._hidden |= named - self._shelf.folders.keys()
+            self._hidden |= named - self._ingest.folders.keys()
 
     def _changes(self, collection: Collection, folder: Folder, history: int) -> ChangeBatch:
-        size, since = SIZES[min(self._batches, len(SIZES) - 1)], self._agenda.since(folder)
-        wanted = Budget(messages=size, history=history, since=since)
+        size, since = SIZES[min(self._batches, len(SIZES) - 1)], self._folder_queue.since(folder)
+        wanted = BatchLimits(messages=size, history=history, since=since)
         budget = self._hangups.budget(folder.id, wanted)
         self._batches += 1
         cursor = self._hold.cursors.get(folder.id)
@@ -236,13 +236,13 @@ class Sweep:
             self._hold.advance(folder.id, batch.cursor)
         return place.ids
 
-    def _take(self, fetched: _Fetched) -> Place:
+    def _take(self, fetched: _Fetched) -> Target:
         """Store what a batch brings."""
-        place, batch = Place(self._shelf, fetched.folder), fetched.batch
+        place, batch = Target(self._ingest, fetched.folder), fetched.batch
         if batch.arrived or batch.flags or batch.unreadable:
             self._hold.own()
-            self._intake.withhold(fetched.folder, batch.unreadable)
-            self._intake.take(place, batch, fetched.arrivals)
+            self._poison_guard.withhold(fetched.folder, batch.unreadable)
+            self._poison_guard.take(place, batch, fetched.arrivals)
         return place
 
     def _settle(self) -> None:
@@ -254,17 +254,17 @@ class Sweep:
         for fetched in held:
             removed = 0
             if not self._guard.freezes(fetched.folder, fetched.batch.removed):
-                removed = until_fresh(partial(self._shelf.remove, fetched.folder, fetched.batch.removed))
+                removed = until_fresh(partial(self._ingest.remove, fetched.folder, fetched.batch.removed))
             self._tallies.add(fetched.folder.id, fetched.batch, 0, removed)
             self._hold.advance(fetched.folder.id, fetched.batch.cursor)
 
     def _catch_moves(self, left: Set[str]) -> None:
         """Look once more into the other folders: what vanished in one may have arrived in another."""
         for collection in self._provider.collections():
-            folder = self._shelf.folders.get(collection.id)
+            folder = self._ingest.folders.get(collection.id)
             if not collection.synced or folder is None or folder.id in left:
                 continue
-            if self._agenda.is_unmoved(collection, folder):
+            if self._folder_queue.is_unmoved(collection, folder):
                 continue
             fetched = self._fetch(collection)
             if fetched is None:
@@ -277,7 +277,7 @@ class Sweep:
 
     def _rewind(self, folder: Folder) -> None:
         """Let the next look at a folder bring the same batch again."""
-        self._agenda.put_back(folder.id)
+        self._folder_queue.put_back(folder.id)
         self._hold.rewind(folder.id)
 
     def over(self) -> bool:
@@ -286,12 +286,12 @@ class Sweep:
 
     def _fit(self) -> bool:
         """Make what is stored fit the window for a while; True if all fits."""
-        work, account, shelf = self._work, self._account, self._shelf
-        fitting = Fitting(
+        work, account, ingest = self._work, self._account, self._ingest
+        fitting = RetentionChange(
             work=work,
             account=account,
             provider=self._provider,
-            shelf=shelf,
+            ingest=ingest,
             save=self._hold.recut,
             recount=self._recount,
         )
@@ -306,4 +306,4 @@ class Sweep:
             self._hold.save(folder_id, self._hold.saved[folder_id])
 
     def _refresh_folders(self, listed: list[Collection]) -> None:
-        self._shelf = self._cabinet.follow(listed, self._hold, self._guard)
+        self._ingest = self._cabinet.follow(listed, self._hold, self._guard)

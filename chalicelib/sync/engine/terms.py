@@ -10,7 +10,7 @@ from chalicelib.sync.safety.hangups import Hangups
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
+class Terms:
     """How long a worker may stay, at what pace, and what it has learnt of hang-ups."""
 
     deadline: Deadline

@@ -22,7 +22,7 @@ from chalicelib.errors import ProviderError, Throttled
 from chalicelib.store.ports import Backfills, Queues
 from chalicelib.sync.core.pace import Pace
 from chalicelib.sync.engine.run import Outcome
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.history.turn import FAIR_SECONDS, FIRST_SECONDS, Turn
 
 QUEUE = "backfill"
@@ -54,7 +54,7 @@ class Desk:
 
     backfills: Backfills
     queues: Queues
-    meter: Meter
+    meter: Quota
     sync: Sync
     logged: Callable[[str, str], bool]
     seconds: float

@@ -9,11 +9,11 @@ from chalicelib.domain.sync.backfill import Backfill
 from chalicelib.domain.sync.budget import AccountBudget, Budget, HostBudget
 from chalicelib.store.ports import Backfills
 from chalicelib.store.values import HostUsage
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 
 
 def read(
-    meter: Meter, backfills: Backfills, accounts: Sequence[Account]
+    meter: Quota, backfills: Backfills, accounts: Sequence[Account]
 ) -> tuple[list[AccountBudget], list[HostBudget]]:
     """Return the budgets of accounts, in their order, and of their mail servers, by name."""
     waiting = {entry.account_id: entry for entry in backfills.all()}
@@ -32,7 +32,7 @@ def read(
     return of_accounts, [_of_host(meter, host, found[host], waiting.values()) for host in hosts]
 
 
-def _of_host(meter: Meter, host: str, usage: HostUsage, entries: Iterable[Backfill]) -> HostBudget:
+def _of_host(meter: Quota, host: str, usage: HostUsage, entries: Iterable[Backfill]) -> HostBudget:
     now = meter.now()
     slow = usage.slow_until > now
     return HostBudget(

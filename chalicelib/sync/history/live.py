@@ -15,16 +15,16 @@ from chalicelib.store.ports import Backfills
 from chalicelib.sync.accounts.crowd import Crowded, place
 from chalicelib.sync.accounts.crowd import Desk as Crowd
 from chalicelib.sync.core.pace import Live
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine import run
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 
 log = logging.getLogger(__name__)
 
 
 def sync(
-    work: Workspace,
-    meter: Meter,
+    work: SyncStores,
+    meter: Quota,
     backfills: Backfills,
     account: Account,
     deadline: Deadline,
@@ -50,7 +50,7 @@ def sync(
         meter.add(account, pace.received)
 
 
-def _has_just_come(work: Workspace, backfills: Backfills, account: Account) -> bool:
+def _has_just_come(work: SyncStores, backfills: Backfills, account: Account) -> bool:
     if account.state is not SyncState.INITIALIZING:
         return False
     entry = backfills.get(account.id)

@@ -15,7 +15,7 @@ UNCOUNTED = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meter:
+class Quota:
     """Counts and compares."""
 
     usage: Usage

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from chalicelib.clock import Clock, Deadline
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.sync.allowance import HISTORY_PERCENT
-from chalicelib.sync.history.meter import Meter
+from chalicelib.sync.history.meter import Quota
 
 FIRST_SECONDS, FAIR_SECONDS = 1.5, 20.0
 """A turn lasts so long unless a newcomer waits, longer while nobody does; the first is for first screens."""
@@ -41,7 +41,7 @@ class Turn:
     """
 
     account: Account
-    meter: Meter
+    meter: Quota
     crowded: Callable[[], bool]
     makes_room: Callable[[], bool] = lambda: False
     logged: Callable[[str], bool] = lambda id: True

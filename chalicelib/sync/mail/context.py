@@ -10,7 +10,7 @@ from chalicelib.clock import Clock
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder, preference
 from chalicelib.domain.mail.message import Message, Place, RawRef
-from chalicelib.domain.mail.retention import PAST, Window, latest
+from chalicelib.domain.mail.retention import PAST, Retention, latest
 from chalicelib.domain.remote import RemoteMessage
 from chalicelib.formats.mime.mime import ParsedMail
 from chalicelib.store.ports import Mail
@@ -40,7 +40,7 @@ class MailContext:
     account: Account
     folders: Mapping[str, Folder]
     now: Clock = time.time
-    window: Window = field(default_factory=Window)
+    window: Retention = field(default_factory=Retention)
     until: int = PAST
 
     def folder(self, collection_id: str) -> Folder:

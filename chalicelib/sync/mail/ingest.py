@@ -16,14 +16,14 @@ from chalicelib.store.ports import Blobs
 from chalicelib.sync.mail.context import Arrival, MailContext
 from chalicelib.sync.mail.reading import message_of
 from chalicelib.sync.mail.threads import changes, thread_messages
-from chalicelib.sync.mail.unit_of_work import Draft
+from chalicelib.sync.mail.unit_of_work import UnitOfWork
 
 Labels = Mapping[RemoteId, tuple[str, ...]]
 """Ids of collections by message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Absorbed:
+class Stored:
     """The ids of the messages that arrived, and how many copies were not here before."""
 
     ids: tuple[str, ...]
@@ -31,7 +31,7 @@ class Absorbed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf(MailContext):
+class Ingest(MailContext):
     """Where one account's mail is put; `blobs` keeps the raw mails."""
 
     blobs: Blobs
@@ -42,20 +42,20 @@ class Shelf(MailContext):
         arrivals: Sequence[Arrival],
         flags: Mapping[RemoteId, Flags],
         labels: Labels = MappingProxyType({}),
-    ) -> Absorbed:
+    ) -> Stored:
         """Store arrivals and changes of flags and labels. Raises Stale."""
         if not arrivals and not flags:
-            return Absorbed((), 0)
-        draft = Draft(shelf=self, folder=folder)
-        draft.load(arrivals, flags)
-        ids = [draft.place(arrival) for arrival in arrivals]
+            return Stored((), 0)
+        unit = UnitOfWork(context=self, folder=folder)
+        unit.load(arrivals, flags)
+        ids = [unit.place(arrival) for arrival in arrivals]
         for remote_id, letters in flags.items():
-            draft.reflag(remote_id, letters)
+            unit.reflag(remote_id, letters)
         for remote_id, names in labels.items():
-            draft.relabel(remote_id, names)
-        thread_messages(draft, ids)
-        self.mail.save(self.account.id, changes(draft))
-        return Absorbed(tuple(ids), len(draft.new_locations))
+            unit.relabel(remote_id, names)
+        thread_messages(unit, ids)
+        self.mail.save(self.account.id, changes(unit))
+        return Stored(tuple(ids), len(unit.new_locations))
 
     def restate(
         self,
@@ -68,33 +68,33 @@ class Shelf(MailContext):
 
         The server may still be at work on those. Raises Stale.
         """
-        draft = Draft(shelf=self, folder=folder)
-        draft.load([], flags)
+        unit = UnitOfWork(context=self, folder=folder)
+        unit.load([], flags)
         for remote_id, letters in flags.items():
-            if draft.written(remote_id) <= settled:
-                draft.restore(remote_id, letters)
-                draft.reflag(remote_id, letters)
+            if unit.written(remote_id) <= settled:
+                unit.restore(remote_id, letters)
+                unit.reflag(remote_id, letters)
                 if remote_id in labels:
-                    draft.relabel(remote_id, labels[remote_id])
-        self.mail.save(self.account.id, changes(draft))
+                    unit.relabel(remote_id, labels[remote_id])
+        self.mail.save(self.account.id, changes(unit))
 
     def remove(self, folder: Folder, removed: frozenset[RemoteId]) -> int:
         """Forget places, return how many; a message left without any is deleted. Raises Stale."""
-        draft = Draft(shelf=self, folder=folder)
-        draft.load([], dict.fromkeys(removed, Flags("")))
+        unit = UnitOfWork(context=self, folder=folder)
+        unit.load([], dict.fromkeys(removed, Flags("")))
         for remote_id in removed:
-            draft.displace(remote_id)
-        self.mail.save(self.account.id, changes(draft))
-        return len(draft.moved_locations)
+            unit.displace(remote_id)
+        self.mail.save(self.account.id, changes(unit))
+        return len(unit.moved_locations)
 
     def let_go(self, folder: Folder, ids: Iterable[str]) -> None:
         """Forget copies without a name in a folder: they are not there. Raises Stale."""
-        draft = Draft(shelf=self, folder=folder)
-        draft.stored = self.mail.messages(self.account.id, ids)
-        draft.wanted = dict(draft.stored)
-        for id in draft.stored:
-            draft.let_go(id)
-        self.mail.save(self.account.id, changes(draft))
+        unit = UnitOfWork(context=self, folder=folder)
+        unit.stored = self.mail.messages(self.account.id, ids)
+        unit.wanted = dict(unit.stored)
+        for id in unit.stored:
+            unit.let_go(id)
+        self.mail.save(self.account.id, changes(unit))
 
     def arrivals(self, arrived: Sequence[RemoteMessage]) -> list[Arrival]:
         """Parse messages and keep their raw bytes."""

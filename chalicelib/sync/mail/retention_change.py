@@ -20,7 +20,7 @@ from functools import partial
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.message import Message
-from chalicelib.domain.mail.retention import STAY_SECONDS, Window, is_over, latest, widest
+from chalicelib.domain.mail.retention import STAY_SECONDS, Retention, is_over, latest, widest
 from chalicelib.domain.mail.thread import Thread, with_messages, without_messages
 from chalicelib.domain.mail.threader import anchor_keys
 from chalicelib.domain.remote import Cursor, RemoteId
@@ -28,8 +28,8 @@ from chalicelib.ids import LAST_SECOND
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Location, MailChanges, Revised
 from chalicelib.sync.core.retrying import until_fresh
-from chalicelib.sync.core.stores import Workspace
-from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.core.stores import SyncStores
+from chalicelib.sync.mail.ingest import Ingest
 
 KEY = "window"
 SECONDS = 5.0
@@ -39,7 +39,7 @@ _PATIENCE = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
+class RetentionState:
     """The window cursors agree with; rows of mail up to `place` may still be of the one before, `was`.
 
     The pass that fits them began at `begun` (Unix seconds).
@@ -48,8 +48,8 @@ class Fit:
     another end of life than the message itself.
     """
 
-    window: Window
-    was: Window | None = None
+    window: Retention
+    was: Retention | None = None
     place: int = LAST_SECOND
     begun: int = 0
     torn: bool = False
@@ -62,13 +62,13 @@ class Fit:
         return Cursor(json.dumps(facts, separators=(",", ":"), sort_keys=True))
 
 
-def load(stored: Cursor | None) -> Fit | None:
+def load(stored: Cursor | None) -> RetentionState | None:
     """Return what is stored, None if nothing is."""
     if stored is None:
         return None
     facts = json.loads(stored)
     was = facts["was"]
-    return Fit(
+    return RetentionState(
         window=_window(facts["window"]),
         was=was and _window(was),
         place=facts["place"],
@@ -78,16 +78,16 @@ def load(stored: Cursor | None) -> Fit | None:
 
 
 @dataclass(slots=True, kw_only=True)
-class Fitting:
+class RetentionChange:
     """One worker's care for the window, under the lease.
 
     `save` moves a cursor (None forgets it), `recount` sets right how many messages a folder holds.
     """
 
-    work: Workspace
+    work: SyncStores
     account: Account
     provider: Provider
-    shelf: Shelf
+    ingest: Ingest
     save: Callable[[str, Cursor | None], None]
     recount: Callable[[str], None]
 
@@ -96,18 +96,18 @@ class Fitting:
         next worker what that was stored under.
         """
         if KEY not in cursors:
-            self.save(KEY, Fit(window=self.shelf.window).dump())
+            self.save(KEY, RetentionState(window=self.ingest.window).dump())
 
     def run(self, cursors: Mapping[str, Cursor], deadline: Deadline) -> bool:
         """Go on fitting for some seconds; True if all fits. Nothing is read or written if it does."""
-        fit, wanted = load(cursors.get(KEY)), self.shelf.window
+        fit, wanted = load(cursors.get(KEY)), self.ingest.window
         if fit is None or (fit.window == wanted and fit.was is None):
             return True
         now = int(self.work.now())
         late = fit.was is not None and fit.begun + _PATIENCE < now
         if late or fit.window != wanted:
             self._narrow(fit.window, cursors, late=late)
-            fit = Fit(
+            fit = RetentionState(
                 window=wanted,
                 was=widest(fit.window, fit.was or fit.window),
                 begun=now,
@@ -116,22 +116,22 @@ class Fitting:
             self.save(KEY, fit.dump())
         return self._pass(fit, deadline)
 
-    def _narrow(self, old: Window, cursors: Mapping[str, Cursor], *, late: bool) -> None:
+    def _narrow(self, old: Retention, cursors: Mapping[str, Cursor], *, late: bool) -> None:
         """Tell cursors how far back we hold mail: as far as the narrower of both windows.
 
         If a pass was broken off and comes too `late`, rows it should have kept have ended meanwhile; then
         nothing is sure to be here.
         """
         now = self.work.now()
-        for folder in self.shelf.folders.values():
-            cursor, wanted = cursors.get(folder.id), self.shelf.window
+        for folder in self.ingest.folders.values():
+            cursor, wanted = cursors.get(folder.id), self.ingest.window
             if cursor is None or (not late and old.days_of(folder.id) == wanted.days_of(folder.id)):
                 continue
             since = int(now) if late else max(old.since(folder.id, now), wanted.since(folder.id, now))
             gone = wanted.excludes(folder.id) or old.excludes(folder.id)
             self.save(folder.id, None if gone else self.provider.narrowed(cursor, since))
 
-    def _pass(self, fit: Fit, deadline: Deadline) -> bool:
+    def _pass(self, fit: RetentionState, deadline: Deadline) -> bool:
         pause = Deadline.after(SECONDS)
         for some in _chunks(self.work.mail.newest_messages(self.account.id, before=fit.place)):
             for start in range(0, len(some), _CHUNK):
@@ -140,13 +140,13 @@ class Fitting:
             if deadline.passed() or pause.passed():
                 self.save(KEY, replace(fit, place=some[-1].date - 1).dump())
                 return False
-        for folder in self.shelf.folders.values():
+        for folder in self.ingest.folders.values():
             if fit.was and fit.was.days_of(folder.id) != fit.window.days_of(folder.id):
                 self.recount(folder.id)
-        self.save(KEY, Fit(window=fit.window).dump())
+        self.save(KEY, RetentionState(window=fit.window).dump())
         return True
 
-    def _fit(self, fit: Fit, ids: Iterable[str]) -> None:
+    def _fit(self, fit: RetentionState, ids: Iterable[str]) -> None:
         """Make some messages fit, with everything that belongs to them. Raises Stale.
 
         What only a message leads to goes first: after a crash the message is still seen not to fit.
@@ -160,7 +160,7 @@ class Fitting:
         before = MailChanges(
             locations=self._locations(changed, wanted),
             anchors=list(mail.anchors(account_id, keys).values()),
-            anchors_expire=self.shelf.anchors_expire(),
+            anchors_expire=self.ingest.anchors_expire(),
         )
         threads = self._threads(stored, wanted)
         if changed or threads:
@@ -173,7 +173,7 @@ class Fitting:
             )
             mail.save(account_id, after)
 
-    def _fitting(self, message: Message, fit: Fit) -> Message | None:
+    def _fitting(self, message: Message, fit: RetentionState) -> Message | None:
         """Return the message as the window wants it, None if it does not."""
         now = self.work.now()
         was = fit.was or fit.window
@@ -186,8 +186,8 @@ class Fitting:
         if not places:
             return None
         if places != message.places:
-            message = self.shelf.viewed(replace(message, places=places))
-        expires_at = self.shelf.expiry(message)
+            message = self.ingest.viewed(replace(message, places=places))
+        expires_at = self.ingest.expiry(message)
         if not is_over(expires_at, now):
             return replace(message, expires_at=expires_at)
         visits = 0 < message.expires_at <= now + STAY_SECONDS  # else a place now gone has kept it here
@@ -206,13 +206,13 @@ class Fitting:
         return [one for one in revised if one.new != one.old]
 
     def _rethreaded(self, thread: Thread, own: list[Message], gone: list[str]) -> Thread | None:
-        sent = self.shelf.role("sent")
+        sent = self.ingest.role("sent")
         new: Thread | None = with_messages(thread, own, sent.id if sent else None) if own else thread
         if new and gone:
             new = without_messages(new, gone)
         if new is None:
             return None
-        window = self.shelf.window
+        window = self.ingest.window
         ends = [window.expiry(entry.date, entry.folder_ids) for entry in new.entries.values()]
         expires_at = latest(*ends, *(message.expires_at for message in own))
         if is_over(expires_at, self.work.now()):
@@ -251,10 +251,10 @@ def _chunks(messages: Iterator[Message]) -> Iterator[list[Message]]:
         yield some
 
 
-def _dumped(window: Window) -> list[object]:
+def _dumped(window: Retention) -> list[object]:
     return [window.days, dict(window.exceptions)]
 
 
-def _window(stored: tuple[int, dict[str, int | None]]) -> Window:
+def _window(stored: tuple[int, dict[str, int | None]]) -> Retention:
     days, exceptions = stored
-    return Window(days=days, exceptions=exceptions)
+    return Retention(days=days, exceptions=exceptions)

@@ -27,10 +27,10 @@ from chalicelib.sync.mail.reading import completed
 
 
 @dataclass(slots=True, kw_only=True)
-class Draft:
+class UnitOfWork:
     """The part of an account that a batch touches, as stored and as it should be."""
 
-    shelf: MailContext
+    context: MailContext
     folder: Folder
     stored: dict[str, Message] = field(default_factory=dict)
     wanted: dict[str, Message | None] = field(default_factory=dict)
@@ -49,18 +49,18 @@ class Draft:
     @property
     def mail(self) -> Mail:
         """Where the account's mail is kept."""
-        return self.shelf.mail
+        return self.context.mail
 
     @property
     def account_id(self) -> str:
         """The account's id."""
-        return self.shelf.account.id
+        return self.context.account.id
 
     def load(self, arrivals: Sequence[Arrival], others: Mapping[RemoteId, Flags]) -> None:
         """Read everything the batch may touch, strongly consistent."""
         remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
         self.locations = self.mail.locations(self.account_id, self.folder.id, remote_ids)
-        keys_of = relative_keys if self.shelf.account.labelled else anchor_keys
+        keys_of = relative_keys if self.context.account.labelled else anchor_keys
         keys = {key for arrival in arrivals for key in keys_of(arrival.message)}
         keys |= {conversation_key(arrival.remote.thread) for arrival in arrivals if arrival.remote.thread}
         self.anchors = self.mail.anchors(self.account_id, keys)
@@ -83,8 +83,8 @@ class Draft:
         place = Place(self.folder.id, remote.id, remote.flags)
         raw = message.raw or arrival.raw
         message = replace(message, places=_sorted((*self._kept(message, remote), place)), raw=raw)
-        message = self.shelf.viewed(self._described(message, remote))
-        expires_at = latest(held.expires_at if held else PAST, self.shelf.expiry(message))
+        message = self.context.viewed(self._described(message, remote))
+        expires_at = latest(held.expires_at if held else PAST, self.context.expiry(message))
         message = replace(message, expires_at=expires_at)
         if held and expires_at != held.expires_at:
             self._outlive(message)
@@ -106,12 +106,12 @@ class Draft:
 
     def _has_place(self, message: Message) -> bool:
         """Whether a copy lies in this folder; mail with labels has one copy only, wherever it is."""
-        labelled = self.shelf.account.labelled
+        labelled = self.context.account.labelled
         return any(labelled or place.folder_id == self.folder.id for place in message.places)
 
     def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
         """The other copies; a mail with labels has one only, and what arrives has left its former place."""
-        if self.shelf.account.labelled:
+        if self.context.account.labelled:
             return ()
         return (
             place
@@ -121,15 +121,15 @@ class Draft:
 
     def _described(self, message: Message, remote: RemoteMessage) -> Message:
         """Take over what the provider says of a mail beside its flags."""
-        if not self.shelf.account.labelled:
+        if not self.context.account.labelled:
             return message
         identity = remote.identity or message.identity
-        return replace(message, label_ids=self.shelf.label_ids(remote.labels), identity=identity)
+        return replace(message, label_ids=self.context.label_ids(remote.labels), identity=identity)
 
     def relabel(self, remote_id: RemoteId, names: Iterable[str]) -> None:
         """Take over the server's labels of a message we hold."""
         if message := self._at(remote_id):
-            self.wanted[message.id] = replace(message, label_ids=self.shelf.label_ids(names))
+            self.wanted[message.id] = replace(message, label_ids=self.context.label_ids(names))
 
     def reflag(self, remote_id: RemoteId, flags: Flags) -> None:
         """Take over the server's flags of a message we hold; others are not here yet."""
@@ -141,7 +141,7 @@ class Draft:
             for place in message.places
         )
         if places != message.places:
-            self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
+            self.wanted[message.id] = self.context.viewed(replace(message, places=places))
         self._locate(remote_id, Location(message.id, flags, message.expires_at))
 
     def restore(self, remote_id: RemoteId, flags: Flags) -> None:
@@ -151,7 +151,7 @@ class Draft:
             return
         named = (place for place in message.places if place.remote_id)
         places = _sorted((*named, Place(self.folder.id, remote_id, flags)))
-        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places))
+        self.wanted[message.id] = self.context.viewed(replace(message, places=places))
 
     def written(self, remote_id: RemoteId) -> int:
         """Return the second in which the message of a copy was last written, 0 if we hold none."""
@@ -174,7 +174,7 @@ class Draft:
 
     def _leave(self, message: Message, remote_id: RemoteId) -> None:
         places = tuple(p for p in message.places if not p.is_at(self.folder.id, remote_id))
-        self.wanted[message.id] = self.shelf.viewed(replace(message, places=places)) if places else None
+        self.wanted[message.id] = self.context.viewed(replace(message, places=places)) if places else None
 
     def changes(self) -> MailChanges:
         """Return what has to be written, its threads included if they are derived."""
@@ -194,8 +194,8 @@ class Draft:
                 if self.threads.get(id) != new
             ],
             anchors=list({**self._outlived(), **self.new_anchors}.values()),
-            anchors_expire=self.shelf.anchors_expire(),
-            shared=self.shelf.until != PAST,
+            anchors_expire=self.context.anchors_expire(),
+            shared=self.context.until != PAST,
             new_locations={(folder_id, id): location for id, location in self.new_locations.items()}
             | self.other_locations
             | loose,

@@ -19,7 +19,7 @@ from chalicelib.formats.mime.fingerprint import fingerprint
 from chalicelib.formats.mime.mime import parse, part_content
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Blobs, Mail
-from chalicelib.store.transient import is_passing
+from chalicelib.store.transient import is_transient
 from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.accounts.foreseen import named
 from chalicelib.sync.mail.reading import completed
@@ -56,16 +56,16 @@ class Contents:
         If all together are longer than `most` characters, the longest are None. No more than that and a few
         are ever held in memory.
         """
-        shelf = _Bodies(most)
+        ingest = _Bodies(most)
         for start in range(0, len(messages), _TOGETHER):
             some = messages[start : start + _TOGETHER]
             found = self.mail.bodies(account.id, [message.id for message in some])
             for message in some:
                 if message.id in found:
-                    shelf.put(message.id, found[message.id])
+                    ingest.put(message.id, found[message.id])
                 elif raw := self._kept(message):
-                    shelf.put(message.id, parse(raw).body_html)
-        return shelf.by_id
+                    ingest.put(message.id, parse(raw).body_html)
+        return ingest.by_id
 
     def file(self, account: Account, message: Message, part: int) -> bytes:
         """Return the decoded bytes of one part. Raises Gone if the mail no longer has it."""
@@ -113,7 +113,7 @@ class Contents:
                 continue
             except Exception as error:  # a message can make a parser raise anything
                 log.warning("message %s is listed as it is: %s", message.id, named(error))
-                if is_passing(error):
+                if is_transient(error):
                     return
 
     def _kept(self, message: Message) -> bytes | None:

@@ -18,27 +18,27 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.mail.retention import STAY_SECONDS, is_over
-from chalicelib.domain.remote import Budget, RemoteId, RemoteMessage
+from chalicelib.domain.remote import BatchLimits, RemoteId, RemoteMessage
 from chalicelib.errors import AuthRejected, Gone, InvalidRequest, ProviderError, Throttled
 from chalicelib.providers.base import Searching
 from chalicelib.store.ports import Quarantine
-from chalicelib.sync.core.stores import Workspace
-from chalicelib.sync.mail.ingest import Shelf
-from chalicelib.sync.safety.poison import Intake
-from chalicelib.sync.safety.poison import Place as IntakePlace
+from chalicelib.sync.core.stores import SyncStores
+from chalicelib.sync.mail.ingest import Ingest
+from chalicelib.sync.safety.poison import PoisonGuard
+from chalicelib.sync.safety.poison import Target as IntakePlace
 
 _RENEW_SECONDS = STAY_SECONDS // 2
 _FIRST = ("inbox", "sent", "archive")
 
 
-def search(work: Workspace, account: Account, query: str, most: int, deadline: Deadline) -> list[Message]:
+def search(work: SyncStores, account: Account, query: str, most: int, deadline: Deadline) -> list[Message]:
     """Return up to `most` matching messages, newest first; folders not reached in time are left out.
 
     Raises InvalidRequest if the query cannot be asked, ProviderError if the mail server fails.
     """
     folders = work.mail.folders(account.id)
     window = work.window(account).fixed(folders)
-    shelf = Shelf(
+    ingest = Ingest(
         mail=work.mail,
         blobs=work.blobs,
         account=account,
@@ -52,7 +52,7 @@ def search(work: Workspace, account: Account, query: str, most: int, deadline: D
         if not isinstance(server, Searching):
             raise InvalidRequest("This account's mail server cannot be searched.")
         looking = _Search(
-            server=server, shelf=shelf, query=query, most=most, aside=_Aside(work.quarantine, account.id)
+            server=server, ingest=ingest, query=query, most=most, aside=_Aside(work.quarantine, account.id)
         )
         wanted = [folder for folder in folders if folder.is_synced and not window.excludes(folder.id)]
         looking.through(_in_turn(wanted), deadline)
@@ -75,9 +75,9 @@ class _Aside:
         held = {(entry.folder_id, entry.remote_id) for entry in entries}
         return self.quarantine.suspects(self.account_id) | held
 
-    def intake(self, now: Clock) -> Intake:
+    def poison_guard(self, now: Clock) -> PoisonGuard:
         """Return the way in."""
-        return Intake(self.quarantine, self.account_id, now)
+        return PoisonGuard(self.quarantine, self.account_id, now)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class _Search:
     """One search under way; `ids` are of messages that were found."""
 
     server: Searching
-    shelf: Shelf
+    ingest: Ingest
     query: str
     most: int
     aside: _Aside
@@ -112,20 +112,20 @@ class _Search:
 
     def found(self) -> list[Message]:
         """Return what was found, newest first; what a search alone keeps here stays on."""
-        messages = self.shelf.mail.messages(self.shelf.account.id, self.ids)
+        messages = self.ingest.mail.messages(self.ingest.account.id, self.ids)
         return sorted(messages.values(), key=lambda m: (m.date, m.id), reverse=True)[: self.most]
 
     def _look(self, folder: Folder) -> list[RemoteId]:
         """Look through one folder; return what matches and is not here, or will soon not be."""
         ids = self.server.search(folder.collection, self.query, self.most)
-        here = self.shelf.mail.locations(self.shelf.account.id, folder.id, ids)
-        soon = self.shelf.now() + _RENEW_SECONDS
+        here = self.ingest.mail.locations(self.ingest.account.id, folder.id, ids)
+        soon = self.ingest.now() + _RENEW_SECONDS
         lasting = {id: one for id, one in here.items() if not is_over(one.expires_at, soon)}
         self.ids.update(dict.fromkeys(location.message_id for location in here.values()))
         return [id for id in ids if id not in lasting]
 
     def _admitted(self, collection_id: str, ids: Sequence[RemoteId]) -> list[RemoteId]:
-        folder_id = self.shelf.folder(collection_id).id
+        folder_id = self.ingest.folder(collection_id).id
         return [id for id in ids if (folder_id, id) not in self.aside.names]
 
     def _fetch(self, collection_id: str, ids: Sequence[RemoteId], deadline: Deadline) -> None:
@@ -133,15 +133,15 @@ class _Search:
             if deadline.passed():
                 return
             some = ids[start : start + bounds.SEARCHED_IN_A_STEP]
-            budget = Budget(messages=len(some), bytes=bounds.SEARCH_FETCHED_BYTES - self.bytes)
+            budget = BatchLimits(messages=len(some), bytes=bounds.SEARCH_FETCHED_BYTES - self.bytes)
             brought = self.server.bring(collection_id, some, budget)
             self.bytes += sum(len(one.raw) for one in brought)
-            self._take_in(self.shelf.folder(collection_id), brought)
+            self._take_in(self.ingest.folder(collection_id), brought)
 
     def _take_in(self, folder: Folder, brought: Sequence[RemoteMessage]) -> None:
-        self.aside.intake(self.shelf.now).offer(IntakePlace(self.shelf, folder), brought)
+        self.aside.poison_guard(self.ingest.now).offer(IntakePlace(self.ingest, folder), brought)
         wanted = [one.id for one in brought]
-        stored = self.shelf.mail.locations(self.shelf.account.id, folder.id, wanted)
+        stored = self.ingest.mail.locations(self.ingest.account.id, folder.id, wanted)
         self.ids.update(dict.fromkeys(location.message_id for location in stored.values()))
 
 

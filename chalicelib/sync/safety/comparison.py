@@ -24,12 +24,12 @@ from chalicelib.errors import CursorExpired, Gone, Interrupted
 from chalicelib.providers.base import Labelled, Provider
 from chalicelib.sync.accounts.foreseen import foreseen
 from chalicelib.sync.core.retrying import until_fresh
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.core.tallies import recount
-from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.mail.ingest import Ingest
 from chalicelib.sync.safety import retry
-from chalicelib.sync.safety.mass_deletion import Guard
-from chalicelib.sync.safety.poison import Intake, Place
+from chalicelib.sync.safety.mass_deletion import DeletionGuard
+from chalicelib.sync.safety.poison import PoisonGuard, Target
 from chalicelib.sync.safety.settling import Loose
 
 LEASE_SECONDS = 150.0
@@ -57,7 +57,7 @@ class Findings:
 
 
 def repair(
-    work: Workspace, account: Account, deadline: Deadline, settled: int = SETTLED_SECONDS
+    work: SyncStores, account: Account, deadline: Deadline, settled: int = SETTLED_SECONDS
 ) -> Findings | None:
     """Compare the folders as far as time allows; None if another worker is at the account.
 
@@ -71,9 +71,9 @@ def repair(
     try:
         with foreseen(f"the comparison of account {account.id}"), closing(work.provider(account)) as provider:
             comparison = _Comparison(work, account, provider, deadline, settled)
-            comparison.intake.begin(lease)
+            comparison.poison_guard.begin(lease)
             findings = comparison.run()
-            comparison.intake.end()
+            comparison.poison_guard.end()
             recount(work, account.id, lease)
             return findings
     finally:
@@ -82,29 +82,29 @@ def repair(
 
 @dataclass(slots=True)
 class _Comparison:
-    work: Workspace
+    work: SyncStores
     account: Account
     provider: Provider
     deadline: Deadline
     settled: int
-    shelf: Shelf = field(init=False)
-    intake: Intake = field(init=False)
-    guard: Guard = field(init=False)
+    ingest: Ingest = field(init=False)
+    poison_guard: PoisonGuard = field(init=False)
+    guard: DeletionGuard = field(init=False)
     set_aside: list[Quarantined] = field(init=False)
     findings: Findings = field(default_factory=Findings)
     compared: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         work, id = self.work, self.account.id
-        self.intake = Intake(work.quarantine, id, work.now)
-        self.guard = Guard(work, self.account)
+        self.poison_guard = PoisonGuard(work.quarantine, id, work.now)
+        self.guard = DeletionGuard(work, self.account)
         entries = work.quarantine.entries(id) if work.quarantine else []
         self.set_aside = [one for one in entries if one.cause is not Cause.FILING]
 
     def run(self) -> Findings:
         folders = {folder.collection: folder for folder in self.work.mail.folders(self.account.id)}
         work = self.work
-        self.shelf = Shelf(
+        self.ingest = Ingest(
             mail=work.mail,
             blobs=work.blobs,
             account=self.account,
@@ -122,8 +122,8 @@ class _Comparison:
         for folder, removed in surplus:  # last of all, so that what merely moved is not deleted
             frozen = self.guard.freezes(folder, removed)
             for part in _chunks(sorted(removed) if not frozen else []):
-                until_fresh(partial(self.shelf.remove, folder, frozenset(part)))
-        loose = Loose(self.work, self.account, self.provider, self.shelf, self.compared)
+                until_fresh(partial(self.ingest.remove, folder, frozenset(part)))
+        loose = Loose(self.work, self.account, self.provider, self.ingest, self.compared)
         self.findings.surplus += loose.settle(int(self.work.now()) - self.settled)
         with suppress(Interrupted):  # then the connection has ended, and everything else is done
             self._retry()
@@ -139,7 +139,7 @@ class _Comparison:
         if self.deadline.passed():
             self.findings.done = False
             return frozenset()
-        since = self.shelf.window.since(folder.id, self.work.now())
+        since = self.ingest.window.since(folder.id, self.work.now())
         try:
             there = self.provider.listing(collection, cursor, since and since + _MARGIN)
             everything = self.provider.listing(collection, cursor) if since else there
@@ -149,13 +149,13 @@ class _Comparison:
         aside = {entry.remote_id for entry in self.set_aside if entry.folder_id == folder.id}
         for part in _chunks(sorted(there.keys() - known.keys() - aside)):
             arrived = [one for one in self.provider.items(collection, part) if self._is_wanted(one, folder)]
-            self.intake.put(Place(self.shelf, folder), arrived)
+            self.poison_guard.put(Target(self.ingest, folder), arrived)
             self.findings.missing += len(arrived)
         settled = int(self.work.now()) - self.settled
         for part in _chunks(sorted(there.keys() & known.keys())):
             flags = {id: there[id] for id in part}
             labels = self.provider.labels(collection, part) if isinstance(self.provider, Labelled) else {}
-            until_fresh(partial(self.shelf.restate, folder, flags, settled, labels))
+            until_fresh(partial(self.ingest.restate, folder, flags, settled, labels))
         self.findings.folders += 1
         self.compared.add(folder.id)
         self._clear(folder, everything.keys())
@@ -165,7 +165,7 @@ class _Comparison:
 
     def _is_wanted(self, remote: RemoteMessage, folder: Folder) -> bool:
         """Tell whether the window keeps a message: the server may list those that it has no date of."""
-        return not is_over(self.shelf.window.expiry(remote.received_at, [folder.id]), self.work.now())
+        return not is_over(self.ingest.window.expiry(remote.received_at, [folder.id]), self.work.now())
 
     def _clear(self, folder: Folder, there: Set[RemoteId]) -> None:
         """Forget what was set aside and is no longer on the server."""
@@ -183,7 +183,7 @@ class _Comparison:
         for entry in (one for one in waiting if one.last_at <= settled):
             if quarantine is None or self.deadline.passed():
                 return
-            into = retry.attempt(quarantine, self.intake, self.provider, self.shelf, entry)
+            into = retry.attempt(quarantine, self.poison_guard, self.provider, self.ingest, entry)
             self.findings.retried += 1
             self.findings.missing += into
 

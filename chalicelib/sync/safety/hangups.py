@@ -11,10 +11,10 @@ from collections import defaultdict
 from dataclasses import replace
 
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.remote import Budget, RemoteId
+from chalicelib.domain.remote import BatchLimits, RemoteId
 from chalicelib.errors import Interrupted
-from chalicelib.sync.core.stores import Workspace
-from chalicelib.sync.safety.poison import Intake
+from chalicelib.sync.core.stores import SyncStores
+from chalicelib.sync.safety.poison import PoisonGuard
 
 MOST = 12
 """So many hang-ups in a row are looked into; then the pass has failed."""
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 class Hangups:
     """What has been learnt from hang-ups during one call."""
 
-    def __init__(self, work: Workspace, account: Account) -> None:
-        self._intake = Intake(work.quarantine, account.id, work.now)
+    def __init__(self, work: SyncStores, account: Account) -> None:
+        self._poison_guard = PoisonGuard(work.quarantine, account.id, work.now)
         self._sleep = work.sleep
         self._account_id = account.id
         self._times = 0
@@ -39,7 +39,7 @@ class Hangups:
         self._avoid: defaultdict[str, set[RemoteId]] = defaultdict(set)
         self._blamed: set[tuple[str, RemoteId]] = set()
 
-    def budget(self, folder_id: str, budget: Budget) -> Budget:
+    def budget(self, folder_id: str, budget: BatchLimits) -> BatchLimits:
         """Return a budget of a folder with what has been learnt of it."""
         if not self._times:
             return budget
@@ -52,7 +52,7 @@ class Hangups:
         self._times += 1
         if not asked:
             return self._times == 1  # now the messages are named before their contents are asked for
-        if self._times > MOST or not self._intake.sets_aside:
+        if self._times > MOST or not self._poison_guard.sets_aside:
             return False
         log.warning("account %s: the server hung up over %d messages", self._account_id, len(asked))
         self._alone[error.folder_id].update(asked)
@@ -62,7 +62,7 @@ class Hangups:
 
     def _blame(self, folder_id: str, id: RemoteId) -> None:
         self._blamed.add((folder_id, id))
-        if self._intake.blame(folder_id, id, REASON):
+        if self._poison_guard.blame(folder_id, id, REASON):
             self._avoid[folder_id].add(id)
         else:
             self._sleep(PAUSE_SECONDS)
@@ -70,4 +70,4 @@ class Hangups:
     def acquit(self) -> None:
         """Forget what messages were blamed for that are not set aside: all is in."""
         for folder_id, id in self._blamed:
-            self._intake.acquit(folder_id, id)
+            self._poison_guard.acquit(folder_id, id)

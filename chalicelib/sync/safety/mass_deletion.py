@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.frozen_removal import Frozen, is_too_much
+from chalicelib.domain.accounts.frozen_removal import FrozenRemoval, is_too_much
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import Collection, Cursor, RemoteId
 from chalicelib.errors import CursorExpired, Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import Lease, Revised
 from chalicelib.sync.core.retrying import until_fresh
-from chalicelib.sync.core.stores import Workspace
-from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.core.stores import SyncStores
+from chalicelib.sync.mail.ingest import Ingest
 
 CHUNK = 100
 
@@ -30,20 +30,20 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Listing:
     """What a second look needs: the server as listed now, and the right to write."""
 
     provider: Provider
     listed: Mapping[str, Collection]
-    shelf: Shelf
+    ingest: Ingest
     cursors: Mapping[str, Cursor]
     own: Callable[[], Lease]
 
 
-class Guard:
+class DeletionGuard:
     """The frozen removals of one account during one stay."""
 
-    def __init__(self, work: Workspace, account: Account) -> None:
+    def __init__(self, work: SyncStores, account: Account) -> None:
         self._work = work
         self._account_id = account.id
         self._marks = {mark.folder_id: mark for mark in account.frozen}
@@ -75,7 +75,7 @@ class Guard:
         held = len(self._work.mail.known(self._account_id, folder.id))
         return self._freeze_if_too_much(folder, held, held, vanished=True)
 
-    def review(self, scene: Scene) -> None:
+    def review(self, scene: Listing) -> None:
         """Look again at what was frozen in this stay, and at what has waited long enough."""
         for mark in list(self._marks.values()):
             if mark != self._earlier.get(mark.folder_id) or self._is_due(mark):
@@ -88,7 +88,7 @@ class Guard:
     def _freeze_if_too_much(self, folder: Folder, count: int, held: int, *, vanished: bool) -> bool:
         if not is_too_much(count, held, self._few):
             return False
-        mark = Frozen(
+        mark = FrozenRemoval(
             folder_id=folder.id,
             name=folder.display_name,
             count=count,
@@ -99,15 +99,15 @@ class Guard:
         self._mark(mark)
         return True
 
-    def _is_due(self, mark: Frozen) -> bool:
+    def _is_due(self, mark: FrozenRemoval) -> bool:
         """Tell whether an earlier stay, on another connection, saw the same and long enough ago."""
         safety = self._work.safety
         if safety is None or self._earlier.get(mark.folder_id) != mark:
             return False
         return mark.confirmed or self._work.now() - mark.since >= safety.seconds
 
-    def _look(self, scene: Scene, mark: Frozen) -> None:
-        folder = next((one for one in scene.shelf.folders.values() if one.id == mark.folder_id), None)
+    def _look(self, scene: Listing, mark: FrozenRemoval) -> None:
+        folder = next((one for one in scene.ingest.folders.values() if one.id == mark.folder_id), None)
         if folder is None:
             self._unmark(mark)
             return
@@ -123,7 +123,7 @@ class Guard:
         self._remove(scene, folder, gone)
         self._unmark(mark)
 
-    def _gone(self, scene: Scene, folder: Folder) -> list[RemoteId] | None:
+    def _gone(self, scene: Listing, folder: Folder) -> list[RemoteId] | None:
         """Return what we hold of a folder and the server does not; None if it cannot be told now."""
         there: frozenset[RemoteId] = frozenset()
         collection = scene.listed.get(folder.collection)
@@ -149,11 +149,11 @@ class Guard:
             for message in messages
         )
 
-    def _may(self, mark: Frozen, lost: int) -> bool:
+    def _may(self, mark: FrozenRemoval, lost: int) -> bool:
         """Tell whether a due mark covers what is lost now: much more than that needs another look."""
         return self._is_due(mark) and (mark.confirmed or lost <= mark.count + self._few)
 
-    def _wait(self, mark: Frozen, lost: int, held: int) -> None:
+    def _wait(self, mark: FrozenRemoval, lost: int, held: int) -> None:
         if self._is_due(mark):  # it has grown meanwhile
             self._mark(replace(mark, count=lost, held=held, since=int(self._work.now())))
         elif mark.folder_id not in self._earlier:
@@ -162,23 +162,23 @@ class Guard:
                 self._account_id, lost, held, mark.folder_id,
             )  # fmt: skip
 
-    def _remove(self, scene: Scene, folder: Folder, gone: Sequence[RemoteId]) -> None:
+    def _remove(self, scene: Listing, folder: Folder, gone: Sequence[RemoteId]) -> None:
         lease = scene.own()
         for part in _chunks(gone):
-            until_fresh(partial(scene.shelf.remove, folder, frozenset(part)))
+            until_fresh(partial(scene.ingest.remove, folder, frozenset(part)))
         if folder.collection not in scene.listed:
             self._work.checkpoints.save(lease, folder.id, None)
             self._work.mail.save_folders(self._account_id, [Revised(folder, None)])
 
-    def _mark(self, mark: Frozen) -> None:
+    def _mark(self, mark: FrozenRemoval) -> None:
         self._marks[mark.folder_id] = mark
         until_fresh(partial(self._save, mark.folder_id, mark))
 
-    def _unmark(self, mark: Frozen) -> None:
+    def _unmark(self, mark: FrozenRemoval) -> None:
         del self._marks[mark.folder_id]
         until_fresh(partial(self._save, mark.folder_id, None))
 
-    def _save(self, folder_id: str, mark: Frozen | None) -> None:
+    def _save(self, folder_id: str, mark: FrozenRemoval | None) -> None:
         account = self._work.accounts.get(self._account_id)
         if account is None:
             return

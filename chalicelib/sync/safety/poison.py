@@ -18,14 +18,14 @@ from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import ChangeBatch, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.sync.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
 from chalicelib.store.ports import Quarantine
-from chalicelib.store.transient import is_passing, is_refusal
+from chalicelib.store.transient import is_refusal, is_transient
 from chalicelib.store.values import Lease
 from chalicelib.sync.accounts.foreseen import named
 from chalicelib.sync.core.retrying import until_fresh
 from chalicelib.sync.mail.context import Arrival
-from chalicelib.sync.mail.ingest import Absorbed, Shelf
+from chalicelib.sync.mail.ingest import Ingest, Stored
 
-STORM = 10
+OUR_FAULT = 10
 """If more than so many messages fail and none goes in, the fault is ours and not theirs."""
 
 _NOWHERE = Cursor("")
@@ -33,44 +33,44 @@ DIED = "The worker died while it took this message in."
 _REASON_CHARACTERS = 300
 
 log = logging.getLogger(__name__)
-Name = tuple[str, RemoteId]
+RemoteKey = tuple[str, RemoteId]
 
 
 @dataclass(slots=True)
-class Place:
+class Target:
     """Where messages are put; `ids` are those that went in, `new` counts copies that were not there."""
 
-    shelf: Shelf
+    ingest: Ingest
     folder: Folder
     ids: list[str] = field(default_factory=list)
     new: int = 0
 
     def put(self, remotes: Sequence[RemoteMessage]) -> None:
         """Parse and store. Raises whatever a parser may raise."""
-        self._count(self.shelf.absorb(self.folder, self.shelf.arrivals(remotes), {}))
+        self._count(self.ingest.absorb(self.folder, self.ingest.arrivals(remotes), {}))
 
     def note(self, batch: ChangeBatch, arrivals: Sequence[Arrival] = ()) -> None:
         """Store changes of flags and labels with what arrived and is parsed."""
-        self._count(self.shelf.absorb(self.folder, arrivals, batch.flags, batch.labels))
+        self._count(self.ingest.absorb(self.folder, arrivals, batch.flags, batch.labels))
 
-    def _count(self, absorbed: Absorbed) -> None:
+    def _count(self, absorbed: Stored) -> None:
         self.ids += absorbed.ids
         self.new += absorbed.new
 
-    def name(self, remote: RemoteMessage) -> Name:
+    def name(self, remote: RemoteMessage) -> RemoteKey:
         """Return the message's place among all of the account."""
         return self.folder.id, remote.id
 
 
-class Intake:
+class PoisonGuard:
     """The way in for one account's mail; without a quarantine every failure is raised."""
 
     def __init__(self, quarantine: Quarantine | None, account_id: str, now: Clock) -> None:
         self._quarantine = quarantine
         self._account_id = account_id
         self._now = now
-        self._suspects: set[Name] | None = None
-        self._noted: frozenset[Name] = frozenset()
+        self._suspects: set[RemoteKey] | None = None
+        self._noted: frozenset[RemoteKey] = frozenset()
 
     @property
     def sets_aside(self) -> bool:
@@ -92,14 +92,14 @@ class Intake:
         if self._suspects is not None:
             self._note_suspects(self._suspects)
 
-    def parse(self, shelf: Shelf, arrived: Sequence[RemoteMessage]) -> list[Arrival] | None:
+    def parse(self, ingest: Ingest, arrived: Sequence[RemoteMessage]) -> list[Arrival] | None:
         """Parse a batch ahead of its turn; None if `take` must do it, piece by piece."""
         parsed: list[Arrival] = []
         if arrived and self._suspects is not None:
             return None
-        return None if self._failure(lambda: parsed.extend(shelf.arrivals(arrived))) else parsed
+        return None if self._failure(lambda: parsed.extend(ingest.arrivals(arrived))) else parsed
 
-    def take(self, place: Place, batch: ChangeBatch, arrivals: list[Arrival] | None) -> None:
+    def take(self, place: Target, batch: ChangeBatch, arrivals: list[Arrival] | None) -> None:
         """Store what a batch brings. Raises what may pass: Stale, LeaseLost, errors of AWS."""
         if arrivals is not None:
             if not self._failure(partial(place.note, batch, arrivals)):
@@ -112,15 +112,15 @@ class Intake:
             self._take_carefully(place, batch.arrived, self._suspects)
         until_fresh(partial(place.note, batch))
 
-    def put(self, place: Place, remotes: Sequence[RemoteMessage]) -> None:
+    def put(self, place: Target, remotes: Sequence[RemoteMessage]) -> None:
         """Parse and store messages, setting aside what cannot be."""
         batch = ChangeBatch(arrived=tuple(remotes), cursor=_NOWHERE)
-        self.take(place, batch, self.parse(place.shelf, remotes))
+        self.take(place, batch, self.parse(place.ingest, remotes))
 
-    def offer(self, place: Place, remotes: Sequence[RemoteMessage]) -> None:
+    def offer(self, place: Target, remotes: Sequence[RemoteMessage]) -> None:
         """Parse and store what a search has found; what cannot be is set aside, in a storm only left out."""
         guilty = self._sift(place, remotes)
-        if len(guilty) > STORM and len(guilty) == len(remotes):
+        if len(guilty) > OUR_FAULT and len(guilty) == len(remotes):
             log.error("none of %d messages that a search found went in", len(guilty))
             return
         for remote, error in guilty:
@@ -164,7 +164,7 @@ class Intake:
         if entry and entry.state is QuarantineState.SUSPECT:
             self._forget(entry)
 
-    def again(self, place: Place, entry: Quarantined, remote: RemoteMessage) -> bool:
+    def again(self, place: Target, entry: Quarantined, remote: RemoteMessage) -> bool:
         """Try a message that was set aside once more; True if it is in now."""
         entry = self._note(entry, replace(entry, attempts=entry.attempts + 1))
         error = self._failure(partial(place.put, [remote]))
@@ -174,14 +174,14 @@ class Intake:
         self._note(entry, replace(entry, cause=Cause.POISON, reason=_words(error)))
         return False
 
-    def _take_apart(self, place: Place, remotes: Sequence[RemoteMessage]) -> None:
+    def _take_apart(self, place: Target, remotes: Sequence[RemoteMessage]) -> None:
         guilty = self._sift(place, remotes)
-        if len(guilty) > STORM and len(guilty) == len(remotes):
+        if len(guilty) > OUR_FAULT and len(guilty) == len(remotes):
             raise guilty[0][1]
         for remote, error in guilty:
             self._alone(place, remote, _words(error))
 
-    def _sift(self, place: Place, remotes: Sequence[RemoteMessage]) -> list[tuple[RemoteMessage, Exception]]:
+    def _sift(self, place: Target, remotes: Sequence[RemoteMessage]) -> list[tuple[RemoteMessage, Exception]]:
         """Put in what goes in, by halves; return what does not."""
         error = self._failure(partial(place.put, remotes)) if remotes else None
         if error is None:
@@ -191,7 +191,9 @@ class Intake:
         half = len(remotes) // 2
         return [*self._sift(place, remotes[:half]), *self._sift(place, remotes[half:])]
 
-    def _take_carefully(self, place: Place, remotes: Sequence[RemoteMessage], suspects: set[Name]) -> None:
+    def _take_carefully(
+        self, place: Target, remotes: Sequence[RemoteMessage], suspects: set[RemoteKey]
+    ) -> None:
         """Note a batch before it is parsed; what was noted when a worker died goes in alone, last of all."""
         alone = [remote for remote in remotes if place.name(remote) in suspects]
         rest = [remote for remote in remotes if place.name(remote) not in suspects]
@@ -203,7 +205,7 @@ class Intake:
             self._alone(place, remote, DIED)
             suspects.discard(place.name(remote))
 
-    def _alone(self, place: Place, remote: RemoteMessage, reason: str) -> None:
+    def _alone(self, place: Target, remote: RemoteMessage, reason: str) -> None:
         """Try one message until it is in or has had its attempts; one was made already, in company."""
         if self._quarantine is None:
             return
@@ -247,7 +249,7 @@ class Intake:
         if self._quarantine is not None:
             self._quarantine.change(entry, None)
 
-    def _note_suspects(self, names: set[Name]) -> None:
+    def _note_suspects(self, names: set[RemoteKey]) -> None:
         if self._quarantine is not None and self._noted != names:
             self._quarantine.suspect(self._account_id, names)
             self._noted = frozenset(names)
@@ -257,7 +259,7 @@ class Intake:
         try:
             until_fresh(step)
         except Exception as error:  # a message can make a parser raise anything; what may pass goes on
-            if self._quarantine is None or is_passing(error):
+            if self._quarantine is None or is_transient(error):
                 raise
             return error
         return None

@@ -15,7 +15,7 @@ from chalicelib import bounds
 from chalicelib.clock import Clock
 from chalicelib.domain.remote import Cursor
 from chalicelib.errors import ProviderError
-from chalicelib.sync.core.leased_cursors import Hold
+from chalicelib.sync.core.leased_cursors import LeasedCursors
 
 RENEWALS = "renewals"
 """Where they lie beside the cursors, as the cursor of a folder that does not exist."""
@@ -37,7 +37,7 @@ class _Renewed:
 class Renewals:
     """How often the folders of one account began anew: during one stay, and lately. `own` takes the lease."""
 
-    def __init__(self, hold: Hold, now: Clock, own: Callable[[], object]) -> None:
+    def __init__(self, hold: LeasedCursors, now: Clock, own: Callable[[], object]) -> None:
         self._hold = hold
         self._now = now
         self._own = own

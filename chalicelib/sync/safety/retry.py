@@ -12,15 +12,15 @@ from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Th
 from chalicelib.providers.base import Provider
 from chalicelib.store.ports import Quarantine
 from chalicelib.sync.accounts.foreseen import foreseen
-from chalicelib.sync.core.stores import Workspace
-from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.core.stores import SyncStores
+from chalicelib.sync.mail.ingest import Ingest
 from chalicelib.sync.safety.hangups import REASON
-from chalicelib.sync.safety.poison import Intake, Place
+from chalicelib.sync.safety.poison import PoisonGuard, Target
 
 LEASE_SECONDS = 60.0
 
 
-def retry(work: Workspace, account: Account, id: str) -> bool:
+def retry(work: SyncStores, account: Account, id: str) -> bool:
     """Try one entry now; False if another worker is at the account.
 
     Raises ProviderError, and SyncFailure over whatever nobody foresaw.
@@ -38,7 +38,7 @@ def retry(work: Workspace, account: Account, id: str) -> bool:
             suppress(Interrupted),
         ):
             folders = {folder.collection: folder for folder in work.mail.folders(account.id)}
-            shelf = Shelf(
+            ingest = Ingest(
                 mail=work.mail,
                 blobs=work.blobs,
                 account=account,
@@ -46,47 +46,47 @@ def retry(work: Workspace, account: Account, id: str) -> bool:
                 now=work.now,
                 window=work.window(account).fixed(folders.values()),
             )
-            intake = Intake(work.quarantine, account.id, work.now)
-            attempt(work.quarantine, intake, provider, shelf, entry)
+            poison_guard = PoisonGuard(work.quarantine, account.id, work.now)
+            attempt(work.quarantine, poison_guard, provider, ingest, entry)
     finally:
         work.checkpoints.release(lease)
     return True
 
 
 def attempt(
-    quarantine: Quarantine, intake: Intake, provider: Provider, shelf: Shelf, entry: Quarantined
+    quarantine: Quarantine, poison_guard: PoisonGuard, provider: Provider, ingest: Ingest, entry: Quarantined
 ) -> bool:
     """Fetch and store one message; True if its entry has gone: it is in, no longer there or no longer wanted.
 
     Raises Interrupted, once that is noted, if the server hangs up.
     """
-    folder = next((one for one in shelf.folders.values() if one.id == entry.folder_id), None)
-    if folder is None or shelf.window.excludes(folder.id):
+    folder = next((one for one in ingest.folders.values() if one.id == entry.folder_id), None)
+    if folder is None or ingest.window.excludes(folder.id):
         return quarantine.change(entry, None)
-    if _is_in(shelf, entry):
+    if _is_in(ingest, entry):
         return quarantine.change(entry, None)
     collection = Collection(id=folder.collection, name=folder.display_name, role=folder.role)
     try:
         found = provider.items(collection, [entry.remote_id])
     except Interrupted:
-        intake.withhold(folder, {entry.remote_id: REASON})
+        poison_guard.withhold(folder, {entry.remote_id: REASON})
         raise
-    if found and is_over(shelf.window.expiry(found[0].received_at, [folder.id]), shelf.now()):
+    if found and is_over(ingest.window.expiry(found[0].received_at, [folder.id]), ingest.now()):
         return quarantine.change(entry, None)
     if found:
-        return intake.again(Place(shelf, folder), entry, found[0])
+        return poison_guard.again(Target(ingest, folder), entry, found[0])
     reason = _reason(provider, folder.collection, entry.remote_id)
     if reason is None:
         return quarantine.change(entry, None)
-    intake.withhold(folder, {entry.remote_id: reason})
+    poison_guard.withhold(folder, {entry.remote_id: reason})
     return False
 
 
-def _is_in(shelf: Shelf, entry: Quarantined) -> bool:
+def _is_in(ingest: Ingest, entry: Quarantined) -> bool:
     """Tell whether the whole message is here meanwhile, not only its beginning."""
-    found = shelf.mail.locations(entry.account_id, entry.folder_id, [entry.remote_id])
+    found = ingest.mail.locations(entry.account_id, entry.folder_id, [entry.remote_id])
     ids = [location.message_id for location in found.values()]
-    return any(message.raw for message in shelf.mail.messages(entry.account_id, ids).values())
+    return any(message.raw for message in ingest.mail.messages(entry.account_id, ids).values())
 
 
 def _reason(provider: Provider, collection_id: str, remote_id: RemoteId) -> str | None:

@@ -13,19 +13,19 @@ from chalicelib.domain.mail.message import Message
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import MailChanges
 from chalicelib.sync.core.retrying import until_fresh
-from chalicelib.sync.core.stores import Workspace
+from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.mail import loose
-from chalicelib.sync.mail.ingest import Shelf
+from chalicelib.sync.mail.ingest import Ingest
 
 
 @dataclass(frozen=True, slots=True)
 class Loose:
     """What a comparison knows when it has been through the folders named by `compared`."""
 
-    work: Workspace
+    work: SyncStores
     account: Account
     provider: Provider
-    shelf: Shelf
+    ingest: Ingest
     compared: Set[str]
 
     def settle(self, settled: int) -> int:
@@ -46,12 +46,12 @@ class Loose:
             if self._is_missing(message, folder)
         ]
         for message, folder in lost:
-            until_fresh(partial(self.shelf.let_go, folder, [message.id]))
+            until_fresh(partial(self.ingest.let_go, folder, [message.id]))
         return len(lost)
 
     def _homes(self, message: Message) -> list[Folder]:
         """Return the folders that should hold a copy and were looked through, or are there no more."""
-        by_id = {folder.id: folder for folder in self.shelf.folders.values()}
+        by_id = {folder.id: folder for folder in self.ingest.folders.values()}
         ids = {place.folder_id for place in message.places if place.folder_id and not place.remote_id}
         gone = {id: _gone(self.account.id, id) for id in ids - by_id.keys()}
         return [folder for id, folder in (by_id | gone).items() if id in ids & (self.compared | gone.keys())]

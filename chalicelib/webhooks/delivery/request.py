@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.domain.webhooks.delivery import Attempt
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import ProviderError, Refused
 
@@ -21,7 +21,9 @@ USER_AGENT = "postern-webhooks"
 class Send(Protocol):
     """Hands a body of an application to a destination. Raises ProviderError if there is no answer in time."""
 
-    def __call__(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> Answer: ...
+    def __call__(
+        self, url: str, body: bytes, headers: Mapping[str, str], application_id: str
+    ) -> HttpResponse: ...
 
 
 @dataclass(frozen=True, slots=True)

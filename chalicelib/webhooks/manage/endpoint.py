@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from chalicelib import bounds
-from chalicelib.domain.webhooks.response import Answer
+from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook, in_state
 from chalicelib.errors import Conflict, InvalidRequest, ProviderError
 from chalicelib.store.ports import Circuits, Deliveries, Webhooks
 from chalicelib.webhooks.delivery import deliver
 
-Get = Callable[[str], Answer]
+Get = Callable[[str], HttpResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

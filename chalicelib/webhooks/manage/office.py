@@ -20,7 +20,7 @@ from chalicelib.webhooks.manage import endpoint, ledger, replay, rotation, test_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Office:
+class EndpointAdmin:
     """Every method raises InvalidRequest for what cannot be done; times are Unix seconds."""
 
     desk: deliver.Desk

@@ -12,8 +12,8 @@ from chalicelib.wire import body
 from chalicelib.wire.accounts import window
 
 if TYPE_CHECKING:
-    from chalicelib.domain.accounts.frozen_removal import Frozen
-    from chalicelib.domain.accounts.sync_failure import Trouble
+    from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
+    from chalicelib.domain.accounts.trouble import Trouble
 
 AccountJSON = dict[str, Any]
 
@@ -66,7 +66,7 @@ def dump_managed(account: Account) -> AccountJSON:
     }
 
 
-def dump_frozen(mark: Frozen) -> dict[str, Any]:
+def dump_frozen(mark: FrozenRemoval) -> dict[str, Any]:
     """Return a removal that waits."""
     return {
         "folder_id": mark.folder_id,

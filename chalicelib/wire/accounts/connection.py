@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib import bounds
 from chalicelib.domain.accounts.connection import Connection
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
-from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.retention_wish import RetentionWish
 from chalicelib.domain.mail.folder import ROLES
 from chalicelib.errors import ConnectFailed, InvalidRequest
 from chalicelib.wire import body as read
@@ -74,7 +74,7 @@ def load(body: dict[str, Any]) -> Connection:
     )
 
 
-def _window(body: dict[str, Any]) -> WindowChange:
+def _window(body: dict[str, Any]) -> RetentionWish:
     try:
         return window.load_change(body, ROLES)
     except InvalidRequest as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib import bounds
 from chalicelib.domain.accounts.account import Account
-from chalicelib.domain.accounts.retention_wish import WindowChange
+from chalicelib.domain.accounts.retention_wish import RetentionWish
 from chalicelib.domain.mail.retention import MOST_DAYS
 from chalicelib.errors import InvalidRequest
 from chalicelib.wire import body as read
@@ -31,7 +31,7 @@ def days(request: read.Body, key: str, default: int | None) -> int | None:
     return None if value is None else _number(value, key)
 
 
-def load_change(request: read.Body, names: Collection[str]) -> WindowChange:
+def load_change(request: read.Body, names: Collection[str]) -> RetentionWish:
     """Return what a request changes; `names` are the folder ids and roles. Raises InvalidRequest."""
     exceptions: dict[str, int | None] = {}
     dropped = set()
@@ -43,7 +43,7 @@ def load_change(request: read.Body, names: Collection[str]) -> WindowChange:
             dropped.add(name)
         else:
             exceptions[name] = None if value == NOTHING else _number(value, f"{FOLDER_DAYS}: {name[:100]}")
-    return WindowChange(
+    return RetentionWish(
         sets_days=DAYS in request,
         days=days(request, DAYS, None),
         exceptions=exceptions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.domain.log.delta import Delta, Event
+from chalicelib.domain.log.delta import Delta, Operation
 from chalicelib.wire.log import cursor
 
 
@@ -16,7 +16,7 @@ def dump(account_id: str, delta: Delta, attributes: dict[str, Any] | None) -> di
         "event": delta.change.event.value,
         "id": delta.change.id,
     }
-    if delta.change.event is not Event.DELETE:
+    if delta.change.event is not Operation.DELETE:
         shown["attributes"] = attributes
     return shown
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from chalicelib.clock import Clock
-from chalicelib.domain.remote import Budget, Flags, Known, RemoteId, RemoteMessage
+from chalicelib.domain.remote import BatchLimits, Flags, Known, RemoteId, RemoteMessage
 from chalicelib.errors import Interrupted, ProviderError
 from chalicelib.providers.imap.fetch.dating import received_at
 from chalicelib.providers.imap.fetch.mailbox import metas, remote_id, search_uids, split_id
@@ -31,7 +31,7 @@ class Step:
     session: Session
     opened: Opened
     known: Known
-    budget: Budget
+    budget: BatchLimits
     ahead: Ahead = field(default_factory=Ahead)
     arrived: list[RemoteMessage] = field(default_factory=list)
     flags: dict[RemoteId, Flags] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from chalicelib.domain.remote import Budget, Collection, Flags
+from chalicelib.domain.remote import BatchLimits, Collection, Flags
 from chalicelib.errors import Interrupted, ProviderError
 from chalicelib.providers.imap.fetch.mailbox import (
     LARGER,
@@ -76,7 +76,7 @@ class Ahead:
 
 
 def open_ahead(
-    session: Session, collection: Collection, before: Progress | None, budget: Budget
+    session: Session, collection: Collection, before: Progress | None, budget: BatchLimits
 ) -> tuple[Opened, Ahead]:
     """Open a mailbox and learn what can be learnt on the way. Raises Gone, Interrupted, ProviderError."""
     told = state_in(collection.token)
@@ -124,7 +124,7 @@ def _standing(session: Session, collection: Collection, start: Progress) -> Open
     return ended_with if session.standing == (collection.id, ended_with) and not news else None
 
 
-def _plan(start: Progress, told: Opened | None, budget: Budget) -> _Plan:
+def _plan(start: Progress, told: Opened | None, budget: BatchLimits) -> _Plan:
     """Plan a step: new mail and flags as far as the listing told of them, and more history."""
     plan: _Plan = {}
     room = _room(budget)
@@ -154,7 +154,7 @@ def _history(start: Progress, wanted: int, uidnext: int) -> _Plan:
     return {_Ask.SLICE: slice_} | ({_Ask.EVERY: range(1, uidnext)} if slice_.start == 1 else {})
 
 
-def _room(budget: Budget) -> int:
+def _room(budget: BatchLimits) -> int:
     """Return how many messages may come by their beginning at once."""
     return 0 if budget.careful else min(budget.messages, AT_ONCE)
 

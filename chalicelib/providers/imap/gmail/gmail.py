@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.domain.remote import (
-    Budget,
+    BatchLimits,
     ChangeBatch,
     Collection,
     Cursor,
@@ -31,7 +31,7 @@ from chalicelib.providers.imap.protocol.compress import is_far
 from chalicelib.providers.imap.protocol.lines import Line, tokens
 from chalicelib.providers.imap.protocol.numbers import number, uid_sets
 from chalicelib.providers.imap.protocol.session import Session, open_session
-from chalicelib.providers.network.egress import PUBLIC, Reach
+from chalicelib.providers.network.egress import PUBLIC, EgressPolicy
 
 _UNTOLD = "Gmail does not tell identity, conversation and labels of this message."
 _ITEMS = b"(UID X-GM-MSGID X-GM-THRID X-GM-LABELS)"
@@ -51,7 +51,7 @@ def offered(session: Session) -> bool:
     return session.can("X-GM-EXT-1") and session.can("CONDSTORE")
 
 
-def connect(settings: MailSettings, reach: Reach = PUBLIC) -> GmailProvider:
+def connect(settings: MailSettings, reach: EgressPolicy = PUBLIC) -> GmailProvider:
     """Connect and log in; raises ProviderError with the step `mailbox` if the server is not Gmail."""
     session = open_session(settings, reach=reach, compress=is_far)
     if not offered(session):
@@ -60,7 +60,7 @@ def connect(settings: MailSettings, reach: Reach = PUBLIC) -> GmailProvider:
     return GmailProvider(session)
 
 
-def detect(settings: MailSettings, reach: Reach = PUBLIC) -> ImapProvider:
+def detect(settings: MailSettings, reach: EgressPolicy = PUBLIC) -> ImapProvider:
     """Connect and log in; what the server offers decides, not its name."""
     session = open_session(settings, reach=reach, compress=is_far)
     return GmailProvider(session) if offered(session) else ImapProvider(session)
@@ -88,7 +88,7 @@ class GmailProvider(ImapProvider):
         return found
 
     def changes(
-        self, collection: Collection, cursor: Cursor | None, known: Known, budget: Budget
+        self, collection: Collection, cursor: Cursor | None, known: Known, budget: BatchLimits
     ) -> ChangeBatch:
         """Return the next bounded batch with labels, identities and threads. Raises CursorExpired."""
         labels = self._known_labels()
@@ -120,7 +120,9 @@ class GmailProvider(ImapProvider):
         uidvalidity = open_mailbox(self._session, collection_id).uidvalidity
         return [remote_id(uidvalidity, uid) for uid in search(self._session, query)[: -limit - 1 : -1]]
 
-    def bring(self, collection_id: str, ids: Sequence[RemoteId], budget: Budget) -> Sequence[RemoteMessage]:
+    def bring(
+        self, collection_id: str, ids: Sequence[RemoteId], budget: BatchLimits
+    ) -> Sequence[RemoteMessage]:
         """Return those of these messages that are still there, as far as the budget goes."""
         labels = self._known_labels()
         brought = super().bring(collection_id, ids, budget)

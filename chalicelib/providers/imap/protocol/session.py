@@ -23,7 +23,7 @@ from chalicelib.providers.imap.protocol.compress import CAPABILITY
 from chalicelib.providers.imap.protocol.connection import Connection
 from chalicelib.providers.imap.protocol.failures import login_failure
 from chalicelib.providers.imap.protocol.lines import Line, Reply, Wire, astring, tokens
-from chalicelib.providers.network.egress import PUBLIC, Reach
+from chalicelib.providers.network.egress import PUBLIC, EgressPolicy
 from chalicelib.providers.network.opening import Opening
 
 TIMEOUT = 30.0
@@ -113,7 +113,7 @@ def never(address: str) -> bool:
 def open_session(
     settings: MailSettings,
     *,
-    reach: Reach = PUBLIC,
+    reach: EgressPolicy = PUBLIC,
     compress: Compress = never,
 ) -> Session:
     """Connect and log in; raises AuthRejected, Throttled or ProviderError with the step that failed.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from chalicelib import bounds
-from chalicelib.domain.remote import Budget, RemoteId, RemoteMessage
+from chalicelib.domain.remote import BatchLimits, RemoteId, RemoteMessage
 from chalicelib.providers.imap.fetch.dating import received_at
 from chalicelib.providers.imap.fetch.mailbox import metas, open_mailbox, remote_id, split_id
 from chalicelib.providers.imap.fetch.partial import raise_if_throttled
@@ -49,7 +49,7 @@ def _found(session: Session, key: Key) -> list[int] | None:
 
 
 def bring(
-    session: Session, collection_id: str, ids: Sequence[RemoteId], budget: Budget
+    session: Session, collection_id: str, ids: Sequence[RemoteId], budget: BatchLimits
 ) -> list[RemoteMessage]:
     """Return those of these messages that are still there, in this order, as far as the budget goes."""
     uidvalidity = open_mailbox(session, collection_id).uidvalidity

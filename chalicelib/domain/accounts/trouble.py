@@ -15,7 +15,7 @@ FOLDER_PASSES = 3
 _FIRST_REST, _LONGEST_REST = 60, 1_800
 
 
-class Fault(StrEnum):
+class FailureKind(StrEnum):
     """What kind of failure a pass ended with."""
 
     SERVER = "server"
@@ -38,7 +38,7 @@ class Trouble:
     counts the passes in which a folder failed while others did not.
     """
 
-    fault: Fault
+    fault: FailureKind
     reason: str
     since: int
     failures: int = 0
@@ -59,7 +59,7 @@ def rest(failures: int, share: float) -> int:
 
 
 def after_failure(
-    before: Trouble | None, fault: Fault, reason: str, now: int, share: float, patience: int = 0
+    before: Trouble | None, fault: FailureKind, reason: str, now: int, share: float, patience: int = 0
 ) -> Trouble:
     """Return what is known after one more failed pass; `patience` is what the server asked for.
 
@@ -78,7 +78,7 @@ def after_failure(
         since=before.since if before and before.failures else now,
         failures=failures,
         retry_at=retry_at,
-        refused_at=refused_at or (now if fault is Fault.LOGIN else 0),
+        refused_at=refused_at or (now if fault is FailureKind.LOGIN else 0),
         folders=before.folders if before else (),
     )
 
@@ -99,7 +99,7 @@ def after_pass(
         return None
     fresh = before is None or not before.folders
     now_known = Trouble(
-        fault=Fault.FOLDER,
+        fault=FailureKind.FOLDER,
         reason=_reason(before, reasons),
         since=now if fresh or before is None else before.since,
         folders=tuple(sorted(passes.items())),
