@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.auth import identity, refusals
-from chalicelib.domain.accounts.account import GMAIL, Account, SyncState
+from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.connection import Connection, Proof
 from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.accounts.traits import GMAIL
 from chalicelib.errors import Conflict, ConnectFailed, ProviderError, SendFailed
 from chalicelib.ids import derived_id
 from chalicelib.providers.base import Labelled, Provider, Transport

@@ -120,7 +120,7 @@ def _finish(desk: Desk, account: Account, raw: bytes, sent: Folder | None, at: i
     if filing.stage is not Stage.FILED and not _has_gone(desk, raw, sent, filing):
         desk.record(raw, sent, at)
         _file(desk, account, raw, sent)
-    if sent and not account.labelled:
+    if sent and not account.traits.files_sent:
         _settle(desk, raw, sent, at)
 
 
@@ -145,7 +145,7 @@ def _file(desk: Desk, account: Account, raw: bytes, sent: Folder | None) -> None
     """Put a copy into Sent unless it is there: some servers file what they submit."""
     message_id = parse(raw).message_id
     # Gmail files in its own time: a second copy would stay.
-    if sent and message_id and not account.labelled:
+    if sent and message_id and not account.traits.files_sent:
         with closing(desk.provider()) as provider:
             is_there = provider.find(sent.collection, message_id) is not None
             if not is_there:

@@ -11,8 +11,8 @@ import pytest
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.domain.accounts.account import GMAIL
 from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.accounts.traits import GMAIL
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Place
 from chalicelib.services import Services, use

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.clock import Deadline
-from chalicelib.domain.accounts.account import GMAIL
+from chalicelib.domain.accounts.traits import GMAIL
 from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.labelling import LabelChange
 from chalicelib.domain.mail.message import Message

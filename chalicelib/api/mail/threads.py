@@ -51,7 +51,7 @@ def update_thread(id: str) -> Any:
     updates.refuse_others(body)
     every = list(_messages(account, _one(account, id)))
     wanted = updates.wanted(account, body, shown.folders, {id for one in every for id in one.folder_ids})
-    own = [message for message in every if not (account.labelled and _is_draft(message))]
+    own = [message for message in every if not (account.traits.labels and _is_draft(message))]
     _update(account, own, wanted, shown.folders)
     return shown.thread(_one(account, id))
 

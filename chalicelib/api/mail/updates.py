@@ -23,7 +23,7 @@ def wanted(
     account: Account, body: Mapping[str, Any], folders: Mapping[str, Folder], current: Iterable[str]
 ) -> Wanted:
     """Return the state asked for; `current` are the labels there are now. Raises InvalidRequest."""
-    others = ("folder_id", "folder") if account.labelled else ("label_ids", "labels")
+    others = ("folder_id", "folder") if account.traits.labels else ("label_ids", "labels")
     if any(body.get(key) for key in others):
         raise InvalidRequest(_WRONG_UNIT[account.organization_unit])
     if body.get("metadata"):
@@ -31,8 +31,8 @@ def wanted(
     return Wanted(
         unread=read.flag(body, "unread"),
         starred=read.flag(body, "starred"),
-        folder=None if account.labelled else _folder(body, folders),
-        labels=_labels(body, folders, frozenset(current)) if account.labelled else None,
+        folder=None if account.traits.labels else _folder(body, folders),
+        labels=_labels(body, folders, frozenset(current)) if account.traits.labels else None,
     )
 
 

@@ -66,7 +66,7 @@ def update_account(client_id: str, id: str) -> Any:
     if unknown := request.keys() - window.KEYS:
         raise InvalidRequest(f"Unexpected attribute: {min(unknown)[:100]}")
     folders = {folder.id for folder in services().mail.folders(account.id) if folder.is_synced}
-    names = folders | (PLACES if account.labelled else ROLES)
+    names = folders | (PLACES if account.traits.labels else ROLES)
     changed = services().accounts.configure(account, window.load_change(request, names))
     if changed != account:
         _sync(changed.application_id, [changed])

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.accounts.traits import Traits, traits_of
+
 if TYPE_CHECKING:
     from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
     from chalicelib.domain.accounts.login import Login
     from chalicelib.domain.accounts.trouble import Trouble
-
-
-GMAIL = "gmail"
 
 
 class SyncState(StrEnum):
@@ -61,11 +60,11 @@ class Account:
     epoch: int = 0
 
     @property
-    def labelled(self) -> bool:
-        """Whether mail bears labels, threads are the provider's and sent mail is filed by it (Gmail)."""
-        return self.provider == GMAIL
+    def traits(self) -> Traits:
+        """What sets its provider apart."""
+        return traits_of(self.provider)
 
     @property
     def organization_unit(self) -> str:
         """What the account's mail is sorted by: label or folder."""
-        return "label" if self.labelled else "folder"
+        return "label" if self.traits.labels else "folder"

@@ -36,7 +36,7 @@ def record_sent(
         id="", account_id=account.id, collection="", display_name="", role=None, created_at=at
     )
     remote = RemoteMessage(id=name, flags=Flags("s"), received_at=at, raw=raw)
-    if account.labelled and (all_mail := ingest.role("all")):  # where Gmail will file it itself
+    if account.traits.files_sent and (all_mail := ingest.role("all")):  # where Gmail will file it itself
         home, remote = all_mail, replace(remote, labels=(home.collection,))
     [arrival] = ingest.arrivals([remote])
 

@@ -19,7 +19,7 @@ from chalicelib.sync.mail.unit_of_work import UnitOfWork
 def thread_messages(unit: UnitOfWork, ids: Iterable[str]) -> None:
     """Give these messages their threads, merging threads that turn out to be one."""
     waiting = [message for id in dict.fromkeys(ids) if (message := unit.wanted[id]) is not None]
-    if unit.context.account.labelled:
+    if unit.context.account.traits.threads:
         _converse(unit, waiting)
         return
     turned: dict[str, tuple[str, str]] = {}

@@ -60,7 +60,7 @@ class UnitOfWork:
         """Read everything the batch may touch, strongly consistent."""
         remote_ids = [arrival.remote.id for arrival in arrivals if arrival.remote.id] + list(others)
         self.locations = self.mail.locations(self.account_id, self.folder.id, remote_ids)
-        keys_of = relative_keys if self.context.account.labelled else anchor_keys
+        keys_of = relative_keys if self.context.account.traits.threads else anchor_keys
         keys = {key for arrival in arrivals for key in keys_of(arrival.message)}
         keys |= {conversation_key(arrival.remote.thread) for arrival in arrivals if arrival.remote.thread}
         self.anchors = self.mail.anchors(self.account_id, keys)
@@ -106,12 +106,12 @@ class UnitOfWork:
 
     def _has_place(self, message: Message) -> bool:
         """Whether a copy lies in this folder; mail with labels has one copy only, wherever it is."""
-        labelled = self.context.account.labelled
-        return any(labelled or place.folder_id == self.folder.id for place in message.places)
+        labels = self.context.account.traits.labels
+        return any(labels or place.folder_id == self.folder.id for place in message.places)
 
     def _kept(self, message: Message, remote: RemoteMessage) -> Iterable[Place]:
         """The other copies; a mail with labels has one only, and what arrives has left its former place."""
-        if self.context.account.labelled:
+        if self.context.account.traits.labels:
             return ()
         return (
             place
@@ -121,7 +121,7 @@ class UnitOfWork:
 
     def _described(self, message: Message, remote: RemoteMessage) -> Message:
         """Take over what the provider says of a mail beside its flags."""
-        if not self.context.account.labelled:
+        if not self.context.account.traits.labels:
             return message
         identity = remote.identity or message.identity
         return replace(message, label_ids=self.context.label_ids(remote.labels), identity=identity)
