@@ -19,7 +19,7 @@ _RECONCILE_SECONDS = 45
 
 logs.quiet_libraries()
 app = Chalice(app_name="postern")
-app.api.binary_types = ["message/rfc822", "application/octet-stream"]
+app.api.binary_types = api.BINARY_TYPES
 
 for blueprint in api.BLUEPRINTS:
     app.register_blueprint(blueprint)

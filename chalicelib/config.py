@@ -45,7 +45,6 @@ class Number:
 
 NUMBERS: Mapping[str, Number] = {
     "POSTERN_HISTORY_DAYS": Number(30, 0, 100 * _YEAR),
-    "POSTERN_RAW_DAYS": Number(7, 0, 100 * _YEAR),
     "POSTERN_SYNC_SECONDS": Number(90, 1, 900, whole=False),
     "POSTERN_BACKFILL_SECONDS": Number(240, 1, 900, whole=False),
     "POSTERN_BACKFILLS_PER_HOST": Number(8, 1, 10_000),
@@ -87,7 +86,6 @@ class Settings:
     region: str = "us-east-1"
     endpoint_url: str | None = None
     history_days: int = 30
-    raw_days: int = 7
     local: bool = False
     sync_seconds: float = 90.0
     backfill_seconds: float = 240.0
@@ -136,7 +134,6 @@ class Settings:
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
             endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
             history_days=int(number["POSTERN_HISTORY_DAYS"]),
-            raw_days=int(number["POSTERN_RAW_DAYS"]),
             local=local,
             sync_seconds=number["POSTERN_SYNC_SECONDS"],
             backfill_seconds=number["POSTERN_BACKFILL_SECONDS"],

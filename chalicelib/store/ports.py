@@ -272,9 +272,6 @@ class Applications(Protocol):
     def get(self, application_id: str) -> Application | None:
         """Return an application, None if there is none."""
 
-    def secret(self, application_id: str) -> str:
-        """Unseal and return the client secret (it signs webhooks)."""
-
     def secrets(self, application_id: str, now: int) -> list[str]:
         """Return the client secrets that are valid, the older one first; they sign webhooks."""
 

@@ -207,7 +207,7 @@ def test_an_application_keeps_its_secret_and_verifies_it(settings: Settings) -> 
     applications.create(application, "s3cret")
     assert applications.get("app1") == application
     assert applications.get("app2") is None
-    assert applications.secret("app1") == "s3cret"
+    assert applications.secrets("app1", 0) == ["s3cret"]
     assert applications.verify("app1", "s3cret")
     assert not applications.verify("app1", "S3cret")
     assert not applications.verify("app2", "s3cret")

@@ -72,10 +72,6 @@ class ApplicationTable:
         row = _find(application_id)
         return _application(row) if row else None
 
-    def secret(self, application_id: str) -> str:
-        """Unseal and return the client secret (it signs webhooks). Raises NotFound."""
-        return self._open(application_id, self._row(application_id).secret)
-
     def secrets(self, application_id: str, now: int) -> list[str]:
         """Return the client secrets that are valid, the older one first. Raises NotFound."""
         row = self._row(application_id)
