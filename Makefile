@@ -23,7 +23,7 @@ environment: ## the virtual environments of development, without starting anythi
 	@$(BOOT) --dev
 
 servers: environment ## the mail servers of the tests: asks before it installs Dovecot, unpacks the others, starts nothing
-	@$(BIN)/python -m infra.local.system_packages dovecot
+	@$(BIN)/python -m infra.machine.system_packages dovecot
 	@$(PYTHON) -m tests.servers.prepare
 
 readers: environment ## a mail parser of Node for the tests, where npm is installed
@@ -90,7 +90,7 @@ rtt-test: environment servers ## what 40 and 100 ms more of round trip cost the 
 	$(BIN)/python -m infra.bench.rtt
 
 bench: environment servers ## the figures of the README; SIZES are the mailboxes compared with mbsync (isync), about ten minutes
-	@$(BIN)/python -m infra.local.system_packages mbsync
+	@$(BIN)/python -m infra.machine.system_packages mbsync
 	$(BIN)/python -m infra.bench $(SIZES)
 
 fix: environment ## format, and mend what the linter can

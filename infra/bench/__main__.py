@@ -18,7 +18,7 @@ from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT
+from infra.machine.state import ROOT
 
 MESSAGES = 2_000
 

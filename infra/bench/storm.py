@@ -28,8 +28,8 @@ from infra.bench.figures import percentiles, wait_for
 from infra.demo.endpoint import endpoint
 from infra.local import aws, resources, run
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT
 from infra.local.template import Template
+from infra.machine.state import ROOT
 
 ACCOUNTS = 20
 AT_ONCE = 10

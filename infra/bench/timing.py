@@ -24,7 +24,7 @@ from infra.demo.mailbox import OWNER
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
 from infra.local.runtime import LocalRuntime
-from infra.local.threads import FOLLOWING
+from infra.machine.threads import FOLLOWING
 
 REQUESTS = 200
 NOTICES = 10

@@ -18,11 +18,11 @@ from infra.demo.progress import await_sync
 from infra.demo.submission import Submission, be_quiet
 from infra.demo.visitor import fill
 from infra.local.bootstrap import SIGNALS
-from infra.local.claim import claim
-from infra.local.processes import say
 from infra.local.runtime import LocalRuntime
-from infra.local.state import Home, write_json
-from infra.local.trouble import CannotStart
+from infra.machine.claim import claim
+from infra.machine.processes import say
+from infra.machine.state import Home, write_json
+from infra.machine.trouble import CannotStart
 
 HOME = Home.from_env().path / "demo"
 MESSAGES = 400

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import trustme
 
-from infra.local import ports
-from infra.local.state import ROOT
+from infra.machine import ports
+from infra.machine.state import ROOT
 
 STOP_SECONDS = 20.0
 PASSWORD = "secret"  # noqa: S105  # of a server that only this machine can reach
@@ -141,7 +141,7 @@ class Dovecot:
             command = [
                 sys.executable,
                 "-m",
-                "infra.local.leash",
+                "infra.machine.leash",
                 program,
                 "-F",
                 "-c",

@@ -12,7 +12,7 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from infra.demo.dovecot import PASSWORD, Dovecot
 from infra.demo.visitor import login
-from infra.local import ports
+from infra.machine import ports
 
 
 def be_quiet() -> None:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from socket import socket
 
-from infra.local import ports
-from infra.local.processes import say
-from infra.local.state import Home, read_json, write_json
-from infra.local.trouble import CannotStart
+from infra.machine import ports
+from infra.machine.processes import say
+from infra.machine.state import Home, read_json, write_json
+from infra.machine.trouble import CannotStart
 
 HTTP_PORT, HTTPS_PORT = 8025, 8425
 

@@ -6,7 +6,7 @@ import hashlib
 
 from chalicelib.domain.accounts.application import Application
 from chalicelib.services import services
-from infra.local.state import Home
+from infra.machine.state import Home
 
 
 def id_of(secret: str) -> str:

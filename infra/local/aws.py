@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 from localstack_client.config import get_service_endpoint
 
-from infra.local.trouble import CannotStart
+from infra.machine.trouble import CannotStart
 
 REGION = "us-east-1"
 LOCALSTACK = "localstack"

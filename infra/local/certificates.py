@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trustme
 
-from infra.local.state import Home, write
+from infra.machine.state import Home, write
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 

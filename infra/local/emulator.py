@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infra.local.aws import REGION
-from infra.local.ports import HOST
-from infra.local.state import ROOT, Home
+from infra.machine.ports import HOST
+from infra.machine.state import ROOT, Home
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 300.0
@@ -27,7 +27,7 @@ def python() -> Path:
 
 def command(listening: int) -> tuple[str, ...]:
     """Return the command line; `listening` is the number of the open socket."""
-    return (str(python()), "-m", "infra.local.emulator_main", str(listening))
+    return (str(python()), "-m", "infra.emulator.main", str(listening))
 
 
 def environment(home: Home, access_key: str) -> Mapping[str, str]:

@@ -16,24 +16,17 @@ from pathlib import Path
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local import (
-    application,
-    aws,
-    certificates,
-    emulator,
-    leash,
-    resources,
-    settings,
-)
+from infra.emulator.express import PATIENT
+from infra.local import application, aws, certificates, emulator, resources, settings
 from infra.local.addresses import HTTP_PORT, HTTPS_PORT, Addresses, port_of
 from infra.local.aws import REGION, Aws
 from infra.local.bootstrap import SIGNALS
-from infra.local.claim import claim
-from infra.local.emulator_express import PATIENT
-from infra.local.processes import Child, Supervisor, say
-from infra.local.state import ROOT, Home, read_json, write_json
 from infra.local.template import Template, Unresolved
-from infra.local.trouble import CannotStart
+from infra.machine import leash
+from infra.machine.claim import claim
+from infra.machine.processes import Child, Supervisor, say
+from infra.machine.state import ROOT, Home, read_json, write_json
+from infra.machine.trouble import CannotStart
 
 STACK = "postern-local"
 LONGEST_WAIT = "1800"
@@ -117,10 +110,10 @@ class System:
 
     def _start_ours(self, environment: Mapping[str, str]) -> None:
         files = (self._http.fileno(), self._https.fileno())
-        front = (sys.executable, "-m", "infra.local.front", *map(str, files))
+        front = (sys.executable, "-m", "infra.gateway.front", *map(str, files))
         self._supervisor.start(Child("front", front, environment, files))
         for part in ("sync", "backfill", "rest"):
-            command = (sys.executable, "-m", "infra.local.pollers", part)
+            command = (sys.executable, "-m", "infra.functions.pollers", part)
             its = patient(environment) if part == "backfill" and not self._foreign else environment
             self._supervisor.start(Child(f"worker-{part}", command, its))
         self._supervisor.once(

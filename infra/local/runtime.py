@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from infra.local.state import ROOT, Home, read_json
+from infra.machine.state import ROOT, Home, read_json
 
 START_SECONDS = 90.0
 STOP_SECONDS = 100.0

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from chalicelib import config
 from chalicelib.config import BadSetting, Number
 from infra.local.aws import LOCALSTACK, WHICH
-from infra.local.trouble import CannotStart
+from infra.machine.trouble import CannotStart
 from infra.watcher import limits
 
 TICK = Number(5, 0.1, 3_600, whole=False)

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from infra.local import locks
-from infra.local.state import Home, read_json
+from infra.machine import locks
+from infra.machine.state import Home, read_json
 
 
 def running(env: Mapping[str, str]) -> Mapping[str, Any] | None:

@@ -21,7 +21,7 @@ from chalicelib.providers.network import opening
 from chalicelib.providers.network.egress import EgressPolicy
 from infra.demo import dovecot
 from infra.demo.visitor import login
-from infra.local import ports
+from infra.machine import ports
 from tests.contract.provider import LONG, Copy, ProviderContract, mail
 
 pytestmark = pytest.mark.server

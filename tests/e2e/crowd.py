@@ -29,8 +29,8 @@ from infra.demo.endpoint import endpoint
 from infra.demo.mailbox import make_mailbox
 from infra.local import aws, resources, run
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT, read_json
 from infra.local.template import Template
+from infra.machine.state import ROOT, read_json
 
 HOST = "127.0.0.1"
 SMALL = 3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.demo.dovecot import Dovecot
-from infra.local.state import ROOT
+from infra.machine.state import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 

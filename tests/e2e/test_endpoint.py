@@ -15,9 +15,10 @@ import requests
 from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill, login
-from infra.local import emulator, ports
+from infra.local import emulator
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT
+from infra.machine import ports
+from infra.machine.state import ROOT
 from tests.e2e.conftest import Endpoint, eventually
 from tests.e2e.test_main_job import connect, token_of
 
@@ -31,7 +32,7 @@ def moto() -> Iterator[str]:
     """Give host and port of an AWS that is nobody's but moto's."""
     port = ports.any_free()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    leashed = [sys.executable, "-m", "infra.local.leash", *command]
+    leashed = [sys.executable, "-m", "infra.machine.leash", *command]
     with subprocess.Popen(
         leashed, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:

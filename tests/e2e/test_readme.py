@@ -15,9 +15,9 @@ import pytest
 from infra.demo.dovecot import PASSWORD, Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill
-from infra.local import ports
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT
+from infra.machine import ports
+from infra.machine.state import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 USER = "reader@kestrel.example"

@@ -20,8 +20,8 @@ import requests
 from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill, login
-from infra.local import leash
-from infra.local.state import ROOT
+from infra.machine import leash
+from infra.machine.state import ROOT
 from tests.e2e.conftest import eventually
 from tests.e2e.test_main_job import connect, token_of
 from tests.fakes.signals import by_default
@@ -76,7 +76,7 @@ class Instance:
             ["ps", "-eww", "-o", "pid=,stat=,command="], capture_output=True, text=True
         ).stdout
         return [
-            line for line in shown.splitlines() if line.endswith(f" {self.home}") and "infra.local" in line
+            line for line in shown.splitlines() if line.endswith(f" {self.home}") and "infra." in line
         ]
 
     def kill(self) -> None:

@@ -20,8 +20,8 @@ from infra.demo.visitor import fill, login
 from infra.local import aws, resources
 from infra.local.run import STACK, aws_environment, child_environment
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT
 from infra.local.template import Template
+from infra.machine.state import ROOT
 from tests.e2e.conftest import eventually
 from tests.e2e.test_kill import Client
 from tests.e2e.test_main_job import connect, token_of

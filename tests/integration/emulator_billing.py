@@ -11,7 +11,7 @@ from typing import Any
 
 from ministack.services import dynamodb
 
-from infra.local.emulator_units import Meter
+from infra.emulator.units import Meter
 
 KEYS = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
 TYPES = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]

@@ -13,7 +13,7 @@ from typing import Any
 
 from ministack.services import dynamodb, dynamodb_streams
 
-from infra.local import emulator_patches
+from infra.emulator import patches
 
 ROUNDS = 1500
 SORT_CONDITIONS = (
@@ -38,7 +38,7 @@ class Comparison:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.plain = dynamodb._query
-        emulator_patches.apply(dynamodb, dynamodb_streams)
+        patches.apply(dynamodb, dynamodb_streams)
         assert dynamodb._query is not self.plain
         for kind in "SNB":
             keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
@@ -57,7 +57,7 @@ class Comparison:
             self.write(kind)
             self.compare(kind)
         buckets = list(dynamodb._tables["tabS"]["items"].values())
-        indexed = [bucket for bucket in buckets if isinstance(bucket, emulator_patches.Partition)]
+        indexed = [bucket for bucket in buckets if isinstance(bucket, patches.Partition)]
         assert indexed
         for bucket in indexed:
             assert sorted(key for _, key in bucket.order) == sorted(bucket)

@@ -11,8 +11,9 @@ from typing import Any
 
 from ministack.services import dynamodb, dynamodb_streams
 
-from infra.local import emulator_patches, emulator_streams
-from infra.local.emulator_streams import Streams
+from infra.emulator import patches
+from infra.emulator import streams as emulator_streams
+from infra.emulator.streams import Streams
 
 TABLE = "table"
 WANTED = [{"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "good"}]}}}}]
@@ -22,7 +23,7 @@ class Reader:
     """Follows the stream of a table from its beginning."""
 
     def __init__(self) -> None:
-        emulator_patches.apply(dynamodb, dynamodb_streams)
+        patches.apply(dynamodb, dynamodb_streams)
         self.streams = Streams(dynamodb, dynamodb_streams)
         dynamodb._create_table(
             {

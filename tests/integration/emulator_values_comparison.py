@@ -14,7 +14,7 @@ from typing import Any
 
 from ministack.services import dynamodb
 
-from infra.local import emulator_values
+from infra.emulator import values as emulator_values
 
 ROUNDS = 20_000
 TEXTS = ("", "a", "é", "\U0001f600", "x" * 255, "ü" * 257, "x" * 1025, "z" * 3000)

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from chalicelib.api.deltas.streaming import Answer, Body
-from infra.local import answering, gateway
-from infra.local import front as fronts
-from infra.local.answering import Answering
-from infra.local.front import Front, Message
-from infra.local.state import ROOT
+from infra.gateway import answering, gateway
+from infra.gateway import front as fronts
+from infra.gateway.answering import Answering
+from infra.gateway.front import Front, Message
 from infra.local.template import Template
+from infra.machine.state import ROOT
 
 ROUTES = {"/delta/streaming": {"GET": 1}, "/delta/longpoll": {"GET": 1}, "/account": {"GET": 1}}
 
@@ -200,8 +200,8 @@ def test_large_requests_are_answered_in_another_process_and_the_death_of_one_is_
 def test_a_process_of_large_requests_ends_with_its_parent() -> None:
     program = (
         "import os, signal, sys\n"
-        "from infra.local.answering import Apart\n"
-        "from infra.local.gateway import Request\n"
+        "from infra.gateway.answering import Apart\n"
+        "from infra.gateway.gateway import Request\n"
         "if __name__ == '__main__':\n"
         "    apart = Apart()\n"
         "    apart.submit(Request(method='GET', path='/none', query='', headers=[], body=b'')).result(60)\n"

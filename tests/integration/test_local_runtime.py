@@ -19,11 +19,14 @@ from typing import Any
 import boto3
 import pytest
 
-from infra.local import emulator, filters, gateway, invocation
+from infra.emulator import filters
+from infra.functions import invocation
+from infra.functions.streams import StreamPoller
+from infra.gateway import gateway
+from infra.local import emulator
 from infra.local.runtime import LocalRuntime
-from infra.local.state import ROOT
-from infra.local.streams import StreamPoller
 from infra.local.template import StreamSource
+from infra.machine.state import ROOT
 
 needs_emulator = pytest.mark.skipif(
     not emulator.python().exists() and os.environ.get("CI") != "true",
@@ -84,7 +87,7 @@ def test_a_poison_record_is_isolated_and_the_others_arrive_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("infra.local.streams.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("infra.functions.streams.RETRY_SECONDS", 0.0)
     source = StreamSource(
         function="f",
         stream="arn:s",

@@ -22,7 +22,7 @@ from chalicelib.providers.network.egress import EgressPolicy
 from chalicelib.providers.smtp import SmtpTransport, classify
 from chalicelib.sending.compose import compose
 from chalicelib.sending.letter import load
-from infra.local import ports
+from infra.machine import ports
 from tests.unit.test_compose import ACCOUNT, STAMP
 
 RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and more\r\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from infra.local.state import ROOT
+from infra.machine.state import ROOT
 
 CONNECTIONS = int(os.environ.get("POSTERN_WATCH_CONNECTIONS", "50"))
 # What the first connection loads, some megabytes, is shared by all and soon outweighed.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.demo.dovecot import PASSWORD
-from infra.local import ports
+from infra.machine import ports
 from tests.servers.mailbox import Mailbox, Unavailable
 from tests.servers.prepare import DEBIAN, libraries
 from tests.servers.process import Running

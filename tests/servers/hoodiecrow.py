@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, field
 
 from infra.demo.dovecot import PASSWORD
-from infra.local import ports
+from infra.machine import ports
 from tests.servers.mailbox import Mailbox, Unavailable
 from tests.servers.prepare import HOODIECROW
 from tests.servers.process import Running

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from infra.demo.dovecot import PASSWORD
-from infra.local import ports
+from infra.machine import ports
 from tests.servers.mailbox import ROLES, Mailbox, Unavailable
 from tests.servers.prepare import PYMAP
 from tests.servers.process import Running

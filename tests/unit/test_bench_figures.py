@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from infra.bench.figures import cpu_seconds, thread_seconds
-from infra.local.lanes import Lanes
-from infra.local.threads import FOLLOWING, WORKING, show_thread_as
+from infra.functions.lanes import Lanes
+from infra.machine.threads import FOLLOWING, WORKING, show_thread_as
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 

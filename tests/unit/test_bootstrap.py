@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import bootstrap, system_packages
+from infra.local import bootstrap
 from infra.local.bootstrap import Packages
-from infra.local.state import ROOT
-from infra.local.system_packages import Wanted
+from infra.machine import system_packages
+from infra.machine.state import ROOT
+from infra.machine.system_packages import Wanted
 from tests.fakes.signals import by_default
 from tests.unit.test_requirements import pinned
 
@@ -56,11 +57,11 @@ class Refusing:
         if name.partition(".")[0] in banned:
             raise ImportError(name + " is a tool of development")
 sys.meta_path.insert(0, Refusing())
-import chalicelib, infra.demo, infra.local, infra.watcher, nylas, uvicorn.protocols.http.httptools_impl
-for package in (chalicelib, infra.demo, infra.local, infra.watcher):
+import chalicelib, nylas, uvicorn.protocols.http.httptools_impl
+from infra import demo, functions, gateway, local, machine, watcher
+for package in (chalicelib, demo, functions, gateway, local, machine, watcher):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if ".emulator_" not in found.name:
-            importlib.import_module(found.name)
+        importlib.import_module(found.name)
 """
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from app import app as APP
 from chalicelib.wire.mail.disposition import attachment
-from infra.local import gateway
-from infra.local.answering import Answering
+from infra.gateway import gateway
+from infra.gateway.answering import Answering
 from tests.fakes.connections import proof
 from tests.fakes.services import MemoryServices
 from tests.unit.test_api_resources import Call

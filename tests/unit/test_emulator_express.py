@@ -13,10 +13,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from infra.emulator.express import Express, ExpressProtocol
+from infra.emulator.gate import Gate
+from infra.emulator.units import Meter
 from infra.local import run
-from infra.local.emulator_express import Express, ExpressProtocol
-from infra.local.emulator_gate import Gate
-from infra.local.emulator_units import Meter
 
 GET_ITEM = "DynamoDB_20120810.GetItem"
 GATE = Gate("local", 80)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from infra.local import emulator_snapshots
-from infra.local.emulator_journal import Journal, records
-from infra.local.emulator_queues import Queues
-from infra.local.emulator_snapshots import Shelf, Snapshots
+from infra.emulator import snapshots as emulator_snapshots
+from infra.emulator.journal import Journal, records
+from infra.emulator.queues import Queues
+from infra.emulator.snapshots import Shelf, Snapshots
 
 
 class Emulator:

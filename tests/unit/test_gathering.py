@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from infra.local.gathering import Gathering
+from infra.machine.gathering import Gathering
 
 
 class Transport:

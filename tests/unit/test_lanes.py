@@ -6,7 +6,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from infra.local.lanes import Lanes, lane_of
+from infra.functions.lanes import Lanes, lane_of
 
 Record = dict[str, Any]
 

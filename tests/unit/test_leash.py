@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import claim, leftovers, locks
-from infra.local.state import ROOT, Home, write_json
-from infra.local.trouble import CannotStart
+from infra.machine import claim, leftovers, locks
+from infra.machine.state import ROOT, Home, write_json
+from infra.machine.trouble import CannotStart
 
 PARENT = """
 import subprocess, sys, time
-from infra.local.leash import Leash
+from infra.machine.leash import Leash
 leash = Leash()
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=leash.stdin, start_new_session=True)
 print(child.pid, flush=True)
@@ -27,7 +27,7 @@ time.sleep(60)
 """
 CHILD = """
 import signal, sys, time
-from infra.local import leash
+from infra.machine import leash
 path = sys.argv[1]
 signal.signal(signal.SIGTERM, lambda *_: (open(path, "w").write("in order"), sys.exit()))
 {ask}
@@ -66,7 +66,7 @@ def test_a_child_ends_in_order_when_its_parent_is_killed(tmp_path: Path, ask: st
 
 
 def test_a_program_that_knows_nothing_of_it_ends_too() -> None:
-    command = [sys.executable, "-m", "infra.local.leash", "sleep", "60"]
+    command = [sys.executable, "-m", "infra.machine.leash", "sleep", "60"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as leash:
         shown = ["ps", "-o", "pid=", "--ppid", str(leash.pid)]
         wait_for(lambda: bool(subprocess.run(shown, capture_output=True).stdout.strip()))
@@ -79,7 +79,7 @@ def test_a_program_that_knows_nothing_of_it_ends_too() -> None:
 
 def test_a_lock_ends_with_its_holder_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    script = f"from pathlib import Path; from infra.local import locks; a = locks.take(Path({str(path)!r})); "
+    script = f"from pathlib import Path; from infra.machine import locks; a = locks.take(Path({str(path)!r})); "
     script += "input()"
     holder = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE)
     wait_for(lambda: path.exists() and path.read_text() != "")
@@ -108,9 +108,9 @@ def test_what_is_left_of_an_earlier_run_is_ended_and_nothing_else(tmp_path: Path
     home.path.mkdir()
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); open({!r}, 'w'); time.sleep(60)"
     mark = tmp_path / "deaf"
-    ours = start("infra.local.front", str(home.path))
-    stubborn = start("infra.local.pollers", str(home.path), script=deaf.format(str(mark)))
-    others = start("infra.local.front", str(other.path))
+    ours = start("infra.gateway.front", str(home.path))
+    stubborn = start("infra.functions.pollers", str(home.path), script=deaf.format(str(mark)))
+    others = start("infra.gateway.front", str(other.path))
     strangers = start("an editor of", str(home.path))
     wait_for(mark.exists)
     left = {

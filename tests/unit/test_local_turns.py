@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.turns import Turns, group_of
+from infra.functions.turns import Turns, group_of
 
 THREADS = 8
 

@@ -15,7 +15,7 @@ import pytest
 
 from chalicelib.domain.webhooks.destination import SCHEMES
 from infra import hashes, package
-from infra.local.state import ROOT
+from infra.machine.state import ROOT
 
 MAKE_EVERY_CLIENT = """
 import json, sys

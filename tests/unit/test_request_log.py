@@ -13,8 +13,8 @@ from chalicelib import logs
 from chalicelib.errors import ApiError, InvalidRequest, NotFound, ProviderError, SendFailed, TooMany
 from chalicelib.http import routes
 from chalicelib.workers import batch
-from infra.local import gateway
-from infra.local.answering import Answering
+from infra.gateway import gateway
+from infra.gateway.answering import Answering
 from tests.unit.test_api_resources import ACCOUNT, Call
 from tests.unit.test_api_resources import call as call  # a fixture
 from tests.unit.test_api_resources import here as here  # a fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from infra.local.state import ROOT
+from infra.machine.state import ROOT
 
 
 def pinned(name: str) -> dict[str, str]:

@@ -15,8 +15,8 @@ from chalicelib.config import BadSetting, Settings
 from infra.demo.endpoint import endpoint
 from infra.local import aws, settings
 from infra.local.addresses import Addresses, port_of
-from infra.local.state import ROOT, Home, read_json
-from infra.local.trouble import CannotStart
+from infra.machine.state import ROOT, Home, read_json
+from infra.machine.trouble import CannotStart
 from infra.watcher.limits import Limits
 
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")

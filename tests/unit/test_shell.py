@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import locks, shell
-from infra.local.state import Home, write_json
+from infra.local import shell
+from infra.machine import locks
+from infra.machine.state import Home, write_json
 
 ODD = ["a b", "it's", '"$HOME"', "$(touch x)", "`id`", "a\nb", "*", ";exit 1", "é🚢", ""]
 

@@ -23,8 +23,8 @@ from chalicelib.domain.mail.thread import (
 )
 from chalicelib.json_text import dumps
 from chalicelib.store.objects.thread_rows import ALONE, is_whole, part_keys, thread_of, thread_rows
-from infra.local.emulator_units import blocks
-from infra.local.emulator_values import plain_item_size
+from infra.emulator.units import blocks
+from infra.emulator.values import plain_item_size
 from tests.unit.test_label_rows import MESSAGE
 
 START = 1_700_000_000

@@ -1,4 +1,4 @@
-"""Start the patched emulator on an open socket: `python -m infra.local.emulator_main FILE HOME`.
+"""Start the patched emulator on an open socket: `python -m infra.emulator.main FILE HOME`.
 
 Runs in the emulator's own environment.
 """
@@ -14,12 +14,14 @@ from ministack import app
 from ministack.core import persistence, responses
 from ministack.services import dynamodb, dynamodb_streams, sqs
 
-from infra.local import emulator_gate, emulator_json, emulator_patches, emulator_values, leash, locks
-from infra.local.emulator_express import Express
-from infra.local.emulator_journal import Journal
-from infra.local.emulator_queues import Queues
-from infra.local.emulator_snapshots import Shelf, Snapshots
-from infra.local.emulator_units import Meter
+from infra.emulator import gate as emulator_gate
+from infra.emulator import json, patches, values
+from infra.emulator.express import Express
+from infra.emulator.journal import Journal
+from infra.emulator.queues import Queues
+from infra.emulator.snapshots import Shelf, Snapshots
+from infra.emulator.units import Meter
+from infra.machine import leash, locks
 
 WAIT_SECONDS = 120.0
 """An emulator of an earlier run may still be saving."""
@@ -28,9 +30,9 @@ WAIT_SECONDS = 120.0
 def main(listening: socket.socket, root: Path, key: str, region: str) -> None:
     """Serve until SIGTERM, alone on this state."""
     lock = locks.take(root / "lock", WAIT_SECONDS)
-    emulator_patches.apply(dynamodb, dynamodb_streams)
-    emulator_values.apply(dynamodb)
-    emulator_json.install(dynamodb, dynamodb_streams, responses)
+    patches.apply(dynamodb, dynamodb_streams)
+    values.apply(dynamodb)
+    json.install(dynamodb, dynamodb_streams, responses)
     journal = Journal(root, app, dynamodb, key, region)
     Queues(sqs, journal)
     Snapshots(app, Shelf(root, persistence), journal, lock)

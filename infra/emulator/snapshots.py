@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
-from infra.local.emulator_journal import Journal
+from infra.emulator.journal import Journal
 
 EVERY_SECONDS = 10.0
 SHARE = 10  # at most a tenth of the time goes into writing

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from infra.local.emulator_express import PATIENT
+from infra.emulator.express import PATIENT
 
 _CREDENTIAL = re.compile(rb"Credential=([^/,\s]+)/")
 _CORS = b"access-control-"

@@ -3,7 +3,7 @@
 The parent holds the writing end of a pipe, its children have the reading end as standard input: what they
 read there is the end of the parent. Linux tells them by a signal as well (prctl(2)).
 
-python -m infra.local.leash PROGRAM …   runs a program that knows nothing of this
+python -m infra.machine.leash PROGRAM …   runs a program that knows nothing of this
 """
 
 from __future__ import annotations

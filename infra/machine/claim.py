@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import IO
 
-from infra.local import leftovers, locks
-from infra.local.processes import say
-from infra.local.state import Home
-from infra.local.trouble import CannotStart
+from infra.machine import leftovers, locks
+from infra.machine.processes import say
+from infra.machine.state import Home
+from infra.machine.trouble import CannotStart
 
 LOCK_SECONDS = 1.0
 

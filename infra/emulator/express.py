@@ -18,9 +18,9 @@ from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 
-from infra.local.emulator_streams import Streams
-from infra.local.emulator_units import PATH, Meter
-from infra.local.gathering import GatheringProtocol
+from infra.emulator.streams import Streams
+from infra.emulator.units import PATH, Meter
+from infra.machine.gathering import GatheringProtocol
 
 PATIENT = "-patient"
 _PATIENT_CREDENTIAL = f"{PATIENT}/".encode()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.local.threads import WORKING, show_thread_as
+from infra.machine.threads import WORKING, show_thread_as
 
 Record = dict[str, Any]
 MOST_WAITING = 4_000

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TextIO
 
-from infra.local.leash import Leash
-from infra.local.state import ROOT, Home, write_json
+from infra.machine.leash import Leash
+from infra.machine.state import ROOT, Home, write_json
 
 STOP_SECONDS, LAST_STOP_SECONDS = 3.5, 90.0
 CHECK_SECONDS = 0.1

@@ -13,13 +13,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.store.aws import fast_calls
-from infra.local import invocation
-from infra.local.filters import wanted
-from infra.local.lanes import Lanes, Record
+from infra.emulator.filters import wanted
+from infra.functions import invocation
+from infra.functions.lanes import Lanes, Record
 from infra.local.resources import client
-from infra.local.state import read_json, write_json
 from infra.local.template import StreamSource
-from infra.local.threads import FOLLOWING, show_thread_as
+from infra.machine.state import read_json, write_json
+from infra.machine.threads import FOLLOWING, show_thread_as
 
 GATHER_SECONDS, SLOW_SECONDS = 0.02, 0.2
 WAIT_SECONDS = 2.0

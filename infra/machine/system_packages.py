@@ -1,4 +1,4 @@
-"""Programs of the system's package manager that tests need: `python -m infra.local.system_packages NAME …`.
+"""Programs of the system's package manager that tests need: `python -m infra.machine.system_packages NAME …`.
 
 Says what it wants, asks unless CI or POSTERN_INSTALL=yes has answered, and never lets a daemon start: neither
 at the installation nor at the next boot of a machine with systemd.

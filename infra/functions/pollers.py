@@ -1,4 +1,4 @@
-"""A worker process: `python -m infra.local.pollers sync|backfill|rest`, event sources of the template."""
+"""A worker process: `python -m infra.functions.pollers sync|backfill|rest`, event sources of the template."""
 
 from __future__ import annotations
 
@@ -15,15 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.store.aws import dynamo
-from infra.local import invocation, leash, resources, settings
-from infra.local.queues import QueuePoller
-from infra.local.state import ROOT, Home
-from infra.local.streams import StreamPoller
+from infra.functions import invocation
+from infra.functions.queues import QueuePoller
+from infra.functions.streams import StreamPoller
+from infra.local import resources, settings
 from infra.local.template import Schedule, Template
+from infra.machine import leash
+from infra.machine.state import ROOT, Home
 
 PARTS = {"sync_account": "sync", "backfill_account": "backfill"}
 REST = "rest"
 CONCURRENCY = {"sync_account": 8, "backfill_account": 2, "deliver": 8, "apply_edits": 2}
+WARM = (
+    "app",
+    "chalicelib.workers.sync",
+    "chalicelib.workers.backfill",
+    "chalicelib.sync.engine.run",
+    "chalicelib.providers.imap.adapter",
+)
 FAIR = frozenset({"sync_account"})
 NICENESS = 15
 STORE_THREADS = 1
@@ -87,9 +96,8 @@ def _threads(part: str, template: Template, queues: list[QueuePoller], stop: thr
 
 def _warm() -> None:
     """Load what the first sync needs: somebody may be waiting for it."""
-    importlib.import_module("app")
-    for module in ("workers.sync", "workers.backfill", "sync.engine.run", "providers.imap.adapter"):
-        importlib.import_module(f"chalicelib.{module}")
+    for module in WARM:
+        importlib.import_module(module)
     every = importlib.import_module("chalicelib.services").services()
     every.workspace.checkpoints.cursors("")
 

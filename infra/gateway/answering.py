@@ -20,7 +20,8 @@ from chalice.local import LocalChalice
 
 import app as application
 from chalicelib.api.mail.folders import NOT_OFFERED
-from infra.local import gateway, invocation
+from infra.functions import invocation
+from infra.gateway import gateway
 
 TIMEOUT = 29
 PROCESSES = 1

@@ -9,8 +9,8 @@ import subprocess
 import time
 from collections.abc import Iterable
 
-from infra.local.processes import LAST, LAST_STOP_SECONDS, STOP_SECONDS
-from infra.local.state import Home, read_json
+from infra.machine.processes import LAST, LAST_STOP_SECONDS, STOP_SECONDS
+from infra.machine.state import Home, read_json
 
 LOOK_SECONDS = 0.05
 
@@ -32,7 +32,7 @@ def is_ours(pid: int, home: Home) -> bool:
         return False
     command = ["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)]
     shown = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    return not shown.startswith("Z") and "infra.local." in shown and shown.endswith(f" {home.path}")
+    return not shown.startswith("Z") and "infra." in shown and shown.endswith(f" {home.path}")
 
 
 def _await(pids: Iterable[int], home: Home, seconds: float) -> None:

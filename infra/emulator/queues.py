@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from infra.local.emulator_journal import QUEUES, Journal
+from infra.emulator.journal import QUEUES, Journal
 
 _DONE = f"{QUEUES}Done"
 

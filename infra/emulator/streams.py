@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from infra.local.filters import wanted
+from infra.emulator.filters import wanted
 
 PAGE = 1_000
 GATHER_SECONDS = 0.01

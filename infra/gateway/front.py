@@ -1,4 +1,4 @@
-"""The HTTP and HTTPS server in front of app.py: `python -m infra.local.front HTTP HTTPS`.
+"""The HTTP and HTTPS server in front of app.py: `python -m infra.gateway.front HTTP HTTPS`.
 
 HTTP and HTTPS are the numbers of open sockets, which the supervisor holds: nobody else can take them.
 """
@@ -23,11 +23,13 @@ import uvicorn
 
 import app as application
 from chalicelib.errors import InvalidRequest
-from infra.local import gateway, invocation, leash
-from infra.local.answering import Answering, Apart, refused
-from infra.local.gathering import GatheringProtocol
-from infra.local.ports import HOST
-from infra.local.state import Home
+from infra.functions import invocation
+from infra.gateway import gateway
+from infra.gateway.answering import Answering, Apart, refused
+from infra.machine import leash
+from infra.machine.gathering import GatheringProtocol
+from infra.machine.ports import HOST
+from infra.machine.state import Home
 
 THREADS, WAITING_THREADS = 16, 200
 STREAM_TIMEOUT = 900

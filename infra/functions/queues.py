@@ -10,10 +10,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local import invocation
+from infra.functions import invocation
+from infra.functions.turns import Turns, group_of
 from infra.local.resources import client
 from infra.local.template import QueueSource
-from infra.local.turns import Turns, group_of
 
 WAIT_SECONDS = 1
 HIDDEN_SECONDS = 30

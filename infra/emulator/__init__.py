@@ -1,0 +1,1 @@
+"""ministack as the local runtime runs it: what it lacks, and what makes it faster."""
