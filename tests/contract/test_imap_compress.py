@@ -15,7 +15,7 @@ from infra.bench.link import Link
 from infra.demo.dovecot import Dovecot
 from tests.contract.provider import Copy, ProviderContract, mail
 from tests.contract.test_imap_provider import other, settings
-from tests.fakes.mailroom import HERE, dovecot, settings_of
+from tests.worlds.mailroom import HERE, dovecot, settings_of
 
 pytestmark = pytest.mark.server
 __all__ = ["other", "settings"]

@@ -20,7 +20,7 @@ from infra.local.runtime import LocalRuntime
 from tests.e2e.conftest import eventually
 from tests.e2e.test_kill import Client, check_deltas, check_messages, check_threads
 from tests.e2e.test_main_job import connect, token_of
-from tests.fakes.mailroom import dovecot
+from tests.worlds.mailroom import dovecot
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 USER = "spoiled@kestrel.example"

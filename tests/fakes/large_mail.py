@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
-from tests.unit.test_sync_engine import mail
+from tests.fakes.mail import mail
 
 PICTURED = 'Content-Disposition: attachment; filename="{number}' + "🙂" * 150 + '"'
 NAMED = "Content-Type: image/png\r\nContent-ID: <{number}." + "c" * 450 + ">"

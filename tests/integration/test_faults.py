@@ -21,7 +21,7 @@ from infra.bench.link import Link
 from infra.bench.mischief import KINDS, Plan, plan_of
 from infra.demo.dovecot import Dovecot
 from infra.demo.visitor import fill, login
-from tests.fakes.mailroom import Mailroom, dovecot
+from tests.worlds.mailroom import Mailroom, dovecot
 
 pytestmark = pytest.mark.server
 FAULTS = int(os.environ.get("POSTERN_FAULTS", "8"))

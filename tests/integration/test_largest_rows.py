@@ -14,7 +14,7 @@ from tests.fakes.store import MemoryBlobs
 from tests.integration.aws import rows
 from tests.integration.test_mail_table import ACCOUNT, INBOX, World
 from tests.integration.test_mail_table import world as world  # a fixture
-from tests.unit.test_sync_engine import ACCOUNT as OWNER
+from tests.worlds.sync import ACCOUNT as OWNER
 
 MOST = 409_600
 FOLDER = Folder(

@@ -16,10 +16,11 @@ from chalicelib.store.objects.mail import MailTable
 from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.requests import searching
+from tests.fakes.mail import mail
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import MemoryAccounts, MemoryBlobs
 from tests.integration.aws import deployment, rows
-from tests.unit.test_sync_engine import ACCOUNT, mail
+from tests.worlds.sync import ACCOUNT
 
 DAY = 86_400
 AGES = (1, 20, 40, 80, 200)

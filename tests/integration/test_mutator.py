@@ -18,8 +18,8 @@ from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.safety.comparison import repair
 from infra.demo.dovecot import Dovecot
 from infra.demo.visitor import fill
-from tests.fakes.mailroom import PLAIN, Mailroom, dovecot
 from tests.fakes.restless import Restless
+from tests.worlds.mailroom import PLAIN, Mailroom, dovecot
 
 pytestmark = pytest.mark.server
 SECONDS = float(os.environ.get("POSTERN_MUTATE_SECONDS", "12"))

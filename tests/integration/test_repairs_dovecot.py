@@ -23,7 +23,8 @@ from tests.contract.test_imap_provider import HERE, Program
 from tests.contract.test_imap_provider import other as other  # a fixture
 from tests.contract.test_imap_provider import server as server  # a fixture
 from tests.contract.test_imap_provider import settings as settings  # a fixture
-from tests.unit.test_sync_engine import World, mail
+from tests.fakes.mail import mail
+from tests.worlds.sync import World
 
 pytestmark = pytest.mark.server
 WAIT, DAY = 600, 86_400

@@ -22,10 +22,10 @@ from chalicelib.errors import AuthRejected
 from chalicelib.services import Services, use
 from chalicelib.store.aws.connection import client
 from chalicelib.workers import backfill, deliveries, edits, sync
+from tests.fakes.mail import mail
 from tests.fakes.provider import MemoryProvider
 from tests.integration.aws import deployment
 from tests.integration.rights import Recorder
-from tests.unit.test_sync_engine import mail
 
 SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
 ACCOUNT = Account(

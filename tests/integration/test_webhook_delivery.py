@@ -14,8 +14,8 @@ from chalicelib.store.work.circuits import CircuitTable
 from chalicelib.store.work.deliveries import DeliveryTable
 from chalicelib.webhooks.manage import endpoint, replay
 from tests.fakes.services import MemoryAccounts
-from tests.fakes.world import START, World, answers, dead, down_until, hook, message
 from tests.integration.aws import deployment, rows
+from tests.worlds.webhooks import START, World, answers, dead, down_until, hook, message
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from chalicelib.sync.history import live
 from chalicelib.sync.history.meter import Quota
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.provider import MemoryProvider
-from tests.unit.test_pace import Scene
-from tests.unit.test_sync_engine import ACCOUNT
+from tests.worlds.live import Scene
+from tests.worlds.sync import ACCOUNT
 
 
 @dataclass

@@ -20,13 +20,9 @@ from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.history.turn import Turn
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
 from tests.fakes.services import MemoryQueues
-from tests.unit.test_sync_engine import ACCOUNT
+from tests.worlds.sync import account
 
 START = 1_700_000_000.0
-
-
-def account(id: str, host: str = "mail.example", application: str = "app") -> Account:
-    return replace(ACCOUNT, id=id, application_id=application, host=host)
 
 
 @dataclass

@@ -15,8 +15,9 @@ from chalicelib.domain.mail.message import Message
 from chalicelib.errors import Gone, ProviderError
 from chalicelib.formats.mime.mime import parse
 from chalicelib.sync.requests.content import Contents
+from tests.fakes.mail import LARGE, mail
 from tests.fakes.provider import MemoryProvider
-from tests.unit.test_sync_engine import ACCOUNT, LARGE, World, mail
+from tests.worlds.sync import ACCOUNT, World
 
 FILE = (
     'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nread this\r\n'

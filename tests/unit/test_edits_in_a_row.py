@@ -8,8 +8,9 @@ import pytest
 
 from chalicelib.errors import Gone
 from chalicelib.sync.requests import edits
+from tests.fakes.mail import mail
 from tests.fakes.services import MemoryQueues
-from tests.unit.test_sync_engine import World, mail
+from tests.worlds.sync import World
 
 
 def change(world: World, queues: MemoryQueues, **wanted: object) -> None:

@@ -19,11 +19,12 @@ from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
 from chalicelib.sync.requests import edits
 from chalicelib.sync.safety.comparison import repair
 from tests.contract.provider import mail as small
+from tests.fakes.mail import mail
 from tests.fakes.odd_server import OddMailbox
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.scripted_server import Say
 from tests.fakes.services import MemoryQueues
-from tests.unit.test_sync_engine import ACCOUNT, World, mail
+from tests.worlds.sync import ACCOUNT, World
 
 RAW = mail("sent", 77)
 

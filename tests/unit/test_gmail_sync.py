@@ -28,10 +28,10 @@ from chalicelib.sync.safety.comparison import repair
 from tests.contract.test_gmail_provider import HERE, settings_of
 from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import ENGLISH, GmailStore
+from tests.fakes.mail import mail
 from tests.fakes.services import MemoryQueues
 from tests.fakes.store import Crash, Fuse, MemoryAccounts, MemoryBlobs, MemoryCheckpoints, MemoryMail
-from tests.unit.test_sync_engine import ACCOUNT as FOLDER_ACCOUNT
-from tests.unit.test_sync_engine import mail
+from tests.worlds.sync import ACCOUNT as FOLDER_ACCOUNT
 
 ACCOUNT = replace(FOLDER_ACCOUNT, provider=GMAIL)
 ALL, TRASH = ENGLISH["all"], ENGLISH["trash"]

@@ -17,11 +17,12 @@ from chalicelib.sync.core.stores import Safety
 from chalicelib.sync.engine import session
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.safety.comparison import repair
+from tests.fakes.inline import Inline
+from tests.fakes.mail import LARGE, mail
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.store import Crash
-from tests.unit.test_kill_matrix import Inline
-from tests.unit.test_sync_engine import LARGE, World, mail
-from tests.unit.test_sync_machine import EXAMPLES, FOLDERS, SyncMachine
+from tests.worlds.machines import EXAMPLES, FOLDERS, SyncMachine
+from tests.worlds.sync import World
 
 WAIT = 600
 

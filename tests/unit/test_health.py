@@ -15,9 +15,10 @@ from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.store.values import Poll
 from chalicelib.sync.accounts.health import Health
 from chalicelib.sync.engine.run import Outcome
+from tests.fakes.mail import mail
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.services import MemoryAccounts, MemoryPolls
-from tests.unit.test_sync_engine import ACCOUNT, World, mail
+from tests.worlds.sync import ACCOUNT, World
 
 START = 1_700_000_000
 DOWN, REFUSED = ProviderError("connection refused"), AuthRejected("The mail server refused the login: no")

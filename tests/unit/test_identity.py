@@ -10,7 +10,7 @@ import pytest
 from chalicelib.domain.remote import RemoteId
 from chalicelib.formats.mime.fingerprint import agree, fingerprint
 from tests.fakes.provider import MemoryProvider
-from tests.unit.test_sync_engine import ACCOUNT, World
+from tests.worlds.sync import ACCOUNT, World
 
 MONDAY = "Mon, 2 Mar 2026 10:00:00 +0000"
 

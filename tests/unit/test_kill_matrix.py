@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
@@ -25,22 +24,12 @@ from chalicelib.sending.unfiled import Unfiled
 from chalicelib.sync.engine import session
 from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
 from chalicelib.sync.requests import edits
+from tests.fakes.inline import Inline
+from tests.fakes.mail import LARGE, mail
 from tests.fakes.provider import Box, MemoryProvider
 from tests.fakes.services import MemoryQueues
 from tests.fakes.store import Crash, Fuse
-from tests.unit.test_sync_engine import ACCOUNT, LARGE, World, mail
-
-
-class Inline(ThreadPoolExecutor):
-    """Runs everything at once, so that the points come in the same order each time."""
-
-    def submit(self, work: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(work(*arguments, **more))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
+from tests.worlds.sync import ACCOUNT, World
 
 
 @pytest.fixture(autouse=True)

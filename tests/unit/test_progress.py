@@ -15,9 +15,10 @@ from chalicelib.sync.engine import session
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.safety.comparison import repair
 from chalicelib.wire.accounts import progress as wire
+from tests.fakes.mail import mail
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash
-from tests.unit.test_sync_engine import World, mail
+from tests.worlds.sync import World
 
 
 @pytest.fixture(params=[True, False], ids=["counting", "not counting"])

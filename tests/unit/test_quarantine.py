@@ -29,10 +29,11 @@ from chalicelib.sync.mail import ingest
 from chalicelib.sync.safety import hangups, retry
 from chalicelib.sync.safety.comparison import repair
 from chalicelib.sync.safety.poison import OUR_FAULT
+from tests.fakes.inline import Inline
+from tests.fakes.mail import mail
 from tests.fakes.provider import MemoryProvider
 from tests.fakes.store import Crash
-from tests.unit.test_kill_matrix import Inline
-from tests.unit.test_sync_engine import ACCOUNT, World, mail
+from tests.worlds.sync import ACCOUNT, World
 
 DAY = 86_400
 POISON = "poison"

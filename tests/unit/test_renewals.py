@@ -11,8 +11,9 @@ from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.remote import BatchLimits, ChangeBatch, Collection, Cursor, Known
 from chalicelib.errors import CursorExpired, ProviderError
 from chalicelib.sync.engine import session
+from tests.fakes.mail import mail
 from tests.fakes.provider import Box, MemoryProvider
-from tests.unit.test_sync_engine import World, mail
+from tests.worlds.sync import World
 
 HOUR, DAY = 3_600, 86_400
 

@@ -11,8 +11,9 @@ from chalicelib.domain.remote import Flags
 from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.requests import edits
 from chalicelib.sync.safety.comparison import Findings, repair
+from tests.fakes.mail import mail
 from tests.fakes.services import MemoryQueues
-from tests.unit.test_sync_engine import ACCOUNT, World, mail
+from tests.worlds.sync import ACCOUNT, World
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.webhooks.delivery import signature
 from tests.fakes.services import MemoryApplications
-from tests.fakes.world import World, hook, message
+from tests.worlds.webhooks import World, hook, message
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE_MODULES = Path(os.environ.get("POSTERN_NODE_MODULES", ROOT / ".local" / "sdk" / "node_modules"))

@@ -18,10 +18,10 @@ from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.requests import searching
 from chalicelib.sync.safety.comparison import repair
 from chalicelib.sync.safety.poison import OUR_FAULT
+from tests.fakes.mail import mail
 from tests.fakes.provider import Box
 from tests.fakes.services import MemoryServer
-from tests.unit.test_sync_engine import mail
-from tests.unit.test_window import DAY, Windowed
+from tests.worlds.windows import DAY, Windowed
 
 
 class Searched(Windowed):

@@ -11,7 +11,7 @@ from chalicelib.sending.send import Desk, send
 from chalicelib.sending.unfiled import Unfiled
 from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import MemoryMail
-from tests.unit.test_sync_engine import ACCOUNT
+from tests.worlds.sync import ACCOUNT
 
 SENT = Folder(id="f", account_id="a", collection="Sent", display_name="Sent", role="sent", created_at=0)
 

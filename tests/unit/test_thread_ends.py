@@ -11,7 +11,7 @@ import pytest
 from chalicelib import bounds
 from chalicelib.domain.accounts.account import SyncState
 from tests.fakes.store import Crash
-from tests.unit.test_sync_engine import World
+from tests.worlds.sync import World
 
 DAY = 86_400
 

@@ -16,7 +16,7 @@ from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
 from chalicelib.formats.mime.mime import parse
 from chalicelib.sync.mail.reading import message_of
 from tests.corpus.stated import CORPUS
-from tests.unit.test_threader import Account
+from tests.worlds.threads import Account
 
 LIST = CORPUS / "threading" / "twisted-web-2005.mbox"
 STATED = LIST.with_suffix(".threads.json")

@@ -9,7 +9,7 @@ from chalicelib.domain.sync.allowance import MEGABYTE, Allowances
 from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.history.turn import AHEAD, FAIR_SECONDS, FIRST_SECONDS, GLANCE_SECONDS, Turn
 from tests.fakes.backfills import MemoryUsage, allowances
-from tests.unit.test_backfill import account
+from tests.worlds.sync import account
 
 
 @dataclass

@@ -13,7 +13,7 @@ from chalicelib.errors import ProviderError, Refused
 from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import deliver, health
 from chalicelib.webhooks.manage import endpoint
-from tests.fakes.world import START, World, answers, dead, down_until, hook, message
+from tests.worlds.webhooks import START, World, answers, dead, down_until, hook, message
 
 
 def many(count: int, start: int = 0) -> list[str]:

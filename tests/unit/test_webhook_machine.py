@@ -13,7 +13,7 @@ import pytest
 
 from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.errors import ProviderError
-from tests.fakes.world import START, World, hook, message
+from tests.worlds.webhooks import START, World, hook, message
 
 ACCOUNTS = ("a", "b", "c")
 CALM = 4 * 3600

@@ -16,7 +16,7 @@ from chalicelib.providers.network import client
 from chalicelib.providers.network.egress import EgressPolicy
 from chalicelib.webhooks.delivery import batches, payload, signature
 from chalicelib.webhooks.manage import endpoint
-from tests.fakes.world import hook
+from tests.worlds.webhooks import hook
 
 BASE = Change(account_id="acc", kind="message", id="m", event=Operation.CREATE, rev=1)
 

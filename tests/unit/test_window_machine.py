@@ -21,8 +21,8 @@ from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.mail import retention_change
 from chalicelib.sync.requests import searching
 from chalicelib.sync.safety.comparison import repair
-from tests.unit.test_sync_engine import mail
-from tests.unit.test_window import DAY, Windowed
+from tests.fakes.mail import mail
+from tests.worlds.windows import DAY, Windowed
 
 FOLDERS = st.sampled_from(["INBOX", "Junk", "Sent"])
 DAYS = st.sampled_from([0, 5, 10, 30, 60, 100])

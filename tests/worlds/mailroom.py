@@ -24,7 +24,7 @@ from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine.run import Outcome, sync_account
 from infra.demo.dovecot import PASSWORD, Dovecot, installed
 from infra.demo.visitor import login
-from tests.unit.test_sync_engine import World
+from tests.worlds.sync import World
 
 HERE = EgressPolicy(local=True)
 PLAIN = "ssl = no"
