@@ -23,7 +23,7 @@ from chalicelib.providers.smtp import SmtpTransport, classify
 from chalicelib.sending.compose import compose
 from chalicelib.sending.letter import load
 from infra.machine import ports
-from tests.unit.test_compose import ACCOUNT, STAMP
+from tests.worlds.sending import ACCOUNT, STAMP
 
 RAW = b"From: me@x.example\r\nSubject: hi\r\n\r\n.dot and more\r\n"
 

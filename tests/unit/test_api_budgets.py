@@ -11,10 +11,10 @@ from chalicelib.domain.sync.allowance import MEGABYTE
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from tests.fakes.backfills import allowances
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import ACCOUNT, Call, basic
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_api_resources import here as here  # a fixture
-from tests.unit.test_openapi import answer_schema, mistakes
+from tests.worlds.api import ACCOUNT, Call, basic
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.api import here as here  # a fixture
+from tests.worlds.openapi import answer_schema, mistakes
 
 SECRET = basic("secret")
 PATH = "/a/app/budgets"

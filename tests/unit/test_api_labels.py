@@ -19,9 +19,9 @@ from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
 from chalicelib.sync.mail.sent import record_sent
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import ACCOUNT as FOLDER_ACCOUNT
-from tests.unit.test_api_resources import FIRST, basic, mail
-from tests.unit.test_openapi import FILE, answer_schema, mistakes
+from tests.worlds.api import ACCOUNT as FOLDER_ACCOUNT
+from tests.worlds.api import FIRST, basic, mail
+from tests.worlds.openapi import FILE, answer_schema, mistakes
 
 ACCOUNT = replace(FOLDER_ACCOUNT, provider=GMAIL)
 ROLES = {"all": "[Gmail]/All Mail", "spam": "[Gmail]/Spam", "trash": "[Gmail]/Trash", "inbox": "INBOX"} | {

@@ -9,25 +9,14 @@ import pytest
 
 from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.accounts.application import Application
-from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
-from chalicelib.domain.accounts.trouble import FailureKind, Trouble
 from chalicelib.domain.remote import RemoteId
-from chalicelib.domain.sync.quarantine import Cause, Quarantined, QuarantineState, entry_id
+from chalicelib.domain.sync.quarantine import Quarantined, QuarantineState, entry_id
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_api_resources import here as here  # a fixture
+from tests.worlds.api import ACCOUNT, FIRST, Call, basic
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.api import here as here  # a fixture
+from tests.worlds.trouble import ENTRY, MARK, REMOTE, put, troubled
 
-REMOTE = RemoteId("0000000001.0000000042")
-ENTRY = Quarantined(
-    id=entry_id("acc", "inbox", REMOTE), account_id="acc", folder_id="inbox", remote_id=REMOTE,
-    cause=Cause.POISON, reason="RecursionError at tree.py:7", state=QuarantineState.HELD, attempts=3,
-    first_at=FIRST, last_at=FIRST + 9,
-)  # fmt: skip
-MARK = FrozenRemoval(folder_id="f1", name="Projects", count=380, held=400, since=FIRST)
-TROUBLE = Trouble(
-    fault=FailureKind.SERVER, reason="connection refused", since=FIRST, failures=4, retry_at=FIRST + 480
-)
 BASE = "/a/app/accounts/acc"
 SECRET, FOREIGN = basic("secret"), basic("foreign")
 
@@ -36,17 +25,6 @@ def entry(number: int, account_id: str = "acc", **facts: Any) -> Quarantined:
     remote = RemoteId(f"1.{number}")
     id = entry_id(account_id, "inbox", remote)
     return replace(ENTRY, id=id, account_id=account_id, remote_id=remote, first_at=number, **facts)
-
-
-def put(here: MemoryServices, *entries: Quarantined) -> None:
-    for one in entries:
-        assert here.quarantine.change(None, one)
-
-
-def troubled(here: MemoryServices) -> None:
-    """Let the account have one trouble of each kind."""
-    here.accounts.rows["acc"] = replace(here.accounts.rows["acc"], trouble=TROUBLE, frozen=(MARK,))
-    put(here, ENTRY)
 
 
 def asked(here: MemoryServices) -> list[Any]:

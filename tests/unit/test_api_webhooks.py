@@ -24,19 +24,14 @@ from chalicelib.services import Services, use
 from chalicelib.webhooks.delivery import signature
 from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices
+from tests.worlds.endpoints import endpoint as endpoint  # a fixture
+from tests.worlds.endpoints import work
 
 ACCOUNT = Account(
     id="acc", application_id="app", email_address="mira@kestrel.example", name="Mira", provider="imap",
     state=SyncState.RUNNING, linked_at=1671100214, scopes="email", history_days=30,
 )  # fmt: skip
 Call = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def endpoint() -> Iterator[LoopbackEndpoint]:
-    made = LoopbackEndpoint()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -83,15 +78,6 @@ def change(here: MemoryServices, id: str) -> None:
     here.log.append("acc", [made], int(time.time()))
     cast(Any, here).announce(ACCOUNT, here.log.head("acc")[0])
     work(here)
-
-
-def work(here: MemoryServices) -> None:
-    for _, wake in here.deliveries.due(int(time.time()) + 1):
-        here.queues.send("deliveries", [wake.message()], wake.webhook_id)
-    here.deliveries.wakes.clear()
-    while here.queues.sent:
-        _, body = here.queues.sent.pop(0)
-        app.deliver({"Records": [{"messageId": "1", "body": json.dumps(body)}]}, None)
 
 
 def test_active_is_the_default_and_must_pass_the_challenge(call: Call, endpoint: LoopbackEndpoint) -> None:

@@ -12,9 +12,9 @@ from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.sync.progress import Tally
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import ACCOUNT, Call, basic
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_api_resources import here as here  # a fixture
+from tests.worlds.api import ACCOUNT, Call, basic
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.api import here as here  # a fixture
 
 SECRET = basic("secret")
 

@@ -2,62 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 import app
-from chalicelib.clock import Deadline
-from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.domain.log.delta import Change, Operation
+from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll, Wake
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.workers import sync
-from tests.fakes.services import MemoryServices
-
-ACCOUNT = Account(
-    id="acc", application_id="app", email_address="mira@kestrel.example", name="Mira", provider="imap",
-    state=SyncState.RUNNING, linked_at=1, scopes="email", history_days=30,
-)  # fmt: skip
-
-
-@dataclass
-class Here(MemoryServices):
-    """Services whose sync ends as a test wants it."""
-
-    outcome: Outcome = Outcome.CURRENT
-    failure: Exception | None = None
-    synced: list[str] = field(default_factory=list)
-    repaired: list[tuple[str, int | None]] = field(default_factory=list)
-    edited: list[Any] = field(default_factory=list)
-
-    def working_time(self) -> Deadline:
-        return Deadline.after(60)
-
-    def sync(self, account: Account, deadline: Deadline) -> Outcome:
-        if self.failure:
-            raise self.failure
-        self.synced.append(account.id)
-        return self.outcome
-
-    def repair(self, account: Account, deadline: Deadline, settled: int | None) -> bool:
-        self.repaired.append((account.id, settled))
-        return True
-
-    def apply_edit(self, account: Account, body: Any) -> None:
-        if self.failure:
-            raise self.failure
-        self.edited.append(body["edits"])
-
-    def change_of(self, record: Any) -> Change | None:
-        return Change(account_id="acc", kind="message", id=record["id"], event=Operation.CREATE, rev=1)
-
-    def logged(self, record: Any) -> tuple[str, int]:
-        return "acc", record["seq"]
+from tests.worlds.functions import ACCOUNT, Here, asked
 
 
 @pytest.fixture
@@ -67,10 +25,6 @@ def here() -> Iterator[Here]:
     sync._seen.clear()
     with use(cast(Services, made)):
         yield made
-
-
-def asked(here: Here, queue: str) -> list[Any]:
-    return [body for name, body in here.queues.sent if name == queue]
 
 
 def on_queue(*bodies: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from infra.machine import system_packages
 from infra.machine.state import ROOT
 from infra.machine.system_packages import Wanted
 from tests.fakes.signals import by_default
-from tests.unit.test_requirements import pinned
+from tests.worlds.packages import pinned
 
 SLOW_PIP = """#!{python}
 import sys, time

@@ -5,24 +5,20 @@ from typing import Any
 import pytest
 
 from chalicelib import bounds
-from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.mail.message import Address, Message
 from chalicelib.errors import InvalidRequest, TooLarge
 from chalicelib.formats.mime.mime import parse
-from chalicelib.sending.compose import Composed, Stamp, compose
+from chalicelib.sending.compose import Composed, compose
 from chalicelib.sending.letter import load
 from tests.fakes.mail_readers import python_text
+from tests.worlds.sending import ACCOUNT, STAMP
 
-ACCOUNT = Account(
-    id="acc", application_id="app", email_address="mira@kestrel.example", name="Mira Ökafor", provider="imap",
-    state=SyncState.RUNNING, linked_at=0, scopes="email", history_days=30,
-)  # fmt: skip
 PARENT = Message(
     id="m", account_id="acc", thread_id="t", subject="Harbour", sender=(), to=(), cc=(), bcc=(), reply_to=(),
     date=0, size=0, snippet="", files=(), message_id="<2@h.example>", in_reply_to=None,
     references=("<1@h.example>",), folder_id=None, unread=False, starred=False,
 )  # fmt: skip
-STAMP = Stamp("<own@kestrel.example>", 1671186614)
 
 
 ALWAYS = ["From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"]

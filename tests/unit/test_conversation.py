@@ -12,7 +12,7 @@ from chalicelib.domain.mail.anchor import Anchor
 from chalicelib.domain.mail.conversation import conversation_id, converse, following_id
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.mail.thread import Thread, empty_thread, with_messages
-from tests.unit.test_label_rows import MESSAGE
+from tests.worlds.rows import MESSAGE
 
 
 def message(number: int, *references: str, thread_id: str = "") -> Message:

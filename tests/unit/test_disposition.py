@@ -17,9 +17,9 @@ from infra.gateway import gateway
 from infra.gateway.answering import Answering
 from tests.fakes.connections import proof
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import Call
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_api_resources import here as here  # a fixture
+from tests.worlds.api import Call
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.api import here as here  # a fixture
 
 _GRAMMAR = re.compile(
     r"attachment; filename=(?:[A-Za-z0-9!#$&+.^_`|~-]+|\"[^\"\\%;\x00-\x1f\x7f-\U0010ffff]+\")"

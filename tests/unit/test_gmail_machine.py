@@ -18,7 +18,7 @@ from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import ENGLISH, Mail
 from tests.fakes.mail import mail
 from tests.fakes.store import Crash
-from tests.unit.test_gmail_sync import World
+from tests.worlds.gmail import World
 
 LABELS = st.sets(st.sampled_from(["\\Inbox", "\\Important", "Taxes", "Kestrel/Deep", "Old"]), max_size=3)
 PLACES = st.sampled_from([ENGLISH["all"], ENGLISH["spam"], ENGLISH["trash"], "INBOX"])

@@ -6,22 +6,14 @@ from dataclasses import replace
 
 from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.mail.folder import Folder
-from chalicelib.domain.mail.message import Message, Place
-from chalicelib.domain.remote import Flags, RemoteId
-from chalicelib.ids import dated_id
 from chalicelib.store.aws.dynamo import Item
 from chalicelib.store.objects.rows import folder_item, folder_of, message_item, message_of
 from chalicelib.store.objects.stream import change_of
+from tests.worlds.rows import MESSAGE
 
 LABEL = Folder(
     id="l", account_id="a", collection="Taxes", display_name="Taxes", role=None, created_at=1, rev=1,
     label=True, mark="12",
-)  # fmt: skip
-MESSAGE = Message(
-    id=dated_id(1_700_000_000, "a", "x"), account_id="a", thread_id="t", subject="s", sender=(), to=(), cc=(),
-    bcc=(), reply_to=(), date=1_700_000_000, size=1, snippet="", files=(), message_id=None, in_reply_to=None,
-    references=(), folder_id="all", unread=True, starred=False, rev=1, identity="17",
-    places=(Place("all", RemoteId("1.1"), Flags("")),), label_ids=("l", "m"),
 )  # fmt: skip
 
 

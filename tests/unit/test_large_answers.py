@@ -24,9 +24,9 @@ from chalicelib.sync.requests.content import Contents
 from chalicelib.wire import size
 from chalicelib.wire.log import application_cursor
 from tests.fakes.services import MemoryLog, MemoryServices
-from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic, mail
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_api_resources import here as here  # a fixture
+from tests.worlds.api import ACCOUNT, FIRST, Call, basic, mail
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.api import here as here  # a fixture
 
 LAMBDA_BYTES = 6_291_556
 BODIES = {

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
-from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from app import app
@@ -31,15 +28,14 @@ from chalicelib.wire.webhooks import delivery as ledger
 from tests.fakes.connections import proof
 from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_repairs import ENTRY, troubled
-from tests.unit.test_api_resources import ACCOUNT, FIRST, Call, basic
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_api_resources import here as here  # a fixture
-from tests.unit.test_api_webhooks import endpoint as endpoint  # a fixture
-from tests.unit.test_api_webhooks import work
+from tests.worlds.api import ACCOUNT, FIRST, Call, basic
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.api import here as here  # a fixture
+from tests.worlds.endpoints import endpoint as endpoint  # a fixture
+from tests.worlds.endpoints import work
+from tests.worlds.openapi import FILE, answer_schema, looked_up, mistakes
+from tests.worlds.trouble import ENTRY, troubled
 
-PAGE_FILE = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
-FILE: dict[str, Any] = yaml.safe_load(PAGE_FILE.read_text(encoding="utf-8"))
 METHODS = {"get", "put", "post", "delete", "patch"}
 SECRET = basic("secret")
 DELIVERIES = "/a/{client_id}/webhooks/{id}/deliveries"
@@ -55,48 +51,6 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, item in FILE["paths"].items():
         for method in METHODS & set(item):
             yield path, method, item[method]
-
-
-def looked_up(reference: str) -> Any:
-    found: Any = FILE
-    for name in reference.removeprefix("#/").split("/"):
-        found = found[name]
-    return found
-
-
-def plain(node: Any) -> Any:
-    """Return a schema without references and allOf; its objects admit no property it does not name."""
-    if isinstance(node, list):
-        return [plain(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        return plain({**looked_up(node["$ref"]), **{k: v for k, v in node.items() if k != "$ref"}})
-    if "allOf" in node:
-        return _joined([plain(part) for part in node["allOf"]])
-    schema = {name: plain(value) for name, value in node.items()}
-    return schema | {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else schema
-
-
-def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    properties = {name: value for part in parts for name, value in part["properties"].items()}
-    required = [name for part in parts for name in part["required"]]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-def mistakes(schema: Mapping[str, Any], value: Any) -> list[str]:
-    return [f"{list(error.path)} {error.message}"[:600] for error in _validator(schema).iter_errors(value)]
-
-
-def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator(plain(schema))
-
-
-def answer_schema(path: str, method: str, status: int) -> Mapping[str, Any]:
-    answer = FILE["paths"][path][method.lower()]["responses"][str(status)]
-    answer = looked_up(answer["$ref"]) if "$ref" in answer else answer
-    schema: Mapping[str, Any] = answer["content"]["application/json"]["schema"]
-    return schema
 
 
 def test_the_file_is_valid() -> None:

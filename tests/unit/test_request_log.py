@@ -15,9 +15,9 @@ from chalicelib.http import routes
 from chalicelib.workers import batch
 from infra.gateway import gateway
 from infra.gateway.answering import Answering
-from tests.unit.test_api_resources import ACCOUNT, Call
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_api_resources import here as here  # a fixture
+from tests.worlds.api import ACCOUNT, Call
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.api import here as here  # a fixture
 
 SECRETS = "hunter2 Salary talks, 554 5.7.1 rejected mira@kestrel.example"
 

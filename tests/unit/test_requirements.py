@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from infra.machine.state import ROOT
-
-
-def pinned(name: str) -> dict[str, str]:
-    lines = (ROOT / name).read_text().splitlines()
-    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version in pairs}
+from tests.worlds.packages import pinned
 
 
 def test_what_runs_in_lambda_is_what_is_tested() -> None:

@@ -17,7 +17,7 @@ from chalicelib.sending.compose import compose
 from chalicelib.sending.letter import load, own
 from tests.fakes import mail_readers
 from tests.fakes.mail_readers import Reader, Reading, bare
-from tests.unit.test_compose import ACCOUNT, STAMP
+from tests.worlds.sending import ACCOUNT, STAMP
 
 EXAMPLES = int(os.environ.get("POSTERN_MAIL_EXAMPLES", "300"))
 RANDOM = "POSTERN_RANDOM" in os.environ

@@ -16,10 +16,10 @@ from chalicelib.errors import ConnectFailed, TooMany
 from chalicelib.http import limits, quotas
 from tests.fakes.connections import WANTED, body
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import Call, basic
-from tests.unit.test_api_resources import call as call  # a fixture
-from tests.unit.test_takeover import MINE, connected, kept, redeem
-from tests.unit.test_takeover import here as here  # a fixture
+from tests.worlds.api import Call, basic
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.strangers import MINE, connected, kept, redeem
+from tests.worlds.strangers import here as here  # a fixture
 
 From = Callable[[int], None]
 WRONG = {"imap_password": "guess"}

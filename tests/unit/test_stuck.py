@@ -17,7 +17,7 @@ from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll
 from chalicelib.sync.engine.run import Outcome
-from tests.unit.test_app import ACCOUNT, Here, asked
+from tests.worlds.functions import ACCOUNT, Here, asked
 
 JOB = {"account_id": "acc"}
 TICK = {

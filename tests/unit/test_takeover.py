@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from chalice.test import Client
 
 from app import app as APP
-from chalicelib.domain.accounts.application import Application
-from chalicelib.services import Services, use
 from tests.fakes.connections import body
 from tests.fakes.services import MemoryServices
-from tests.unit.test_api_resources import Call, basic
-from tests.unit.test_api_resources import call as call  # a fixture
-
-MINE = {f"{kind}_{key}": value for kind in ("imap", "smtp") for key, value in
-        (("host", "evil.example"), ("username", "mallory"), ("password", "mine"))}  # fmt: skip
-
-
-@pytest.fixture
-def here() -> Iterator[MemoryServices]:
-    made = MemoryServices()
-    for id in ("app", "app2"):
-        made.applications.create(Application(id=id, name="Desk"), f"secret-of-{id}")
-    made.passwords = {("mail.example", "mira"): "a password", ("evil.example", "mallory"): "mine"}
-    with use(cast(Services, made)):
-        yield made
-
-
-def redeem(call: Call, code: str, application: str = "app") -> tuple[int, Any]:
-    exchange = {"client_id": application, "client_secret": f"secret-of-{application}", "code": code}
-    return call("POST", "/connect/token", exchange)
-
-
-def connected(call: Call, **wanted: Any) -> dict[str, Any]:
-    status, answer = call("POST", "/connect/authorize", body(**wanted))
-    assert status == 200, answer
-    status, account = redeem(call, answer["code"])
-    assert status == 200, account
-    return cast(dict[str, Any], account)
-
-
-def kept(here: MemoryServices) -> tuple[Any, ...]:
-    accounts = here.accounts
-    return dict(accounts.rows), dict(accounts.sealed), list(here.queues.sent), dict(here.polls.rows)
+from tests.worlds.api import Call, basic
+from tests.worlds.api import call as call  # a fixture
+from tests.worlds.strangers import MINE, connected, kept, redeem
+from tests.worlds.strangers import here as here  # a fixture
 
 
 def test_a_stranger_with_a_mailbox_of_his_own_takes_nothing(call: Call, here: MemoryServices) -> None:

@@ -25,7 +25,7 @@ from chalicelib.json_text import dumps
 from chalicelib.store.objects.thread_rows import ALONE, is_whole, part_keys, thread_of, thread_rows
 from infra.emulator.units import blocks
 from infra.emulator.values import plain_item_size
-from tests.unit.test_label_rows import MESSAGE
+from tests.worlds.rows import MESSAGE
 
 START = 1_700_000_000
 Row = dict[str, Any]
