@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
+
+# What is claimed in a world fails with the values, as in a test.
+pytest.register_assert_rewrite("tests.worlds", "tests.contract", "tests.e2e")
 
 settings.register_profile("repeatable", derandomize=True)
 if os.environ.get("POSTERN_RANDOM") != "1":

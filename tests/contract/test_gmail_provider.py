@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.domain.remote import (
     BatchLimits,
     ChangeBatch,
@@ -24,20 +23,14 @@ from chalicelib.providers.base import Labelled, Provider
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.fetch.mailbox import remote_id
 from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect, detect
-from chalicelib.providers.network.egress import EgressPolicy
 from tests.contract.provider import Copy, ProviderContract, mail
-from tests.fakes.gmail_server import PASSWORD, GmailServer
+from tests.fakes.gmail_account import HERE, settings_of
+from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import ENGLISH, GERMAN, GmailStore, Mail
 
-HERE = EgressPolicy(local=True)
 ALL, SPAM, TRASH = ENGLISH["all"], ENGLISH["spam"], ENGLISH["trash"]
 _NAMES = {"INBOX": ALL, "Sent": SPAM, "Trash": TRASH}
 _FLAGS = {"a": "\\Answered", "d": "\\Draft", "f": "\\Flagged", "s": "\\Seen"}
-
-
-def settings_of(server: GmailServer, user: str = "mira") -> MailSettings:
-    imap = Server(host="127.0.0.1", port=server.port, username=user, password=PASSWORD)
-    return MailSettings(imap=imap, smtp=imap, tls_required=False)
 
 
 @pytest.fixture

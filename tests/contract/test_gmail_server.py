@@ -15,8 +15,8 @@ from chalicelib.providers.imap.fetch.mailbox import open_mailbox
 from chalicelib.providers.imap.gmail.gmail_search import search
 from chalicelib.providers.imap.protocol.session import Session, open_session
 from tests.contract.provider import mail
-from tests.contract.test_gmail_provider import HERE, settings_of
 from tests.fakes.ascii_only import KnowsAsciiOnly
+from tests.fakes.gmail_account import HERE, settings_of
 from tests.fakes.gmail_server import PASSWORD, GmailServer
 from tests.fakes.gmail_store import ENGLISH, GmailStore
 

@@ -13,14 +13,12 @@ from chalicelib.providers.imap.protocol.compress import is_far
 from chalicelib.providers.imap.protocol.session import Session, open_session
 from infra.bench.link import Link
 from infra.demo.dovecot import Dovecot
+from tests.contract.dovecot import other, settings
 from tests.contract.provider import Copy, ProviderContract, mail
-from tests.contract.test_imap_provider import other, settings
-from tests.worlds.mailroom import HERE, dovecot, settings_of
+from tests.worlds.mailroom import DEFLATE, HERE, dovecot, settings_of
 
 pytestmark = pytest.mark.server
 __all__ = ["other", "settings"]
-
-DEFLATE = "protocol imap {\n  mail_plugins = $mail_plugins imap_zlib\n}"
 
 
 @pytest.fixture(scope="module")

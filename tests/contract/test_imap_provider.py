@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import count
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.domain.remote import BatchLimits, Flags, RemoteId
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.providers.imap.adapter import ImapProvider, connect
-from chalicelib.providers.imap.fetch.mailbox import remote_id, split_id
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.network import opening
-from chalicelib.providers.network.egress import EgressPolicy
 from infra.demo import dovecot
-from infra.demo.visitor import login
 from infra.machine import ports
+from tests.contract.dovecot import HERE
+from tests.contract.dovecot import other as other  # a fixture
+from tests.contract.dovecot import server as server  # a fixture
+from tests.contract.dovecot import settings as settings  # a fixture
+from tests.contract.program import Program
 from tests.contract.provider import LONG, Copy, ProviderContract, mail
+from tests.contract.uncounted import Uncounted
 
 pytestmark = pytest.mark.server
 
-_FLAGS = {"a": b"\\Answered", "d": b"\\Draft", "f": b"\\Flagged", "s": b"\\Seen"}
 _BASIC = frozenset({"IMAP4REV1", "STARTTLS", "LITERAL+"})
-HERE = EgressPolicy(local=True)
-_users = count()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[dovecot.Dovecot]:
-    if not dovecot.installed():
-        if os.environ.get("CI") == "true":
-            pytest.fail("Dovecot is not installed")
-        pytest.skip("Dovecot is not installed")
-    running = dovecot.Dovecot().start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def settings(server: dovecot.Dovecot, monkeypatch: pytest.MonkeyPatch) -> MailSettings:
-    monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
-    imap = Server(
-        host=server.host, port=server.imap, username=f"user{next(_users)}", password=dovecot.PASSWORD
-    )
-    return MailSettings(imap=imap, smtp=imap)
 
 
 @pytest.fixture
@@ -57,44 +33,6 @@ def provider(settings: MailSettings) -> Iterator[ImapProvider]:
     opened = connect(settings, HERE)
     yield opened
     opened.close()
-
-
-@dataclass
-class Program:
-    """Another mail program; folders it makes begin with `prefix`."""
-
-    client: Any
-    prefix: str = ""
-
-    def deliver(self, folder: str, raw: bytes, flags: str = "", at: int = 1_600_000_000) -> RemoteId:
-        answer = self.client.append(folder, raw, [_FLAGS[f] for f in flags], datetime.fromtimestamp(at, UTC))
-        _, uidvalidity, uid = answer.partition(b"]")[0].split()
-        return remote_id(int(uidvalidity), int(uid))
-
-    def flag(self, folder: str, id: RemoteId, flags: str) -> None:
-        self.client.select_folder(folder)
-        self.client.set_flags([split_id(id)[1]], [_FLAGS[f] for f in flags], silent=True)
-
-    def expunge(self, folder: str, id: RemoteId) -> None:
-        self.client.select_folder(folder)
-        self.client.delete_messages([split_id(id)[1]], silent=True)
-        self.client.expunge()
-
-    def renumber(self, folder: str) -> None:
-        elsewhere = self.prefix + "Elsewhere"
-        self.client.create_folder(elsewhere)
-        self.client.select_folder(folder)
-        self.client.copy("1:*", elsewhere)
-        self.client.select_folder(elsewhere)
-        self.client.delete_folder(folder)
-        self.client.create_folder(folder)
-        self.client.copy("1:*", folder)
-
-
-@pytest.fixture
-def other(server: dovecot.Dovecot, settings: MailSettings) -> Iterator[Program]:
-    with login(server, settings.imap.username) as client:
-        yield Program(client)
 
 
 class TestWithEveryExtension(ProviderContract):
@@ -124,19 +62,6 @@ class TestWithCondstoreOnly(ProviderContract):
 
 def _nobody_asks() -> dict[RemoteId, Flags]:
     raise AssertionError("what we hold was read")
-
-
-class Uncounted(ProviderContract):
-    """The server does not count changes."""
-
-    def test_a_quiet_folder_is_known_from_the_listing(self, provider: Any, other: Any) -> None:
-        """Without counted changes the listing never says so."""
-        assert not Copy(provider).catch_up().is_quiet()
-
-    def test_new_mail_beyond_the_budget_follows_in_order(self, provider: Any, other: Any) -> None:
-        copy = Copy(provider, budget=BatchLimits(messages=2)).catch_up()
-        ids = [other.deliver("INBOX", mail(n)) for n in range(5)]
-        assert copy.catch_up().order == ids
 
 
 class TestWithoutExtensions(Uncounted):

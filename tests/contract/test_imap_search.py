@@ -15,10 +15,11 @@ from chalicelib.providers.base import Searching
 from chalicelib.providers.imap.adapter import ImapProvider
 from chalicelib.providers.imap.protocol.session import open_session
 from chalicelib.providers.imap.search.search_keys import BARE
-from tests.contract.test_imap_provider import HERE, Program
-from tests.contract.test_imap_provider import other as other  # a fixture
-from tests.contract.test_imap_provider import server as server  # a fixture
-from tests.contract.test_imap_provider import settings as settings  # a fixture
+from tests.contract.dovecot import HERE
+from tests.contract.dovecot import other as other  # a fixture
+from tests.contract.dovecot import server as server  # a fixture
+from tests.contract.dovecot import settings as settings  # a fixture
+from tests.contract.program import Program
 from tests.fakes.ascii_only import KnowsAsciiOnly
 
 pytestmark = pytest.mark.server

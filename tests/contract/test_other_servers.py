@@ -9,8 +9,10 @@ import pytest
 
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.providers.imap.adapter import ImapProvider, connect
+from tests.contract.dovecot import HERE
+from tests.contract.program import Program
 from tests.contract.provider import ProviderContract
-from tests.contract.test_imap_provider import HERE, Program, Uncounted
+from tests.contract.uncounted import Uncounted
 from tests.servers.mailbox import Mailbox, MailServer
 from tests.servers.running import running
 

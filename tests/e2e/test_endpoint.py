@@ -20,7 +20,7 @@ from infra.local.runtime import LocalRuntime
 from infra.machine import ports
 from infra.machine.state import ROOT
 from tests.e2e.conftest import Endpoint, eventually
-from tests.e2e.test_main_job import connect, token_of
+from tests.e2e.connecting import connect, token_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 USER = "elsewhere@kestrel.example"

@@ -17,9 +17,10 @@ from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill, login
 from infra.local.runtime import LocalRuntime
+from tests.e2e.checks import check_deltas, check_messages, check_threads
+from tests.e2e.client import Client
 from tests.e2e.conftest import eventually
-from tests.e2e.test_kill import Client, check_deltas, check_messages, check_threads
-from tests.e2e.test_main_job import connect, token_of
+from tests.e2e.connecting import connect, token_of
 from tests.worlds.mailroom import dovecot
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]

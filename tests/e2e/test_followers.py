@@ -13,6 +13,7 @@ from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill, login
 from tests.e2e.conftest import eventually
+from tests.e2e.connecting import connect, token_of
 from tests.e2e.followers import (
     Api,
     ApplicationPoller,
@@ -24,7 +25,6 @@ from tests.e2e.followers import (
     Told,
 )
 from tests.e2e.mutator import Mutator
-from tests.e2e.test_main_job import connect, token_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 USER = "followed@kestrel.example"

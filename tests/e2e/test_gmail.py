@@ -13,7 +13,7 @@ from requests import HTTPError
 from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from tests.e2e.conftest import eventually
-from tests.e2e.test_main_job import connect, token_of
+from tests.e2e.connecting import connect, token_of
 from tests.fakes.gmail_server import PASSWORD, GmailServer
 from tests.fakes.gmail_store import GERMAN, GmailStore
 

@@ -14,7 +14,7 @@ from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import login
 from tests.e2e.conftest import eventually
-from tests.e2e.test_main_job import connect, token_of
+from tests.e2e.connecting import connect, token_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 USER = "wide@kestrel.example"

@@ -6,9 +6,8 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -16,11 +15,11 @@ import requests
 from imapclient import SEEN
 from nylas import APIClient
 
-from infra.demo.dovecot import PASSWORD, Dovecot
+from infra.demo.dovecot import Dovecot
 from infra.demo.mailbox import make_mailbox
 from infra.demo.submission import Submission
-from infra.demo.visitor import Listening
 from tests.e2e.conftest import FINISH_SECONDS, Endpoint, eventually
+from tests.e2e.connecting import connect, token_of
 from tests.servers.mailbox import ROLES, Mailbox
 from tests.servers.running import SERVERS, running
 
@@ -49,58 +48,6 @@ def mailbox(request: pytest.FixtureRequest) -> Iterator[Mailbox]:
 def smtp_server() -> Iterator[Submission]:
     with Kept(cast(Dovecot, None)) as server:
         yield server
-
-
-def connect(
-    info: dict[str, Any],
-    imap: Listening,
-    smtp: Submission,
-    user: str,
-    more: Mapping[str, Any] = MappingProxyType({}),
-    **settings: Any,
-) -> Any:
-    """Return the answer of /connect/authorize; `more` stands beside the settings."""
-    return requests.post(
-        f"{info['api_url']}/connect/authorize",
-        timeout=60,
-        json={
-            "client_id": info["client_id"],
-            "name": "Mira Okafor",
-            "email_address": user,
-            "provider": "imap",
-            "scopes": "email",
-            "settings": {
-                "imap_host": "127.0.0.1",
-                "imap_port": imap.imap,
-                "imap_username": user,
-                "imap_password": PASSWORD,
-                "smtp_host": "127.0.0.1",
-                "smtp_port": smtp.port,
-                "smtp_username": user,
-                "smtp_password": PASSWORD,
-                "ssl_required": False,
-                "ssl_verify": False,
-                **settings,
-            },
-            **more,
-        },
-    )
-
-
-def exchange(info: dict[str, Any], code: str) -> Any:
-    """Return the answer of /connect/token."""
-    return requests.post(
-        f"{info['api_url']}/connect/token",
-        timeout=30,
-        json={"client_id": info["client_id"], "client_secret": info["client_secret"], "code": code},
-    )
-
-
-def token_of(info: dict[str, Any], code: str) -> dict[str, Any]:
-    """Trade a code for the account and its access token."""
-    answer = exchange(info, code)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from infra.demo.visitor import fill, login
 from infra.machine import leash
 from infra.machine.state import ROOT
 from tests.e2e.conftest import eventually
-from tests.e2e.test_main_job import connect, token_of
+from tests.e2e.connecting import connect, token_of
 from tests.fakes.signals import by_default
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]

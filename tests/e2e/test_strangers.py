@@ -16,7 +16,7 @@ from infra.demo.dovecot import Dovecot
 from infra.demo.submission import Submission
 from infra.demo.visitor import fill
 from tests.e2e.conftest import eventually
-from tests.e2e.test_main_job import connect, exchange, token_of
+from tests.e2e.connecting import connect, exchange, token_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 CALLS = 24

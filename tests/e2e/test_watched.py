@@ -13,9 +13,9 @@ import pytest
 
 from chalicelib.domain.log.delta import Operation
 from infra.demo.dovecot import installed
+from tests.e2e.checks import is_alive
 from tests.e2e.conftest import eventually
 from tests.e2e.crowd import Crowd, crowd, percentiles
-from tests.e2e.test_kill import is_alive
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 ACCOUNTS = int(os.environ.get("POSTERN_WATCHED_ACCOUNTS", "6"))

@@ -22,9 +22,9 @@ from infra.local.run import STACK, aws_environment, child_environment
 from infra.local.runtime import LocalRuntime
 from infra.local.template import Template
 from infra.machine.state import ROOT
+from tests.e2e.client import Client
 from tests.e2e.conftest import eventually
-from tests.e2e.test_kill import Client
-from tests.e2e.test_main_job import connect, token_of
+from tests.e2e.connecting import connect, token_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 USER = "watched@kestrel.example"

@@ -10,10 +10,9 @@ import boto3
 import pytest
 
 from chalicelib.config import Settings
-from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.login import Login
-from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.domain.accounts.retention_wish import RetentionWish
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import Conflict, NotFound
@@ -26,8 +25,7 @@ from chalicelib.store.core.vault import Unsealable, Vault
 from chalicelib.store.core.webhooks import WebhookTable
 from chalicelib.store.values import Stale
 from tests.integration.aws import deployment, rows
-
-NOW = 1_700_000_000.0
+from tests.integration.owners import NOW, account, mail
 
 
 @pytest.fixture
@@ -39,25 +37,6 @@ def settings() -> Iterator[Settings]:
 @pytest.fixture
 def accounts(settings: Settings) -> AccountTable:
     return AccountTable(settings, Vault(settings), now=lambda: NOW)
-
-
-def account(id: str = "acct1", application_id: str = "app1", email: str = "Ann@x.org") -> Account:
-    return Account(
-        id=id,
-        application_id=application_id,
-        email_address=email,
-        name="",
-        provider="imap",
-        state=SyncState.INITIALIZING,
-        linked_at=int(NOW),
-        scopes="email",
-        history_days=0,
-    )
-
-
-def mail(password: str = "hunter2-in-clear") -> MailSettings:
-    server = Server(host="mail.x.org", port=993, username="ann", password=password)
-    return MailSettings(imap=server, smtp=replace(server, port=465), tls_required=False)
 
 
 def test_a_window_is_set_taken_back_and_not_written_twice(accounts: AccountTable) -> None:

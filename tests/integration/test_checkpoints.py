@@ -9,29 +9,15 @@ import pytest
 from chalicelib.config import Settings
 from chalicelib.domain.remote import Cursor
 from chalicelib.store.core.checkpoints import CheckpointTable
-from chalicelib.store.values import Lease, LeaseLost
+from chalicelib.store.values import LeaseLost
 from tests.integration.aws import deployment
+from tests.integration.leases import Clock, held
 
 
 @pytest.fixture
 def settings() -> Iterator[Settings]:
     with deployment() as settings:
         yield settings
-
-
-class Clock:
-    """A clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def held(lease: Lease | None) -> Lease:
-    assert lease is not None
-    return lease
 
 
 def test_one_holder_at_a_time(settings: Settings) -> None:

@@ -12,8 +12,8 @@ from chalicelib.sync.mail.ingest import Ingest
 from tests.fakes.large_mail import LARGE, arrived
 from tests.fakes.store import MemoryBlobs
 from tests.integration.aws import rows
-from tests.integration.test_mail_table import ACCOUNT, INBOX, World
-from tests.integration.test_mail_table import world as world  # a fixture
+from tests.worlds.mail_table import ACCOUNT, INBOX, World
+from tests.worlds.mail_table import world as world  # a fixture
 from tests.worlds.sync import ACCOUNT as OWNER
 
 MOST = 409_600

@@ -17,7 +17,7 @@ from chalicelib.store.objects.stream import change_of
 from chalicelib.store.objects.thread_rows import part_keys
 from chalicelib.store.values import MailChanges, Revised, Stale
 from tests.integration.aws import deployment, rows
-from tests.integration.test_mail_table import ACCOUNT, NOW, World, message, thread_with, world
+from tests.worlds.mail_table import ACCOUNT, NOW, World, message, thread_with, world
 
 __all__ = ["world"]
 LONG = ids.derived_id("long")

@@ -21,8 +21,8 @@ from chalicelib.store.core.vault import Vault
 from chalicelib.store.values import Poll, Stale
 from chalicelib.store.work.polls import PollTable
 from tests.integration.aws import deployment
-from tests.integration.test_accounts import account, mail
-from tests.integration.test_checkpoints import Clock, held
+from tests.integration.leases import Clock, held
+from tests.integration.owners import account, mail
 
 TROUBLE = Trouble(
     fault=FailureKind.LOGIN, reason="no", since=5, failures=2, retry_at=9, refused_at=5, folders=(("f", 3),)

@@ -26,7 +26,7 @@ from chalicelib.store.work.reconciliations import ReconciliationTable
 from chalicelib.workers import reconcile as worker
 from tests.fakes.services import MemoryAccounts, MemoryPolls
 from tests.integration.aws import deployment, rows
-from tests.integration.test_mail_table import ACCOUNT, DAY, INBOX, NOW, arrival, message, thread_with
+from tests.worlds.mail_table import ACCOUNT, DAY, INBOX, NOW, arrival, message, thread_with
 
 Name = tuple[str, str]
 OWNER = Account(

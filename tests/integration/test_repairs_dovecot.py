@@ -19,10 +19,11 @@ from chalicelib.sync.mail import ingest
 from chalicelib.sync.safety import retry
 from chalicelib.sync.safety.comparison import Findings, repair
 from infra.demo.dovecot import Dovecot
-from tests.contract.test_imap_provider import HERE, Program
-from tests.contract.test_imap_provider import other as other  # a fixture
-from tests.contract.test_imap_provider import server as server  # a fixture
-from tests.contract.test_imap_provider import settings as settings  # a fixture
+from tests.contract.dovecot import HERE
+from tests.contract.dovecot import other as other  # a fixture
+from tests.contract.dovecot import server as server  # a fixture
+from tests.contract.dovecot import settings as settings  # a fixture
+from tests.contract.program import Program
 from tests.fakes.mail import mail
 from tests.worlds.sync import World
 

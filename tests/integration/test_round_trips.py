@@ -15,9 +15,8 @@ from chalicelib.sync.engine.run import Outcome
 from infra.demo.dovecot import Dovecot
 from infra.demo.visitor import fill, login
 from tests.contract.provider import Copy
-from tests.contract.test_imap_compress import DEFLATE
 from tests.fakes.round_trips import CountingReach
-from tests.worlds.mailroom import PLAIN, Mailroom, dovecot, settings_of
+from tests.worlds.mailroom import DEFLATE, PLAIN, Mailroom, dovecot, settings_of
 
 pytestmark = pytest.mark.server
 USER = "far@kestrel.example"

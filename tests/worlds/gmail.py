@@ -14,7 +14,7 @@ from chalicelib.providers.imap.gmail.gmail import GmailProvider, connect
 from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine.run import Outcome, sync_account
 from chalicelib.sync.requests import edits
-from tests.contract.test_gmail_provider import HERE, settings_of
+from tests.fakes.gmail_account import HERE, settings_of
 from tests.fakes.gmail_server import GmailServer
 from tests.fakes.gmail_store import GmailStore
 from tests.fakes.services import MemoryQueues

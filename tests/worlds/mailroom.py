@@ -29,6 +29,7 @@ from tests.worlds.sync import World
 HERE = EgressPolicy(local=True)
 PLAIN = "ssl = no"
 """For a server whose conversation a proxy must be able to read."""
+DEFLATE = "protocol imap {\n  mail_plugins = $mail_plugins imap_zlib\n}"
 
 _LETTERS = {b"\\Answered": "a", b"\\Draft": "d", b"\\Flagged": "f", b"\\Seen": "s"}
 
