@@ -33,10 +33,15 @@ if TYPE_CHECKING:
     from chalicelib.providers.network.egress import EgressPolicy
     from chalicelib.sending.letter import Letter
     from chalicelib.sending.send import Desk
-    from chalicelib.store import ports
     from chalicelib.store.aws.destinations import AwsDestinations
     from chalicelib.store.core.vault import Vault
     from chalicelib.store.objects.mail import MailTable
+    from chalicelib.store.ports.accounts import Accounts, Applications, Codes, Tokens
+    from chalicelib.store.ports.log import ChangeLog, Objects, Reconciliations
+    from chalicelib.store.ports.mail import Blobs, Filings
+    from chalicelib.store.ports.sync import Backfills, Checkpoints, Places, Polls, Quarantine, Usage
+    from chalicelib.store.ports.webhooks import Circuits, Deliveries, Webhooks
+    from chalicelib.store.ports.work import Queues, Quotas, Slots
     from chalicelib.sync.accounts.crowd import Desk as Crowd
     from chalicelib.sync.accounts.health import Health
     from chalicelib.sync.core.stores import SyncStores
@@ -78,56 +83,56 @@ class Services:
         return MailTable(self.dynamodb, self.settings)
 
     @cached_property
-    def checkpoints(self) -> ports.Checkpoints:
+    def checkpoints(self) -> Checkpoints:
         """Sync progress and leases."""
         from chalicelib.store.core.checkpoints import CheckpointTable
 
         return CheckpointTable(self.settings)
 
     @cached_property
-    def filings(self) -> ports.Filings:
+    def filings(self) -> Filings:
         """Copies of sent mail on their way."""
         from chalicelib.store.objects.filings import FilingTable
 
         return FilingTable(self.dynamodb, self.settings)
 
     @cached_property
-    def blobs(self) -> ports.Blobs:
+    def blobs(self) -> Blobs:
         """Raw MIME."""
         from chalicelib.store.aws.blobs import S3Blobs
 
         return S3Blobs(self.settings)
 
     @cached_property
-    def log(self) -> ports.ChangeLog:
+    def log(self) -> ChangeLog:
         """The delta log."""
         from chalicelib.store.log.log import LogTable
 
         return LogTable(self.dynamodb, self.settings)
 
     @cached_property
-    def objects(self) -> ports.Objects:
+    def objects(self) -> Objects:
         """Everything the log tells of."""
         from chalicelib.store.objects.walk import ObjectTable
 
         return ObjectTable(self.dynamodb, self.settings)
 
     @cached_property
-    def reconciliations(self) -> ports.Reconciliations:
+    def reconciliations(self) -> Reconciliations:
         """How far logs have been compared with their objects."""
         from chalicelib.store.work.reconciliations import ReconciliationTable
 
         return ReconciliationTable(self.dynamodb, self.settings)
 
     @cached_property
-    def accounts(self) -> ports.Accounts:
+    def accounts(self) -> Accounts:
         """Connected accounts."""
         from chalicelib.store.core.accounts import AccountTable
 
         return AccountTable(self.settings, self.vault)
 
     @cached_property
-    def quarantine(self) -> ports.Quarantine:
+    def quarantine(self) -> Quarantine:
         """Messages that cannot be taken in."""
         from chalicelib.store.core.quarantine import QuarantineTable
 
@@ -144,63 +149,63 @@ class Services:
         return Health(accounts=self.accounts, polls=self.polls, share=share, now=time.time)
 
     @cached_property
-    def applications(self) -> ports.Applications:
+    def applications(self) -> Applications:
         """Customers' programs."""
         from chalicelib.store.core.applications import ApplicationTable
 
         return ApplicationTable(self.settings, self.vault)
 
     @cached_property
-    def tokens(self) -> ports.Tokens:
+    def tokens(self) -> Tokens:
         """Access tokens."""
         from chalicelib.store.core.tokens import TokenTable
 
         return TokenTable(self.settings)
 
     @cached_property
-    def codes(self) -> ports.Codes:
+    def codes(self) -> Codes:
         """One-time codes."""
         from chalicelib.store.work.codes import CodeTable
 
         return CodeTable(self.dynamodb, self.settings, self.vault)
 
     @cached_property
-    def webhooks(self) -> ports.Webhooks:
+    def webhooks(self) -> Webhooks:
         """Customers' endpoints."""
         from chalicelib.store.core.webhooks import WebhookTable
 
         return WebhookTable(self.settings)
 
     @cached_property
-    def deliveries(self) -> ports.Deliveries:
+    def deliveries(self) -> Deliveries:
         """Lanes, notifications, wake-ups."""
         from chalicelib.store.work.deliveries import DeliveryTable
 
         return DeliveryTable(self.dynamodb, self.settings)
 
     @cached_property
-    def circuits(self) -> ports.Circuits:
+    def circuits(self) -> Circuits:
         """How endpoints answer."""
         from chalicelib.store.work.circuits import CircuitTable
 
         return CircuitTable(self.dynamodb, self.settings)
 
     @cached_property
-    def polls(self) -> ports.Polls:
+    def polls(self) -> Polls:
         """Accounts to be polled."""
         from chalicelib.store.work.polls import PollTable
 
         return PollTable(self.dynamodb, self.settings)
 
     @cached_property
-    def backfills(self) -> ports.Backfills:
+    def backfills(self) -> Backfills:
         """Accounts whose history is still to come."""
         from chalicelib.store.work.backfills import BackfillTable
 
         return BackfillTable(self.dynamodb, self.settings)
 
     @cached_property
-    def usage(self) -> ports.Usage:
+    def usage(self) -> Usage:
         """Bytes read from mail servers."""
         from chalicelib.store.work.usage import UsageTable
 
@@ -222,21 +227,21 @@ class Services:
         return Quota(usage=self.usage, allowances=allowances)
 
     @cached_property
-    def slots(self) -> ports.Slots:
+    def slots(self) -> Slots:
         """Limits of simultaneous requests."""
         from chalicelib.store.work.slots import SlotTable
 
         return SlotTable(self.dynamodb, self.settings)
 
     @cached_property
-    def quotas(self) -> ports.Quotas:
+    def quotas(self) -> Quotas:
         """Limits of requests in a span of time."""
         from chalicelib.store.work.quotas import QuotaTable
 
         return QuotaTable(self.dynamodb, self.settings)
 
     @cached_property
-    def queues(self) -> ports.Queues:
+    def queues(self) -> Queues:
         """The queues between the functions."""
         from chalicelib.store.aws.queues import SqsQueues
 
@@ -454,7 +459,7 @@ class Services:
         return live.sync(self.workspace, self.meter, self.backfills, account, deadline, self.crowd)
 
     @cached_property
-    def places(self) -> ports.Places:
+    def places(self) -> Places:
         """Live syncs that take long."""
         from chalicelib.store.work.places import PlaceTable
 

@@ -23,7 +23,9 @@ from chalicelib.providers.base import Labelled, Provider, Transport
 from chalicelib.store.values import Poll, Stale
 
 if TYPE_CHECKING:
-    from chalicelib.store.ports import Accounts, Polls, Queues
+    from chalicelib.store.ports.accounts import Accounts
+    from chalicelib.store.ports.sync import Polls
+    from chalicelib.store.ports.work import Queues
 
 Attempt = Callable[[MailSettings], AbstractContextManager[None]]
 PROVIDER = "imap"

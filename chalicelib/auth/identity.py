@@ -15,7 +15,7 @@ from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.login import login_of as _login_of
 
 if TYPE_CHECKING:
-    from chalicelib.store.ports import Accounts
+    from chalicelib.store.ports.accounts import Accounts
 
 
 def target(accounts: Accounts, wanted: Connection, *, trusted: bool) -> Account | None:

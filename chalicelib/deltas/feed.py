@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.log.delta import Change, Delta, ObjectKey, Operation
 
 if TYPE_CHECKING:
-    from chalicelib.store.ports import DeltaLog
+    from chalicelib.store.ports.log import DeltaLog
 
 # A filter may drop entry after entry; a request must end all the same. The cursor has moved by
 # then, so the client, which asks on until it stands still, goes on from there.

@@ -13,7 +13,7 @@ from chalicelib.domain.log.delta import Delta
 from chalicelib.wire import size as json_size
 
 if TYPE_CHECKING:
-    from chalicelib.store.ports import ChangeLog
+    from chalicelib.store.ports.log import ChangeLog
 
 POLL_SECONDS = 1.0
 """Between two looks at the counter while nothing happens; one look is half a read unit."""

@@ -18,7 +18,8 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.log.delta import Change, Operation
 
 if TYPE_CHECKING:
-    from chalicelib.store.ports import Accounts, ChangeLog, Objects
+    from chalicelib.store.ports.accounts import Accounts
+    from chalicelib.store.ports.log import ChangeLog, Objects
 
 STREAM_SECONDS = 600
 """What changed so recently is left to the stream."""

@@ -19,7 +19,7 @@ from chalicelib.providers.base import Provider, Transport
 from chalicelib.sending.compose import Stamp, compose
 from chalicelib.sending.letter import Letter, own
 from chalicelib.sending.unfiled import Unfiled
-from chalicelib.store.ports import Mail
+from chalicelib.store.ports.mail import Mail
 
 log = logging.getLogger(__name__)
 

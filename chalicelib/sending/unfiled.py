@@ -9,7 +9,7 @@ from chalicelib.domain.accounts.trouble import REASON_CHARACTERS
 from chalicelib.domain.mail.filing import filing_key
 from chalicelib.domain.remote import RemoteId
 from chalicelib.domain.sync.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
-from chalicelib.store.ports import Quarantine
+from chalicelib.store.ports.sync import Quarantine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

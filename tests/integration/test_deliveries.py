@@ -14,7 +14,7 @@ from chalicelib.domain.webhooks.webhook import StateChange, Webhook
 from chalicelib.ids import dated_id
 from chalicelib.store.aws.connection import client
 from chalicelib.store.core.webhooks import WebhookTable
-from chalicelib.store.ports import Circuits, Deliveries
+from chalicelib.store.ports.webhooks import Circuits, Deliveries
 from chalicelib.store.values import Wake
 from chalicelib.store.work.circuits import CircuitTable
 from chalicelib.store.work.deliveries import DeliveryTable

@@ -15,7 +15,7 @@ from chalicelib.deltas import follow
 from chalicelib.deltas.follow import Feed, Line, Patience
 from chalicelib.domain.log.delta import Change, Delta, Operation
 from chalicelib.store.log.log import LogTable
-from chalicelib.store.ports import ChangeLog
+from chalicelib.store.ports.log import ChangeLog
 from tests.fakes.dynamo import MemoryDynamo
 from tests.fakes.services import MemoryLog
 

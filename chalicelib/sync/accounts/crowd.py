@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.clock import Clock
 from chalicelib.domain.accounts.account import Account
-from chalicelib.store.ports import Places
+from chalicelib.store.ports.sync import Places
 from chalicelib.store.values import Place
 
 LONG_SECONDS = 3.0

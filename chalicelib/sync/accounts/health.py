@@ -22,7 +22,8 @@ from chalicelib.domain.accounts.trouble import (
     is_refused_twice,
 )
 from chalicelib.errors import AuthRejected, ProviderError, SyncFailure
-from chalicelib.store.ports import Accounts, Polls
+from chalicelib.store.ports.accounts import Accounts
+from chalicelib.store.ports.sync import Polls
 from chalicelib.store.values import Stale
 from chalicelib.sync.core.retrying import until_fresh
 

@@ -11,7 +11,9 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.frozen_removal import FEW
 from chalicelib.domain.mail.retention import Retention
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Accounts, Blobs, Checkpoints, Filings, Mail, Quarantine
+from chalicelib.store.ports.accounts import Accounts
+from chalicelib.store.ports.mail import Blobs, Filings, Mail
+from chalicelib.store.ports.sync import Checkpoints, Quarantine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from chalicelib.domain.mail.folder import Folder
-from chalicelib.store.ports import Mail
+from chalicelib.store.ports.mail import Mail
 from chalicelib.store.values import MailChanges, Revised
 from chalicelib.sync.core.retrying import until_fresh
 from chalicelib.sync.mail.rethreading import rethreaded

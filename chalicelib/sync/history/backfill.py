@@ -19,7 +19,8 @@ from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.sync.allowance import HISTORY_PERCENT, next_day
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.errors import ProviderError, Throttled
-from chalicelib.store.ports import Backfills, Queues
+from chalicelib.store.ports.sync import Backfills
+from chalicelib.store.ports.work import Queues
 from chalicelib.sync.core.pace import Pace
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history.meter import Quota

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.sync.backfill import Backfill
 from chalicelib.domain.sync.budget import AccountBudget, Budget, HostBudget
-from chalicelib.store.ports import Backfills
+from chalicelib.store.ports.sync import Backfills
 from chalicelib.store.values import HostUsage
 from chalicelib.sync.history.meter import Quota
 

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account, SyncState
-from chalicelib.store.ports import Backfills
+from chalicelib.store.ports.sync import Backfills
 from chalicelib.sync.accounts.crowd import Crowded, place
 from chalicelib.sync.accounts.crowd import Desk as Crowd
 from chalicelib.sync.core.pace import Live

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chalicelib.clock import Clock
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.sync.allowance import Allowances, is_used_up
-from chalicelib.store.ports import Usage
+from chalicelib.store.ports.sync import Usage
 
 UNCOUNTED = 100_000
 """Bytes of one connection that are not worth two writes; a poll that finds nothing reads less."""

@@ -13,7 +13,7 @@ from chalicelib.domain.mail.message import Message, Place, RawRef
 from chalicelib.domain.mail.retention import PAST, Retention, latest
 from chalicelib.domain.remote import RemoteMessage
 from chalicelib.formats.mime.mime import ParsedMail
-from chalicelib.store.ports import Mail
+from chalicelib.store.ports.mail import Mail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import RawRef
 from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
 from chalicelib.formats.mime.mime import parse
-from chalicelib.store.ports import Blobs
+from chalicelib.store.ports.mail import Blobs
 from chalicelib.sync.mail.context import Arrival, MailContext
 from chalicelib.sync.mail.reading import message_of
 from chalicelib.sync.mail.threads import changes, thread_messages

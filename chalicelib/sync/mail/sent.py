@@ -11,7 +11,7 @@ from chalicelib.domain.mail.retention import Retention
 from chalicelib.domain.mail.threader import message_key
 from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
 from chalicelib.formats.mime.mime import parse
-from chalicelib.store.ports import Blobs, Mail
+from chalicelib.store.ports.mail import Blobs, Mail
 from chalicelib.sync.core.retrying import until_fresh
 from chalicelib.sync.mail.identity import namesake_ids
 from chalicelib.sync.mail.ingest import Ingest

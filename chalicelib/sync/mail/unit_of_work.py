@@ -17,7 +17,7 @@ from chalicelib.domain.mail.retention import PAST, latest
 from chalicelib.domain.mail.thread import Thread
 from chalicelib.domain.mail.threader import anchor_keys
 from chalicelib.domain.remote import Flags, RemoteId, RemoteMessage
-from chalicelib.store.ports import Mail
+from chalicelib.store.ports.mail import Mail
 from chalicelib.store.values import Location, MailChanges, Revised
 from chalicelib.sync.mail.context import Arrival, MailContext
 from chalicelib.sync.mail.extent import within_a_row

@@ -18,7 +18,7 @@ from chalicelib.errors import Gone, ProviderError
 from chalicelib.formats.mime.fingerprint import fingerprint
 from chalicelib.formats.mime.mime import parse, part_content
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Blobs, Mail
+from chalicelib.store.ports.mail import Blobs, Mail
 from chalicelib.store.transient import is_transient
 from chalicelib.store.values import MailChanges, Revised, Stale
 from chalicelib.sync.accounts.foreseen import named

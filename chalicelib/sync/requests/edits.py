@@ -19,7 +19,8 @@ from chalicelib.sync.mail.loose import listed
 from chalicelib.sync.mail.rethreading import rethreaded
 
 if TYPE_CHECKING:
-    from chalicelib.store.ports import Mail, Queues
+    from chalicelib.store.ports.mail import Mail
+    from chalicelib.store.ports.work import Queues
 
 TRIES = 5
 

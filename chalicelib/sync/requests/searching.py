@@ -21,7 +21,7 @@ from chalicelib.domain.mail.retention import STAY_SECONDS, is_over
 from chalicelib.domain.remote import BatchLimits, RemoteId, RemoteMessage
 from chalicelib.errors import AuthRejected, Gone, InvalidRequest, ProviderError, Throttled
 from chalicelib.providers.base import Searching
-from chalicelib.store.ports import Quarantine
+from chalicelib.store.ports.sync import Quarantine
 from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.mail.ingest import Ingest
 from chalicelib.sync.safety.poison import PoisonGuard

@@ -17,7 +17,7 @@ from chalicelib.clock import Clock
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.remote import ChangeBatch, Cursor, RemoteId, RemoteMessage
 from chalicelib.domain.sync.quarantine import TRIES, Cause, Quarantined, QuarantineState, entry_id
-from chalicelib.store.ports import Quarantine
+from chalicelib.store.ports.sync import Quarantine
 from chalicelib.store.transient import is_refusal, is_transient
 from chalicelib.store.values import Lease
 from chalicelib.sync.accounts.foreseen import named

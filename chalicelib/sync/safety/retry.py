@@ -10,7 +10,7 @@ from chalicelib.domain.remote import Collection, RemoteId
 from chalicelib.domain.sync.quarantine import Quarantined
 from chalicelib.errors import AuthRejected, Gone, Interrupted, ProviderError, Throttled
 from chalicelib.providers.base import Provider
-from chalicelib.store.ports import Quarantine
+from chalicelib.store.ports.sync import Quarantine
 from chalicelib.sync.accounts.foreseen import foreseen
 from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.mail.ingest import Ingest

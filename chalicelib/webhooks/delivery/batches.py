@@ -10,7 +10,7 @@ from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import ALIASES, Webhook, trigger_of
 from chalicelib.errors import CursorTooOld
 from chalicelib.ids import dated_id
-from chalicelib.store.ports import DeltaLog
+from chalicelib.store.ports.log import DeltaLog
 
 PAGE = 100
 MOST_PAGES = 20

@@ -19,7 +19,9 @@ from chalicelib.domain.webhooks.delivery import Delivery
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.ports import Applications, Circuits, Deliveries, DeltaLog, Webhooks
+from chalicelib.store.ports.accounts import Applications
+from chalicelib.store.ports.log import DeltaLog
+from chalicelib.store.ports.webhooks import Circuits, Deliveries, Webhooks
 from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import batches, payload, request, retry, signature
 from chalicelib.webhooks.delivery import state as standing

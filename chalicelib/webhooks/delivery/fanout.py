@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
-from chalicelib.store.ports import Circuits, Deliveries, DeltaLog, Queues
+from chalicelib.store.ports.log import DeltaLog
+from chalicelib.store.ports.webhooks import Circuits, Deliveries
+from chalicelib.store.ports.work import Queues
 from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import batches
 

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from chalicelib.clock import Deadline
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
-from chalicelib.store.ports import Queues
+from chalicelib.store.ports.work import Queues
 from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import batches, deliver, fanout
 

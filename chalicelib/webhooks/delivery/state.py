@@ -6,7 +6,7 @@ import logging
 
 from chalicelib.domain.webhooks.circuit import Circuit
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook, in_state
-from chalicelib.store.ports import Webhooks
+from chalicelib.store.ports.webhooks import Webhooks
 from chalicelib.webhooks.delivery import health
 
 log = logging.getLogger(__name__)

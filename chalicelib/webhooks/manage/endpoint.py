@@ -13,7 +13,7 @@ from chalicelib import bounds
 from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook, in_state
 from chalicelib.errors import Conflict, InvalidRequest, ProviderError
-from chalicelib.store.ports import Circuits, Deliveries, Webhooks
+from chalicelib.store.ports.webhooks import Circuits, Deliveries, Webhooks
 from chalicelib.webhooks.delivery import deliver
 
 Get = Callable[[str], HttpResponse]

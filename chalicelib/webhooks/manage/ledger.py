@@ -11,7 +11,8 @@ from chalicelib.domain.webhooks.delivery import Delivery
 from chalicelib.domain.webhooks.ledger import Missed, Selection
 from chalicelib.domain.webhooks.webhook import Webhook, outages
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.ports import Deliveries, DeltaLog
+from chalicelib.store.ports.log import DeltaLog
+from chalicelib.store.ports.webhooks import Deliveries
 from chalicelib.webhooks.delivery import batches, payload
 from chalicelib.webhooks.manage.replay import KEPT_SECONDS
 

@@ -14,7 +14,7 @@ from chalicelib.domain.webhooks.delivery import Delivery
 from chalicelib.domain.webhooks.ledger import Missed, Replay, Selection
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.ids import base36, random_id
-from chalicelib.store.ports import Accounts
+from chalicelib.store.ports.accounts import Accounts
 from chalicelib.webhooks.delivery import deliver
 from chalicelib.webhooks.manage import endpoint, ledger, replay, rotation, test_event
 

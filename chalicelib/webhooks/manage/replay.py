@@ -10,7 +10,8 @@ from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.ledger import Replay
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
 from chalicelib.errors import InvalidRequest
-from chalicelib.store.ports import Accounts, Deliveries
+from chalicelib.store.ports.accounts import Accounts
+from chalicelib.store.ports.webhooks import Deliveries
 from chalicelib.webhooks.delivery import deliver
 
 KEPT_SECONDS = 14 * 86400

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from chalicelib.errors import Conflict
 from chalicelib.ids import base36
-from chalicelib.store.ports import Applications
+from chalicelib.store.ports.accounts import Applications
 from chalicelib.store.values import Stale
 
 _LENGTH = 40
