@@ -18,11 +18,9 @@ class S3Blobs:
         self._bucket = settings.bucket
 
     def put(self, key: str, data: bytes) -> None:
-        """Store an object."""
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=data)
 
     def get(self, key: str, offset: int, length: int) -> bytes | None:
-        """Return bytes offset to offset+length, None if the object is gone."""
         if length == 0:
             return b""
         try:

@@ -51,7 +51,6 @@ class SqsQueues:
                 raise NotQueued(f"{len(answer['Failed'])} messages for {queue}: {', '.join(codes)}")
 
     def waiting(self, queue: str) -> int:
-        """Return about how many messages could be taken now."""
         name = "ApproximateNumberOfMessages"
         answer = self._sqs.get_queue_attributes(QueueUrl=self._urls[queue], AttributeNames=[name])
         return int(answer["Attributes"][name])

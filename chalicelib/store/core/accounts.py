@@ -61,11 +61,9 @@ class AccountTable:
         return rows.account_of(row)
 
     def by_email(self, application_id: str, email: str) -> Account | None:
-        """Return the application's account of that address (compared in lower case)."""
         return self._pointed(email_pk(application_id, email), rows.ADDRESS)
 
     def of_application(self, application_id: str) -> list[Account]:
-        """Return every account of an application, oldest first."""
         pointers = AccountPointerRow.query(
             application_pk(application_id),
             AccountPointerRow.sk.startswith(ACCOUNT_PREFIX),
@@ -81,7 +79,6 @@ class AccountTable:
         return self._pointed(login_pk(application_id, login), rows.LOGIN)
 
     def create(self, account: Account, settings: MailSettings) -> Account:
-        """Store a new account with sealed credentials. Raises Stale if its address or login is taken."""
         account = replace(account, rev=self._next(account.rev))
         row = rows.row_of(account, self._sealed(account, settings))
         with self._all_or_nothing(account.id) as transaction:
@@ -140,7 +137,6 @@ class AccountTable:
         raise Stale(account.id)
 
     def transition(self, account: Account, state: SyncState) -> Account:
-        """Move to a state, conditional on `rev`; the same state is no write. Raises Stale."""
         if account.state == state:
             return account
         moved = replace(account, state=state, rev=self._next(account.rev))
@@ -149,7 +145,6 @@ class AccountTable:
         return moved
 
     def note_trouble(self, account: Account, trouble: Trouble | None) -> Account:
-        """Remember what keeps the account from syncing (None forgets it). Raises Stale."""
         if trouble == account.trouble:
             return account
         text = json.dumps(asdict(trouble)) if trouble else None
@@ -157,7 +152,6 @@ class AccountTable:
         return replace(account, trouble=trouble)
 
     def note_frozen(self, account: Account, frozen: Sequence[FrozenRemoval]) -> Account:
-        """Remember removals that wait, in place of those of `account`. Raises Stale."""
         marks = tuple(frozen)
         if marks == account.frozen:
             return account

@@ -68,7 +68,6 @@ class ApplicationTable:
         )
 
     def get(self, application_id: str) -> Application | None:
-        """Return an application, None if there is none."""
         row = _find(application_id)
         return _application(row) if row else None
 

@@ -40,11 +40,9 @@ class CheckpointTable:
         self._until: dict[tuple[str, int], float] = {}
 
     def cursors(self, account_id: str) -> dict[str, Cursor]:
-        """Return every folder's cursor by folder id, strongly consistent."""
         return {id: Cursor(item["cursor"]["S"]) for id, item in self._rows(account_id)}
 
     def tallies(self, account_id: str) -> dict[str, Tally]:
-        """Return the tallies saved with the cursors, by folder id."""
         found = self._rows(account_id)
         return {id: Tally(**json.loads(item["tally"]["S"])) for id, item in found if "tally" in item}
 
@@ -62,7 +60,6 @@ class CheckpointTable:
         return [(item["sk"]["S"].removeprefix(_CURSOR_PREFIX), item) for item in items]
 
     def acquire(self, account_id: str, seconds: float) -> Lease | None:
-        """Take the lease; None while somebody else holds it."""
         now = int(self._now() * 1000)
         try:
             answer = self._dynamodb.update_item(
@@ -115,7 +112,6 @@ class CheckpointTable:
             raise LeaseLost(lease.account_id) from error
 
     def release(self, lease: Lease) -> None:
-        """Give the lease back; does nothing if it is lost already."""
         self._until.pop((lease.account_id, lease.epoch), None)
         with suppress(LeaseLost):
             self._set_until(lease, 0.0)

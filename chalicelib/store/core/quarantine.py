@@ -24,18 +24,15 @@ class QuarantineTable:
         self._table = Table(client, f"{settings.table_prefix}-core")
 
     def entries(self, account_id: str) -> list[Quarantined]:
-        """Return every entry of an account, oldest first."""
         pages = self._table.pages(account_pk(account_id), _PREFIX, _PREFIX + "~")
         found = [_entry(account_id, row) for rows in pages for row in rows]
         return sorted(found, key=lambda entry: (entry.first_at, entry.id))
 
     def get(self, account_id: str, id: str) -> Quarantined | None:
-        """Return one entry, strongly consistent."""
         row = self._table.get(account_pk(account_id), _PREFIX + id)
         return _entry(account_id, row) if row else None
 
     def change(self, old: Quarantined | None, new: Quarantined | None) -> bool:
-        """Store or remove an entry if it is still as it was read (None: there is none); False otherwise."""
         some = new or old
         if some is None:
             return True
@@ -51,13 +48,11 @@ class QuarantineTable:
         return True
 
     def suspects(self, account_id: str) -> frozenset[tuple[str, RemoteId]]:
-        """Return the folders and names of messages during which a worker may have died."""
         row = self._table.get(account_pk(account_id), _SUSPECTS)
         names = (name["S"].partition(" ") for name in (row or {}).get("names", {}).get("L", []))
         return frozenset((folder, RemoteId(remote)) for folder, _, remote in names)
 
     def suspect(self, account_id: str, names: Iterable[tuple[str, RemoteId]]) -> None:
-        """Remember these, and only these."""
         listed = [{"S": f"{folder} {remote}"} for folder, remote in sorted(names)]
         row = key(account_pk(account_id), _SUSPECTS) | {"names": {"L": listed}}
         if listed:

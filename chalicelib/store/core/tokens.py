@@ -25,7 +25,6 @@ class TokenTable:
         self._now = now
 
     def issue(self, account_id: str, epoch: int) -> str:
-        """Return a new access token of an account's epoch; it is shown this once."""
         token = random_text()
         row = TokenRow(self._pk(token), _SK, account_id=account_id, epoch=epoch, created_at=int(self._now()))
         row.save()

@@ -38,7 +38,6 @@ class WebhookTable:
         )
 
     def change(self, old: Webhook, new: Webhook) -> bool:
-        """Store a new state if the stored one is still the old; False otherwise."""
         row = _key(new.application_id, new.id)
         try:
             row.update(
@@ -57,7 +56,6 @@ class WebhookTable:
         return True
 
     def get(self, application_id: str, id: str) -> Webhook | None:
-        """Return one webhook."""
         try:
             row = WebhookRow.get(application_pk(application_id), WEBHOOK_PREFIX + id, consistent_read=True)
         except WebhookRow.DoesNotExist:
@@ -65,14 +63,12 @@ class WebhookTable:
         return _webhook(row)
 
     def of_application(self, application_id: str) -> list[Webhook]:
-        """Return every webhook of an application, oldest first."""
         rows = WebhookRow.query(
             application_pk(application_id), WebhookRow.sk.startswith(WEBHOOK_PREFIX), consistent_read=True
         )
         return [_webhook(row) for row in sorted(rows, key=lambda row: (row.created_at, row.id))]
 
     def delete(self, application_id: str, id: str) -> None:
-        """Remove a webhook; removing none is fine."""
         _key(application_id, id).delete()
 
 

@@ -31,7 +31,7 @@ _HEADS_PER_PAGE = 200
 
 
 class LogTable:
-    """Entries are numbered from 1 in commit order; readable for 14 days."""
+    """The port ChangeLog: entries are numbered from 1 in commit order; readable for 14 days."""
 
     def __init__(
         self, client: Any, settings: Settings, now: Clock = time.time, wait: Callable[[int], None] = pause
@@ -41,10 +41,6 @@ class LogTable:
         self._wait = wait
 
     def append(self, account_id: str, changes: Sequence[Change], at: int) -> None:
-        """Log each change once, in order; a revision already logged is left out.
-
-        Safe under duplicate, reordered and concurrent calls.
-        """
         left = coalesced(changes)
         size, attempt = LARGEST_BATCH, 0
         while left:
@@ -60,24 +56,17 @@ class LogTable:
                 self._patience(attempt)
 
     def head(self, account_id: str) -> tuple[int, int]:
-        """Return the newest sequence number and its time (0, 0 for an empty log), strongly consistent."""
         return rows.place_of(self._table.get(rows.partition(account_id), rows.COUNTER))
 
     def peek(self, account_id: str) -> int:
-        """Return the newest sequence number, perhaps a moment late: half a read unit."""
         row = self._table.get(rows.partition(account_id), rows.COUNTER, consistent=False)
         return rows.place_of(row)[0]
 
     def places(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Return `head` of several accounts; those with an empty log are absent."""
         found = self._table.get_many((rows.partition(id), rows.COUNTER) for id in account_ids)
         return {rows.account_of(row): rows.place_of(row) for row in found}
 
     def since(self, account_id: str, seq: int, limit: int) -> list[Delta]:
-        """Return up to about `limit` entries after `seq`, in order, never past a hole.
-
-        Raises CursorTooOld if entry seq+1 has been dropped already, or if this log never had `seq`.
-        """
         newest, _ = self.head(account_id)
         if seq == newest:
             return []
@@ -92,10 +81,6 @@ class LogTable:
         return found[:limit]
 
     def before(self, account_id: str, moment: int) -> tuple[int, int]:
-        """Return the last entry logged at or before a moment and its time, (0, 0) if there is none.
-
-        Raises CursorTooOld if what followed is no longer kept.
-        """
         newest, found = self.head(account_id), (0, 0)
         if newest[1] <= moment:
             return newest
@@ -113,12 +98,10 @@ class LogTable:
         return found
 
     def heads(self, account_id: str, names: Iterable[ObjectKey]) -> dict[ObjectKey, Change]:
-        """Return the change of each object that was logged last, as far as it is kept."""
         found = self._table.get_many(rows.head_key(account_id, name) for name in names)
         return {head.name: head for head in map(rows.head_of, found)}
 
     def heads_after(self, account_id: str, place: str) -> tuple[list[Change], str]:
-        """Return some heads behind a place ("" is the start) and the place behind them ("" at the end)."""
         low, high = rows.HEADS
         pages = self._table.pages(rows.partition(account_id), place or low, high, limits=[_HEADS_PER_PAGE])
         page = [row for row in next(pages, []) if row["sk"]["S"] != place]

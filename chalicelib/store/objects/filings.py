@@ -29,7 +29,6 @@ class FilingTable:
         return Filing(Stage(row["st"]["S"]), row["e"]["S"] if "e" in row else "") if row else None
 
     def put(self, account_id: str, name: str, filing: Filing) -> None:
-        """Note how far a copy has come."""
         row = key(_pk(account_id, name), _SK) | {"st": {"S": filing.stage.value}}
         row |= {"ttl": {"N": str(int(self._now()) + KEPT_SECONDS)}}
         self._table.write_many([row | ({"e": {"S": filing.end}} if filing.end else {})])

@@ -27,7 +27,7 @@ _READINGS = 4
 
 
 class MailTable:
-    """The mail half of the store; all reads but those of bodies are strongly consistent."""
+    """The port Mail; all reads but those of bodies are strongly consistent."""
 
     def __init__(self, client: Any, settings: Settings, now: Clock = time.time) -> None:
         self._table = Table(client, f"{settings.table_prefix}-mail")
@@ -36,29 +36,24 @@ class MailTable:
         self._now = now
 
     def folders(self, account_id: str) -> list[Folder]:
-        """Return every folder, oldest first."""
         pages = self._table.pages(account_id, "F#", "F#" + AFTER_ALL)
         found = [rows.folder_of(row) for page in pages for row in page]
         return sorted(found, key=lambda folder: (folder.created_at, folder.id))
 
     def save_folders(self, account_id: str, changes: Sequence[Revised[Folder]]) -> None:
-        """Write folders; raises Stale."""
         parallel(self._save_folder, changes)
 
     def messages(self, account_id: str, ids: Iterable[str]) -> dict[str, Message]:
-        """Return those that exist, strongly consistent."""
         found = self._read(account_id, ids, rows.message_key, rows.message_of)
         return {message.id: message for message in found}
 
     def threads(self, account_id: str, ids: Iterable[str]) -> dict[str, Thread]:
-        """Return those that exist, strongly consistent."""
         found = self._read(account_id, ids, rows.thread_key, lambda row: row)
         short = (thread_rows.thread_of(row, {}) for row in found if not thread_rows.in_parts(row))
         long = parallel(self._whole_thread, filter(thread_rows.in_parts, found))
         return {thread.id: thread for thread in [*short, *long] if thread}
 
     def anchors(self, account_id: str, keys: Iterable[str]) -> dict[str, Anchor]:
-        """Return those that exist, strongly consistent."""
         found = self._table.get_many(rows.anchor_key(account_id, key) for key in keys)
         anchors = [rows.anchor_of(row) for row in self._live(found)]
         return {anchor.key: anchor for anchor in anchors}
@@ -66,19 +61,16 @@ class MailTable:
     def locations(
         self, account_id: str, folder_id: str, remote_ids: Iterable[RemoteId]
     ) -> dict[RemoteId, Location]:
-        """Return those that exist, strongly consistent."""
         keys = [location_key(account_id, folder_id, id) for id in remote_ids if id]
         return dict(map(_location_of, self._live(self._table.get_many(keys))))
 
     def known(self, account_id: str, folder_id: str) -> dict[RemoteId, Flags]:
-        """Return every place of a folder with its flags, strongly consistent."""
         partitions = location_partitions(account_id, folder_id)
         found = parallel(lambda pk: [r for page in self._table.pages(pk) for r in page], partitions)
         places = map(_location_of, self._live(chain.from_iterable(found)))
         return {remote_id: location.flags for remote_id, location in places}
 
     def bodies(self, account_id: str, ids: Iterable[str]) -> dict[str, str]:
-        """Return the HTML bodies that are kept here; a body too large for a row is absent."""
         return self._bodies.get(account_id, ids, self._now())
 
     def save(self, account_id: str, changes: MailChanges) -> None:
@@ -93,7 +85,6 @@ class MailTable:
     def newest_messages(
         self, account_id: str, before: int | None = None, after: int | None = None
     ) -> Iterator[Message]:
-        """Yield messages newest first with after < date <= before, reading pages as needed."""
         first, last = _bounds(after, before)
         months = self._months.of(account_id)["messages"] if first <= last else ()
         partitions = [f"{account_id}#{m}" for m in threads_index.months_between(months, first, last)]
@@ -104,7 +95,6 @@ class MailTable:
     def newest_threads(
         self, account_id: str, before: int | None = None, after: int | None = None
     ) -> Iterator[Thread]:
-        """Yield threads by last message, newest first, with after < last_at < before."""
         first, last = _bounds(after, None if before is None else before - 1)
         months = self._months.of(account_id)["threads"] if first <= last else ()
         partitions = [f"{account_id}#I#{m}" for m in threads_index.months_between(months, first, last)]
@@ -113,7 +103,6 @@ class MailTable:
             yield from self._indexed(account_id, self._live(page))
 
     def file(self, account_id: str, file_id: str) -> tuple[File, str] | None:
-        """Return a file and the id of its message."""
         if not ids.is_id(file_id):
             return None
         row = self._table.get(*rows.file_key(account_id, file_id))

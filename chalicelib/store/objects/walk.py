@@ -30,7 +30,6 @@ class ObjectTable:
         self._months = Months(self._table)
 
     def after(self, account_id: str, place: str) -> tuple[list[Change], str]:
-        """Return some objects behind a place ("" is the start) and the place behind them ("" at the end)."""
         partitions = self._partitions(account_id)
         here, _, sk = place.partition(" ")
         here = here or partitions[0]
@@ -41,7 +40,6 @@ class ObjectTable:
         return [], next((other for other in partitions if other > here), "")
 
     def existing(self, account_id: str, names: Iterable[ObjectKey]) -> set[ObjectKey]:
-        """Return those that are stored, strongly consistent; kinds that lie elsewhere count as stored."""
         names = list(names)
         keys = {name: _KEYS[name[0]](account_id, name[1]) for name in names if name[0] in _KEYS}
         stored = {(row["pk"]["S"], row["sk"]["S"]) for row in self._table.get_many(keys.values())}

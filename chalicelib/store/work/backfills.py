@@ -19,7 +19,6 @@ class BackfillTable:
         self._table = Table(client, f"{settings.table_prefix}-work")
 
     def enter(self, backfill: Backfill) -> bool:
-        """Enter an account; False if it is in already, which stays as it is."""
         try:
             self._table.put_if(_row(backfill), "attribute_not_exists(pk)")
         except Stale:
@@ -27,23 +26,19 @@ class BackfillTable:
         return True
 
     def get(self, account_id: str) -> Backfill | None:
-        """Return an account's entry, strongly consistent."""
         row = self._table.get(_PARTITION, account_id)
         return _backfill(row) if row else None
 
     def all(self) -> list[Backfill]:
-        """Return every entry, strongly consistent."""
         return [_backfill(row) for page in self._table.pages(_PARTITION) for row in page]
 
     def put(self, backfill: Backfill) -> None:
-        """Replace an entry; one that is no longer there stays away."""
         try:
             self._table.put_if(_row(backfill), "application_id = :a", {":a": {"S": backfill.application_id}})
         except Stale:
             return
 
     def remove(self, account_id: str) -> None:
-        """Remove an entry: the history is complete, or no longer wanted."""
         self._table.write_many(deletes=[(_PARTITION, account_id)])
 
 

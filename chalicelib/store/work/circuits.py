@@ -29,11 +29,9 @@ class CircuitTable:
         self._table = Table(client, f"{settings.table_prefix}-work")
 
     def get(self, webhook_id: str) -> Circuit:
-        """Return an endpoint's circuit, strongly consistent."""
         return _circuit(self._table.get(*_key(webhook_id)) or {})
 
     def enter(self, webhook_id: str, seen: Circuit, now: int, until: int) -> int | None:
-        """Take a slot until a time; None if the endpoint has enough calls under way."""
         for _ in range(_ENTRIES):
             slot = None if seen.resting(now) else seen.free_slot(now)
             if slot is None:
@@ -44,14 +42,12 @@ class CircuitTable:
         return None
 
     def accepted(self, webhook_id: str, slot: int, now: int, until: int) -> Circuit:
-        """Count a success and prolong the slot."""
         update = f"SET s{slot} = :until, #ttl = :ttl ADD a{now // 60} :one"
         update += " REMOVE streak, failing_since, open_until, probe"
         values = {":until": until, ":ttl": now + _KEPT_DAYS * _DAY, ":one": 1}
         return _circuit(self._update(webhook_id, update, values, {"#ttl": "ttl"}))
 
     def refused(self, webhook_id: str, slot: int, now: int, until: int, rest: int, lane: str) -> Circuit:
-        """Count a failure and prolong the slot; `rest` (0: none) is when the next call may be made."""
         values: dict[str, int | str] = {":until": until, ":ttl": now + _KEPT_DAYS * _DAY, ":one": 1}
         values |= {":now": now, ":lane": lane}
         sets = f"SET s{slot} = :until, #ttl = :ttl, probe = :lane"
@@ -63,11 +59,9 @@ class CircuitTable:
         return _circuit(self._update(webhook_id, update, values, {"#ttl": "ttl"}))
 
     def leave(self, webhook_id: str, slot: int) -> None:
-        """Give a slot back."""
         self._update(webhook_id, f"REMOVE s{slot}", {})
 
     def reset(self, webhook_id: str) -> None:
-        """Forget everything: the endpoint begins anew."""
         self._table.write_many(deletes=[_key(webhook_id)])
 
     def _take(self, webhook_id: str, seen: Circuit, slot: int, now: int, until: int) -> bool:

@@ -33,7 +33,6 @@ class CodeTable:
         self._now = now
 
     def issue(self, proof: Proof) -> str:
-        """Return a code good for one use within 15 minutes by the application of the proof."""
         code, until = random_text(), str(int(self._now()) + bounds.CODE_SECONDS)
         pk, owner = self._pk(code), proof.wanted.application_id
         sealed = self._vault.seal(owner, "", pk, json.dumps(asdict(proof), default=sorted).encode())
@@ -42,7 +41,6 @@ class CodeTable:
         return code
 
     def redeem(self, application_id: str, code: str) -> Proof | None:
-        """Return the proof and spend the code; None if unknown, spent, expired or foreign."""
         pk = self._pk(code)
         try:  # one step: of several who redeem at once one gets the row
             answer = self._table.client.delete_item(
@@ -62,7 +60,6 @@ class CodeTable:
         return _proof(json.loads(self._vault.open(application_id, "", pk, sealed)))
 
     def decoy(self) -> str:
-        """Return what looks like a code and is none."""
         return random_text()
 
     def _pk(self, code: str) -> str:

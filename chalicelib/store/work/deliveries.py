@@ -39,12 +39,10 @@ class DeliveryTable:
         self._now = now
 
     def lane(self, webhook_id: str, key: str) -> Lane | None:
-        """Return one lane, strongly consistent."""
         row = self._table.get(_lanes_pk(webhook_id), key)
         return lane_of(row) if row else None
 
     def lanes(self, webhook_id: str, start: str = "") -> Iterator[Lane]:
-        """Yield every lane of an endpoint once, from the key `start` on and then from the first."""
         pk = _lanes_pk(webhook_id)
         later = self._table.pages(pk, start or None, limits=[_PAGE])
         sooner = self._table.pages(pk, "0", start, limits=[_PAGE]) if start else iter(())
@@ -52,7 +50,6 @@ class DeliveryTable:
             yield from (lane_of(row) for row in page)
 
     def change_lane(self, old: Lane | None, new: Lane) -> bool:
-        """Store a lane if it is still as it was read (None: there was none); False otherwise."""
         condition, values = _unchanged(old)
         try:
             self._table.put_if(self._lane_row(new), condition, values)
@@ -61,20 +58,16 @@ class DeliveryTable:
         return True
 
     def add_lanes(self, lanes: Iterable[Lane]) -> None:
-        """Store new lanes, in no order."""
         self._table.write_many(self._lane_row(lane) for lane in lanes)
 
     def close_lane(self, lane: Lane) -> None:
-        """Remove a lane."""
         self._table.write_many(deletes=[(_lanes_pk(lane.webhook_id), lane.key)])
 
     def begin(self, old: Lane, new: Lane, delivery: Delivery) -> bool:
-        """Store a delivery and its lane in one transaction; False if the lane is not as it was read."""
         lane = self._put(self._lane_row(new), *_unchanged(old))
         return self._done([lane, self._put(self._delivery_row(delivery))])
 
     def claim(self, old: Delivery, new: Delivery) -> bool:
-        """Count one attempt, conditional on the last one; False if somebody else has."""
         values = {":a": {"N": str(old.attempt)}, ":d": {"N": str(old.due_at)}}
         try:
             self._table.put_if(self._delivery_row(new), "attempt = :a AND due_at = :d", values)
@@ -91,24 +84,18 @@ class DeliveryTable:
             return
 
     def settle(self, old: Lane, new: Lane, delivery: Delivery) -> None:
-        """Store a delivery that is over and move its lane in one transaction.
-
-        A lane that was begun anew or removed meanwhile stays as it is.
-        """
         self._index(delivery)
         lane = self._put(self._lane_row(new), *_unchanged(old))
         if not self._done([lane, self._put(self._delivery_row(delivery), *_ours(delivery))]):
             self.record(delivery)
 
     def get(self, webhook_id: str, id: str) -> Delivery | None:
-        """Return a delivery of the last 14 days."""
         if not is_id(id):
             return None
         row = self._table.get(_ledger_pk(webhook_id, date_of(id) // _DAY), id)
         return delivery_of(row) if row and live([row], self._now()) else None
 
     def ledger(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
-        """Yield deliveries begun in a span of Unix time, newest first, at most 14 days back."""
         now = int(self._now())
         since, until = max(since, now - KEPT_DAYS * _DAY), min(until, now + _DAY)
         low, high = date_prefix(since), date_prefix(until) + AFTER_ALL
@@ -119,7 +106,6 @@ class DeliveryTable:
                 yield from (delivery_of(row) for row in live(page, now))
 
     def failed(self, webhook_id: str, since: int, until: int) -> Iterator[Delivery]:
-        """Yield those of them that failed, newest first, without reading the others."""
         low, high = date_prefix(since), date_prefix(until) + AFTER_ALL
         for page in self._table.pages(_failed_pk(webhook_id), low, high, newest=True, limits=[_PAGE]):
             ids = [row["sk"]["S"] for row in page]
@@ -128,26 +114,21 @@ class DeliveryTable:
             yield from (deliveries[id] for id in ids if id in deliveries and deliveries[id].state == "failed")
 
     def schedule(self, wake: Wake, at: int) -> None:
-        """Have a wake-up queued at a time (Unix seconds); the same one twice is one."""
         facts = {"application_id": {"S": wake.application_id}, "ttl": {"N": str(at + KEPT_DAYS * _DAY)}}
         self._table.write_many([key(*_due_key(at, wake)) | facts])
 
     def due(self, now: int) -> list[tuple[int, Wake]]:
-        """Return what is to be queued by now, each with its time."""
         found = parallel(lambda shard: self._due_rows(shard, now), range(_SHARDS))
         return [_wake_of(row) for rows in found for row in rows]
 
     def queued(self, wakes: Sequence[tuple[int, Wake]]) -> None:
-        """Forget wake-ups that are in the queue."""
         self._table.write_many(deletes=[_due_key(at, wake) for at, wake in wakes])
 
     def wait(self, wake: Wake) -> None:
-        """Note that a lane found no slot."""
         ttl = {"ttl": {"N": str(int(self._now()) + _DAY)}}
         self._table.write_many([key(_waiting_pk(wake.webhook_id), wake.lane) | ttl])
 
     def next_waiting(self, webhook_id: str) -> str | None:
-        """Return the key of a lane that waits for a slot, and have it wait no longer."""
         pk = _waiting_pk(webhook_id)
         found = next(self._table.pages(pk, limits=[1]))
         if not found:
@@ -157,13 +138,11 @@ class DeliveryTable:
         return lane
 
     def stop_waiting(self, webhook_id: str) -> None:
-        """Have no lane of an endpoint wait any longer."""
         pk = _waiting_pk(webhook_id)
         for page in self._table.pages(pk, limits=[_PAGE]):
             self._table.write_many(deletes=[(pk, row["sk"]["S"]) for row in page])
 
     def forget(self, webhook_id: str) -> None:
-        """Remove every lane of an endpoint; its ledger expires by itself."""
         self._table.write_many(deletes=[(_lanes_pk(webhook_id), lane.key) for lane in self.lanes(webhook_id)])
 
     def _index(self, delivery: Delivery) -> None:

@@ -25,21 +25,17 @@ class PlaceTable:
         return any(int(row["ttl"]["N"]) > now for row in rows)
 
     def note_slow(self, tenant: str, until: int) -> None:
-        """Remember one as crowded until a Unix second."""
         self._table.write_many([key(_tenant(tenant), _SLOW) | {"ttl": {"N": str(until)}}])
 
     def put(self, place: Place) -> None:
-        """Enter a sync that is under way."""
         tenants = {"application": {"S": place.application}, "server": {"S": place.server}}
         times = {"since": {"N": f"{place.since:.3f}"}, "ttl": {"N": str(place.until)}}
         self._table.write_many([key(_PARTITION, place.account_id) | tenants | times])
 
     def remove(self, account_id: str) -> None:
-        """Forget a sync that is over."""
         self._table.write_many(deletes=[(_PARTITION, account_id)])
 
     def all(self) -> list[Place]:
-        """Return every sync entered, strongly consistent."""
         return [
             Place(
                 account_id=row["sk"]["S"],

@@ -16,13 +16,12 @@ _COVERED = "POLL"
 
 
 class PollTable:
-    """Accounts in sixteen partitions, so that the tick needs no scan and no partition runs hot."""
+    """The port Polls, in sixteen partitions: the tick needs no scan and no partition runs hot."""
 
     def __init__(self, client: Any, settings: Settings) -> None:
         self._table = Table(client, f"{settings.table_prefix}-work")
 
     def put(self, poll: Poll) -> None:
-        """Enter an account or note that it is active."""
         row = key(_shard_of(poll.account_id), poll.account_id)
         times = {"active_at": poll.active_at, "retry_at": poll.retry_at}
         row |= {name: {"N": str(at)} for name, at in times.items() if at} | {"host": {"S": poll.host}}
@@ -30,7 +29,6 @@ class PollTable:
         self._table.write_many([row])
 
     def rest(self, account_id: str, until: int) -> None:
-        """Poll this account not before a time (Unix seconds); one that is not polled stays so."""
         client = self._table.client
         with suppress(client.exceptions.ConditionalCheckFailedException):
             client.update_item(
@@ -42,11 +40,9 @@ class PollTable:
             )
 
     def remove(self, account_id: str) -> None:
-        """Poll this account no more."""
         self._table.write_many(deletes=[(_shard_of(account_id), account_id)])
 
     def all(self) -> Iterator[Poll]:
-        """Yield every account to be polled, shard by shard, without a scan."""
         for shard in range(_SHARDS):
             for page in self._table.pages(_shard(shard)):
                 for row in page:
@@ -59,12 +55,10 @@ class PollTable:
                     )
 
     def covered(self) -> int:
-        """Return the Unix second up to which polls have been asked for, 0 if never."""
         row = self._table.get(_COVERED, _COVERED)
         return int(row["until"]["N"]) if row else 0
 
     def cover(self, until: int) -> None:
-        """Note that all polls before this second have been asked for."""
         self._table.write_many([key(_COVERED, _COVERED) | {"until": {"N": str(until)}}])
 
 

@@ -19,14 +19,12 @@ class QuotaTable:
         self._now = now
 
     def spend(self, name: str, most: int, seconds: int) -> Spent:
-        """Count one of `most` in the present span of so many seconds, unless all are used up."""
         now = int(self._now())
         spent = Spent(name=name, span=now // seconds, seconds=seconds - now % seconds)
         allowed = self._add(spent, 1, "attribute_not_exists(spent) OR spent < :m", most)
         return spent if allowed else Spent(name=name, span=spent.span, seconds=spent.seconds, allowed=False)
 
     def give_back(self, spent: Spent) -> None:
-        """Count one less: it was no attempt of the kind that is bounded."""
         self._add(spent, -1, "spent > :m", 0)
 
     def _add(self, spent: Spent, count: int, condition: str, bound: int) -> bool:

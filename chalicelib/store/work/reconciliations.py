@@ -19,7 +19,6 @@ class ReconciliationTable:
         self._table = Table(client, f"{settings.table_prefix}-work")
 
     def begin(self, account_ids: Iterable[str]) -> None:
-        """Enter accounts; those under way go on where they are."""
         for account_id in account_ids:
             try:
                 self._table.put_if(_row(account_id, ""), "attribute_not_exists(pk)")
@@ -27,12 +26,10 @@ class ReconciliationTable:
                 continue
 
     def under_way(self) -> dict[str, str]:
-        """Return the place reached in each account."""
         pages = self._table.pages(_PARTITION)
         return {row["sk"]["S"]: row.get("place", {}).get("S", "") for page in pages for row in page}
 
     def save(self, account_id: str, place: str) -> None:
-        """Note the place reached; the empty one means that the account is done."""
         if place:
             self._table.write_many([_row(account_id, place)])
         else:

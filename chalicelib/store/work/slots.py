@@ -16,14 +16,13 @@ _TRIES = 4
 
 
 class SlotTable:
-    """A slot frees itself when its time is over, so a request that died holds it no longer than that."""
+    """The port Slots: each frees itself when its time is over, so a request that died holds it no longer."""
 
     def __init__(self, client: Any, settings: Settings, now: Clock = time.time) -> None:
         self._table = Table(client, f"{settings.table_prefix}-work")
         self._now = now
 
     def take(self, name: str, most: int, seconds: float) -> Slot | None:
-        """Hold one of `most` slots for so long; None while all are held."""
         for _ in range(_TRIES):
             held = self._held(name)
             free = sorted(set(range(most)) - held)
@@ -39,11 +38,9 @@ class SlotTable:
         return None
 
     def taken(self, name: str) -> int:
-        """Return how many are held."""
         return len(self._held(name))
 
     def give_back(self, slot: Slot) -> None:
-        """Free a slot; one that somebody else holds meanwhile stays."""
         try:
             self._table.delete_if(*_place(slot), slot.rev)
         except Stale:

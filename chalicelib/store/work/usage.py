@@ -37,13 +37,11 @@ class UsageTable:
             )
 
     def accounts(self, account_ids: Iterable[str]) -> dict[str, int]:
-        """Return today's bytes of those that have any."""
         by_key = {_account(id): id for id in account_ids}
         rows = self._table.get_many((pk, self._today()) for pk in by_key)
         return {by_key[row["pk"]["S"]]: int(row["received"]["N"]) for row in rows}
 
     def hosts(self, hosts: Iterable[str]) -> dict[str, HostUsage]:
-        """Return what is known of each host."""
         names = set(hosts)
         rows = self._table.get_many((_host(name), sk) for name in names for sk in (self._today(), _SLOW))
         found: dict[tuple[str, str], Item] = {(row["pk"]["S"], row["sk"]["S"]): row for row in rows}
@@ -56,7 +54,6 @@ class UsageTable:
         }
 
     def slow_down(self, host: str, until: int) -> None:
-        """Note that a host has asked for patience, until a Unix second."""
         times = {name: {"N": str(until)} for name in ("until", "ttl")}
         self._table.write_many([key(_host(host), _SLOW) | times])
 
