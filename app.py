@@ -10,6 +10,7 @@ from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
 from chalicelib import api, logs
 from chalicelib.api.deltas import streaming
 from chalicelib.clock import Deadline
+from chalicelib.domain.jobs import BACKFILL, DELIVERIES, EDITS, SYNC
 from chalicelib.workers.batch import BatchFailures, each_group, each_record
 
 # The template replaces these by the ARNs of the deployment.
@@ -31,36 +32,36 @@ def stream_deltas(event: dict[str, Any], context: Any) -> streaming.Answer:
     return streaming.answer(event)
 
 
-@app.on_sqs_message(queue_arn=_QUEUE + "sync", batch_size=1)
+@app.on_sqs_message(queue_arn=_QUEUE + SYNC.name, batch_size=1)
 def sync_account(event: SQSEvent) -> BatchFailures:
     """Bring one account up to date."""
     from chalicelib.workers import sync
 
-    return each_record(event.to_dict(), sync.run)
+    return each_record(event.to_dict(), SYNC, sync.run)
 
 
-@app.on_sqs_message(queue_arn=_QUEUE + "backfill", batch_size=1)
+@app.on_sqs_message(queue_arn=_QUEUE + BACKFILL.name, batch_size=1)
 def backfill_account(event: SQSEvent) -> BatchFailures:
     """Fetch history of one account for a while."""
     from chalicelib.workers import backfill
 
-    return each_record(event.to_dict(), backfill.run)
+    return each_record(event.to_dict(), BACKFILL, backfill.run)
 
 
-@app.on_sqs_message(queue_arn=_QUEUE + "edits", batch_size=10)
+@app.on_sqs_message(queue_arn=_QUEUE + EDITS.name, batch_size=10)
 def apply_edits(event: SQSEvent) -> BatchFailures:
     """Make the API's changes on the mail servers."""
     from chalicelib.workers import edits
 
-    return each_record(event.to_dict(), edits.run, edits.give_up)
+    return each_record(event.to_dict(), EDITS, edits.run, edits.give_up)
 
 
-@app.on_sqs_message(queue_arn=_QUEUE + "deliveries", batch_size=1)
+@app.on_sqs_message(queue_arn=_QUEUE + DELIVERIES.name, batch_size=1)
 def deliver(event: SQSEvent) -> BatchFailures:
     """Tell customers' endpoints."""
     from chalicelib.workers import deliveries
 
-    return each_record(event.to_dict(), deliveries.run)
+    return each_record(event.to_dict(), DELIVERIES, deliveries.run)
 
 
 @app.on_dynamodb_record(stream_arn=_TABLE + "mail/stream/0", batch_size=100)

@@ -16,6 +16,7 @@ from chalicelib.clock import Deadline
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.jobs import FileSentMail, QueuedEdit
 from chalicelib.domain.log.delta import Change
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.mail.retention import Retention
@@ -396,13 +397,13 @@ class Services:
 
         return send.send(self._desk(account), account, letter, random_id(), int(time.time()))
 
-    def finish_sending(self, account: Account, body: Mapping[str, Any]) -> None:
+    def finish_sending(self, account: Account, job: FileSentMail) -> None:
         """Store and file a mail that was sent, unless that was done already. Raises ProviderError."""
         from chalicelib.sending import send
 
-        raw = self.blobs.get(str(body["sent"]), 0, int(body["length"]))
+        raw = self.blobs.get(job.key, 0, job.length)
         if raw is not None:
-            send.finish(self._desk(account), account, raw, int(body["at"]))
+            send.finish(self._desk(account), account, raw, job.at)
 
     def file_again(self, account: Account, entry: Quarantined) -> None:
         """Offer the copy of a sent mail once more, as long as we have it. A refusal is noted, and no more."""
@@ -411,7 +412,10 @@ class Services:
 
         key = f"raw/{account.id}/{entry.remote_id}"
         with suppress(NotTaken):
-            self.finish_sending(account, {"sent": key, "length": bounds.SENT_BYTES, "at": entry.first_at})
+            self.finish_sending(
+                account,
+                FileSentMail(account_id=account.id, key=key, length=bounds.SENT_BYTES, at=entry.first_at),
+            )
 
     def _desk(self, account: Account) -> Desk:
         from chalicelib.domain.mail.filing import Filing, filing_key
@@ -444,8 +448,8 @@ class Services:
         name = filing_key(raw)
         key = f"raw/{account.id}/{name}"
         self.blobs.put(key, raw)
-        job: dict[str, str | int] = {"account_id": account.id, "sent": key, "length": len(raw), "at": at}
-        self.queues.send("edits", [job], account.id, delay=self.settings.finish_seconds)
+        job = FileSentMail(account_id=account.id, key=key, length=len(raw), at=at)
+        self.queues.send([job], account.id, delay=self.settings.finish_seconds)
         self.filings.put(account.id, name, Filing())
 
     def working_time(self) -> Deadline:
@@ -548,13 +552,13 @@ class Services:
             return True
         return retry.retry(self.workspace, account, id)
 
-    def apply_edit(self, account: Account, body: Mapping[str, Any]) -> None:
+    def apply_edits(self, account: Account, wanted: Sequence[QueuedEdit]) -> None:
         """Repeat on the mail server what the API has already done here."""
         from chalicelib.sync.requests import edits
 
         provider = self.provider(account)
         try:
-            edits.apply(provider, body)
+            edits.apply(provider, wanted)
         finally:
             provider.close()
 

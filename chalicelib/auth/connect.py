@@ -17,6 +17,7 @@ from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.connection import Connection, Proof
 from chalicelib.domain.accounts.mail_settings import MailSettings
 from chalicelib.domain.accounts.traits import GMAIL
+from chalicelib.domain.jobs import CompareAccount
 from chalicelib.errors import Conflict, ConnectFailed, ProviderError, SendFailed
 from chalicelib.ids import derived_id
 from chalicelib.providers.base import Labelled, Provider, Transport
@@ -162,7 +163,7 @@ def _renew(desk: Desk, account: Account, proof: Proof, now: int) -> Account:
     renewed = desk.accounts.reconnect(account, renewed, wanted.settings)
     _enter(desk, renewed, now)
     # Changes may have been given up while the server refused us.
-    desk.queues.send("sync", [{"account_id": renewed.id, "repair": 1}], renewed.application_id)
+    desk.queues.send([CompareAccount(account_id=renewed.id)], renewed.application_id)
     return renewed
 
 

@@ -85,19 +85,6 @@ class MailChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wake:
-    """ "Look at this lane of an endpoint", or at all its lanes if `lane` is empty. Carries no data."""
-
-    webhook_id: str
-    application_id: str
-    lane: str
-
-    def message(self) -> dict[str, str | int]:
-        """Return it as a message of the queue `deliveries`."""
-        return {"webhook_id": self.webhook_id, "application_id": self.application_id, "lane": self.lane}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
     """When an account was last seen to be alive, which sets how often it is polled; not before `retry_at`.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 from chalicelib.domain.accounts.account import RESTING
+from chalicelib.domain.jobs import FetchHistory
 from chalicelib.errors import AuthRejected, ProviderError, SyncFailure
 from chalicelib.services import services
 from chalicelib.sync.accounts.foreseen import foreseen
@@ -15,11 +14,11 @@ from chalicelib.workers import sync
 log = logging.getLogger(__name__)
 
 
-def run(body: Mapping[str, Any]) -> None:
+def run(job: FetchHistory, received: int = 1) -> None:
     """Fetch history for one turn; what is left waits for the tick."""
-    account = services().accounts.get(body["account_id"])
+    account = services().accounts.get(job.account_id)
     if account is None or account.state in RESTING:
-        services().backfills.remove(body["account_id"])
+        services().backfills.remove(job.account_id)
         return
     try:
         with foreseen(f"the history of account {account.id}"):

@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar
 
 from chalicelib import logs, memory
+from chalicelib.domain.jobs import Queue, load
 
+J = TypeVar("J")
 T = TypeVar("T")
 LambdaEvent = Mapping[str, Any]
 Record = Mapping[str, Any]
 
 DELIVERIES = 5
 """How often a queue delivers a message before it is dead (maxReceiveCount of infra/resources.yaml)."""
-
-RECEIVED = "received"
-"""Key under which a message that was delivered before bears the number of its deliveries."""
 
 log = logging.getLogger(__name__)
 
@@ -28,31 +27,30 @@ class BatchFailures(TypedDict):
 
 def each_record(
     event: LambdaEvent,
-    handle: Callable[[Mapping[str, Any]], None],
-    give_up: Callable[[Mapping[str, Any]], None] | None = None,
+    queue: Queue[J],
+    handle: Callable[[J, int], None],
+    give_up: Callable[[J], None] | None = None,
 ) -> BatchFailures:
-    """Hand over the JSON body of each queue message; the messages that failed are named.
+    """Hand over each job of a queue and how often it was delivered; the messages that failed are named.
 
-    A message that fails for the last time, before the queue puts it among the dead letters, is handed
+    A job that fails for the last time, before the queue puts it among the dead letters, is handed
     to `give_up`.
     """
     failed = []
     for record in event["Records"]:
         try:
-            handle(_body(record))
+            handle(_job(queue, record), _received(record))
         except Exception as error:  # the edge: one bad message must not stop the rest
             log.error("message %s failed: %s", record["messageId"], logs.summary(error))
             failed.append(record["messageId"])
             if give_up and _is_last(record):
-                _last_words(give_up, record)
+                _last_words(give_up, queue, record)
     memory.settle()
     return _failures(failed)
 
 
-def _body(record: Record) -> Mapping[str, Any]:
-    body: dict[str, Any] = json.loads(record["body"])
-    received = _received(record)
-    return body | {RECEIVED: received} if received > 1 else body
+def _job(queue: Queue[J], record: Record) -> J:
+    return load(queue, json.loads(record["body"]))
 
 
 def _received(record: Record) -> int:
@@ -63,9 +61,9 @@ def _is_last(record: Record) -> bool:
     return _received(record) >= DELIVERIES
 
 
-def _last_words(give_up: Callable[[Mapping[str, Any]], None], record: Record) -> None:
+def _last_words(give_up: Callable[[J], None], queue: Queue[J], record: Record) -> None:
     try:
-        give_up(json.loads(record["body"]))
+        give_up(_job(queue, record))
     except Exception as error:  # the edge: the message goes among the dead letters all the same
         log.error("message %s could not be given up: %s", record["messageId"], logs.summary(error))
 

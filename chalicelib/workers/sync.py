@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import RESTING, Account
+from chalicelib.domain.jobs import CompareAccount, RetryMessage, SyncAccount, SyncJob
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from chalicelib.services import services
 from chalicelib.store.values import Poll
 from chalicelib.sync.accounts.foreseen import foreseen
-from chalicelib.workers.batch import RECEIVED
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +24,20 @@ NOTED_SECONDS = 600
 _seen: dict[str, float] = {}
 
 
-def run(body: Mapping[str, Any]) -> None:
-    """Sync one account, and compare it afterwards if the job says `repair`.
+def run(job: SyncJob, received: int = 1) -> None:
+    """Do one job of an account; `received` counts how often the queue has delivered it.
 
-    A job that names an entry of the quarantine tries that message once more. A mail server that fails is
-    asked again by a later tick, the later the longer it fails.
+    A mail server that fails is asked again by a later tick, the later the longer it fails.
     """
-    if _is_unaccounted(body):
-        services().health.died(body["account_id"])
-    account = services().accounts.get(body["account_id"])
+    if isinstance(job, SyncAccount) and received > 1:  # other jobs come again if `InTheWay`
+        services().health.died(job.account_id)
+    account = services().accounts.get(job.account_id)
     if account is None or account.state in RESTING:
-        services().polls.remove(body["account_id"])
+        services().polls.remove(job.account_id)
         return
     try:
         with foreseen(f"a job of account {account.id}", InTheWay):
-            _work(account, body)
+            _work(account, job)
     except AuthRejected as error:
         reject(account, error)
     except ProviderError as error:
@@ -50,16 +47,21 @@ def run(body: Mapping[str, Any]) -> None:
         services().health.failed(account.id, error)
 
 
-def _work(account: Account, body: Mapping[str, Any]) -> None:
-    if "quarantine" in body:
-        _retry(account, str(body["quarantine"]))
-        return
+def _work(account: Account, job: SyncJob) -> None:
+    match job:
+        case RetryMessage():
+            _retry(account, job.entry_id)
+        case SyncAccount() | CompareAccount():
+            _sync(account, job)
+
+
+def _sync(account: Account, job: SyncAccount | CompareAccount) -> None:
     deadline = services().working_time()
     outcome = services().sync(account, deadline).value
     if outcome not in ("busy", "deferred", "crowded"):
         services().health.recovered(account)
-    if body.get("repair"):
-        _repair(account, outcome, deadline, body.get("settled"))
+    if isinstance(job, CompareAccount):
+        _compare(account, outcome, deadline, job.settled)
     if outcome in ("more", "deferred"):
         services().enter_backfill(account, begun=outcome == "more")
     if outcome in ("more", "deferred", "current", "crowded"):  # the last: so that it is asked again soon
@@ -72,17 +74,12 @@ def reject(account: Account, error: AuthRejected) -> bool:
     return services().health.failed(account.id, error)
 
 
-def _is_unaccounted(body: Mapping[str, Any]) -> bool:
-    """Tell whether an earlier delivery of this job left no result; other jobs come again if `InTheWay`."""
-    return body.get(RECEIVED, 1) > 1 and not body.keys() & {"repair", "quarantine"}
-
-
 def _retry(account: Account, id: str) -> None:
     if not services().retry_quarantined(account, id):
         raise InTheWay(account.id)
 
 
-def _repair(account: Account, outcome: str, deadline: Deadline, settled: int | None) -> None:
+def _compare(account: Account, outcome: str, deadline: Deadline, settled: int | None) -> None:
     """Compare an account with its server. Raises InTheWay if another worker is there: the queue tries again.
 
     In the middle of a first sync there is nothing to compare; the weekly comparison will come.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from itertools import groupby
 
+from chalicelib.domain.jobs import SYNC, CompareAccount, SyncAccount
 from chalicelib.services import services
 from chalicelib.store.values import Poll
 from chalicelib.sync.accounts import schedule
@@ -34,7 +35,7 @@ def run() -> None:
 
 def _poll(now: float) -> None:
     every = services()
-    backlog = every.queues.waiting("sync")
+    backlog = every.queues.waiting(SYNC)
     if backlog > (MOST_WAITING_LOCALLY if every.settings.local else MOST_WAITING):
         log.warning("%d syncs wait: polls are left to a later tick", backlog)
         return  # it answers for these seconds, too, and for each account once
@@ -43,8 +44,8 @@ def _poll(now: float) -> None:
     most = max(1, int(every.settings.polls_per_second))
     awake = [poll for poll in polls if poll.retry_at <= now]
     tenants = {poll.account_id: poll.application_id or poll.account_id for poll in polls}
-    _send(schedule.delays({poll: _interval(poll, now) for poll in awake}, span, most), {}, tenants)
-    _send(schedule.repairs(polls, span), {"repair": 1}, tenants)
+    _send(schedule.delays({poll: _interval(poll, now) for poll in awake}, span, most), SyncAccount, tenants)
+    _send(schedule.repairs(polls, span), CompareAccount, tenants)
     every.polls.cover(span.until)  # only now: what a tick that dies has left out comes with the next
 
 
@@ -52,12 +53,14 @@ def _interval(poll: Poll, now: float) -> int:
     return LOCAL_SECONDS if services().settings.local else schedule.interval(poll, now)
 
 
-def _send(delays: Mapping[str, int], more: Mapping[str, int], tenants: Mapping[str, str]) -> None:
+def _send(
+    delays: Mapping[str, int], job: type[SyncAccount] | type[CompareAccount], tenants: Mapping[str, str]
+) -> None:
     order = sorted(delays, key=lambda id: delays[id])
-    jobs: list[dict[str, str | int]] = [{"account_id": id, **more} for id in order]
+    jobs = [job(account_id=id) for id in order]
     if jobs:
         spread = [min(delays[id], LONGEST_DELAY) for id in order]
-        services().queues.send("sync", jobs, [tenants[id] for id in order], spread=spread)
+        services().queues.send(jobs, [tenants[id] for id in order], spread=spread)
 
 
 def _deliver(now: int) -> None:
@@ -65,6 +68,5 @@ def _deliver(now: int) -> None:
     due = sorted(every.deliveries.due(now), key=lambda pair: pair[1].webhook_id)
     for webhook_id, some in groupby(due, key=lambda pair: pair[1].webhook_id):
         wakes = list(some)
-        messages = [wake.message() for wake in dict.fromkeys(wake for _, wake in wakes)]
-        every.queues.send("deliveries", messages, webhook_id)
+        every.queues.send(list(dict.fromkeys(wake for _, wake in wakes)), webhook_id)
         every.deliveries.queued(wakes)  # only now: a lost one would be missed

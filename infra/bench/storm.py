@@ -20,6 +20,7 @@ import requests
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.jobs import DELIVERIES
 from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.ids import random_id
 from chalicelib.services import Services
@@ -111,11 +112,7 @@ class Storm:
 
     def queued(self) -> int:
         """Return how many messages wait for the function that delivers."""
-        answer = self.services.queues._sqs.get_queue_attributes(  # type: ignore[attr-defined]  # no port counts
-            QueueUrl=self.services.settings.queue_urls["deliveries"],
-            AttributeNames=["ApproximateNumberOfMessages"],
-        )
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+        return self.services.queues.waiting(DELIVERIES)
 
     def log(self, account: str, count: int) -> list[str]:
         """Log so many new messages in one go; return their ids."""

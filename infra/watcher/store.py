@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from chalicelib.domain.jobs import SyncAccount
 from chalicelib.providers.imap.protocol.session import Session, open_session
 from chalicelib.services import services
 
@@ -60,8 +61,8 @@ class Store:
 
     async def enqueue(self, account_id: str) -> None:
         """Ask for a sync of an account."""
-        message, tenant = {"account_id": account_id}, self._tenants.get(account_id, account_id)
-        await self._run(lambda: services().queues.send("sync", [message], tenant))
+        job, tenant = SyncAccount(account_id=account_id), self._tenants.get(account_id, account_id)
+        await self._run(lambda: services().queues.send([job], tenant))
 
     def log_in(self, account_id: str) -> Login:
         """Read the credentials and log in. Ends with NotFound or as `open_session`."""

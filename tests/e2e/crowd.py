@@ -20,6 +20,7 @@ import requests
 from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.jobs import SyncAccount
 from chalicelib.ids import random_id
 from chalicelib.services import Services
 from chalicelib.store.values import Poll
@@ -81,7 +82,7 @@ class Crowd:
             settings = MailSettings(imap=server, smtp=server, tls_required=False, tls_verified=False)
             self.services.accounts.create(account, settings)
             self.services.polls.put(Poll(account_id=id, active_at=int(time.time()), host=HOST))
-            self.services.queues.send("sync", [{"account_id": id}], id)
+            self.services.queues.send([SyncAccount(account_id=id)], id)
 
     def settle(self, users: Sequence[str], seconds: float = 900.0) -> float:
         """Wait until their first sync is over; return the seconds it took."""

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.log.delta import Change, Delta
 from chalicelib.domain.webhooks.circuit import Circuit
 from chalicelib.domain.webhooks.delivery import Delivery
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.errors import CursorTooOld
-from chalicelib.store.values import Wake
 
 
 @dataclass

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from chalicelib.clock import Deadline
 from chalicelib.config import Settings
@@ -17,6 +18,7 @@ from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
 from chalicelib.domain.accounts.retention_wish import RetentionWish
 from chalicelib.domain.accounts.trouble import Trouble
+from chalicelib.domain.jobs import Job, Queue, dump, load, only_queue
 from chalicelib.domain.log.delta import Change, Delta, ObjectKey
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.mail.retention import Retention
@@ -37,6 +39,7 @@ from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries
 from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import MemoryBlobs, MemoryCheckpoints, MemoryFilings, MemoryMail
 
+J = TypeVar("J")
 SERVER = Server(host="mail.example", port=993, username="mira", password="pw")
 SETTINGS = Settings(table_prefix="t", bucket="b", key_id="k", pepper="p", queue_urls={}, local=True)
 
@@ -310,26 +313,39 @@ class MemoryPolls:
 
 @dataclass
 class MemoryQueues:
-    """The port Queues."""
+    """The port Queues; jobs come out as JSON leaves them."""
 
-    sent: list[tuple[str, Mapping[str, str | int]]] = field(default_factory=list)
+    sent: list[Job] = field(default_factory=list)
     delays: list[int] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     backlog: int = 0
 
     def send(
         self,
-        queue: str,
-        bodies: Sequence[Mapping[str, str | int]],
+        jobs: Sequence[Job],
         group: str | Sequence[str],
         delay: int = 0,
         spread: Sequence[int] = (),
     ) -> None:
-        self.sent += [(queue, body) for body in bodies]
-        self.groups += [group] * len(bodies) if isinstance(group, str) else group
-        self.delays += spread or [delay] * len(bodies)
+        queue = only_queue(jobs)
+        self.sent += [load(queue, json.loads(json.dumps(dump(job)))) for job in jobs]
+        self.groups += [group] * len(jobs) if isinstance(group, str) else group
+        self.delays += spread or [delay] * len(jobs)
 
-    def waiting(self, queue: str) -> int:
+    def of(self, kind: type[J]) -> list[J]:
+        """Return the jobs of one type."""
+        return [job for job in self.sent if isinstance(job, kind)]
+
+    def on(self, queue: Queue[Any]) -> list[Job]:
+        """Return the jobs of one queue."""
+        return [job for job in self.sent if job.queue == queue]
+
+    def take(self, kind: type[J]) -> J:
+        """Remove the first job of a type and return it."""
+        first = next(at for at, job in enumerate(self.sent) if isinstance(job, kind))
+        return cast(J, self.sent.pop(first))
+
+    def waiting(self, queue: Queue[Any]) -> int:
         return self.backlog
 
 

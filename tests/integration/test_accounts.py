@@ -14,6 +14,7 @@ from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.login import Login
 from chalicelib.domain.accounts.retention_wish import RetentionWish
+from chalicelib.domain.jobs import SyncAccount
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.store.aws.blobs import S3Blobs
@@ -227,7 +228,7 @@ def test_a_blob_is_read_by_range_and_none_once_gone(settings: Settings) -> None:
 
 
 def test_a_queue_takes_more_messages_than_one_call_may_carry(settings: Settings) -> None:
-    SqsQueues(settings).send("sync", [{"account_id": "a", "n": n} for n in range(23)], "app1")
+    SqsQueues(settings).send([SyncAccount(account_id=str(n)) for n in range(23)], "app1")
     waiting = boto3.client("sqs", region_name=settings.region).get_queue_attributes(
         QueueUrl=settings.queue_urls["sync"], AttributeNames=["ApproximateNumberOfMessages"]
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.config import Settings
+from chalicelib.domain.jobs import SYNC, SyncAccount
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.store.aws.connection import client
 from chalicelib.store.aws.queues import SqsQueues
@@ -91,6 +92,6 @@ def test_messages_are_spread_over_seconds_of_their_own(settings: Settings) -> No
         return real(**request)
 
     queues._sqs.send_message_batch = send
-    queues.send("sync", [{"account_id": str(n)} for n in range(25)], "poll", spread=list(range(25)))
+    queues.send([SyncAccount(account_id=str(n)) for n in range(25)], "poll", spread=list(range(25)))
     assert [entry.get("DelaySeconds", 0) for entry in sent] == list(range(25))
-    assert queues.waiting("sync") == 1  # the others are still to come
+    assert queues.waiting(SYNC) == 1  # the others are still to come

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.webhooks.circuit import Circuit
 from chalicelib.domain.webhooks.delivery import Attempt, Delivery
 from chalicelib.domain.webhooks.lane import Lane
@@ -15,7 +16,6 @@ from chalicelib.ids import dated_id
 from chalicelib.store.aws.connection import client
 from chalicelib.store.core.webhooks import WebhookTable
 from chalicelib.store.ports.webhooks import Circuits, Deliveries
-from chalicelib.store.values import Wake
 from chalicelib.store.work.circuits import CircuitTable
 from chalicelib.store.work.deliveries import DeliveryTable
 from tests.fakes.deliveries import MemoryCircuits, MemoryDeliveries

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from chalicelib.config import Settings
+from chalicelib.domain.jobs import SyncAccount
 from chalicelib.store.aws.connection import client
 from chalicelib.store.aws.queues import SqsQueues
 from chalicelib.store.values import Place
@@ -47,7 +48,7 @@ def test_whoever_was_crowded_is_so_until_a_time(settings: Settings) -> None:
 
 def test_each_message_may_have_a_group_of_its_own(settings: Settings) -> None:
     queues = SqsQueues(settings)
-    queues.send("sync", [{"account_id": str(n)} for n in range(12)], [f"app{n % 3}" for n in range(12)])
+    queues.send([SyncAccount(account_id=str(n)) for n in range(12)], [f"app{n % 3}" for n in range(12)])
     sqs, groups = boto3.client("sqs", region_name=settings.region), []
     for _ in range(2):
         answer = sqs.receive_message(

@@ -15,6 +15,7 @@ from chalicelib.config import Settings
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.jobs import DELIVERIES, ApplyEdits, FetchHistory, J, Queue, SyncAccount, load
 from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import Webhook
@@ -77,10 +78,10 @@ def asked(here: Here) -> Recorder:
     return Recorder(here.settings)
 
 
-def waiting(settings: Settings, queue: str) -> list[dict[str, Any]]:
+def waiting(settings: Settings, queue: Queue[J]) -> list[J]:
     sqs = client(settings, "sqs")
-    answer = sqs.receive_message(QueueUrl=settings.queue_urls[queue], MaxNumberOfMessages=10)
-    return [json.loads(one["Body"]) for one in answer.get("Messages", [])]
+    answer = sqs.receive_message(QueueUrl=settings.queue_urls[queue.name], MaxNumberOfMessages=10)
+    return [load(queue, json.loads(one["Body"])) for one in answer.get("Messages", [])]
 
 
 @pytest.mark.parametrize("status", [200, 500, 410])
@@ -98,8 +99,8 @@ def test_deliver_reads_applications_and_changes_the_state_of_endpoints_only(
     here.log.append("acct1", [change], int(time.time()))
     here.announce(ACCOUNT, 1)
     asked.begin()
-    for body in waiting(here.settings, "deliveries"):
-        deliveries.run(body)
+    for wake in waiting(here.settings, DELIVERIES):
+        deliveries.run(wake)
     assert asked.refused("DeliverRole") == []
     kinds = {operation for operation, _ in asked.calls}
     assert kinds >= ({"GetItem", "UpdateItem"} if status == 410 else {"GetItem"})
@@ -114,17 +115,18 @@ def test_sync_and_history_write_rows_of_accounts_only(
     asked.begin()
     if failure:
         monkeypatch.setattr(here.box, "collections", lambda: (_ for _ in ()).throw(failure))
-    sync.run({"account_id": "acct1"})
+    sync.run(SyncAccount(account_id="acct1"))
     assert asked.calls and asked.refused("SyncAccountRole") == []
     asked.calls.clear()
-    backfill.run({"account_id": "acct1"})
+    backfill.run(FetchHistory(account_id="acct1"))
     assert asked.calls and asked.refused("BackfillAccountRole") == []
 
 
 def test_edits_write_rows_of_accounts_only(here: Here, asked: Recorder) -> None:
     asked.begin()
-    edits.run({"account_id": "acct1", "edits": "[]"})
-    edits.give_up({"account_id": "acct1"})
+    job = ApplyEdits(account_id="acct1", edits=())
+    edits.run(job)
+    edits.give_up(job)
     assert asked.calls and asked.refused("ApplyEditsRole") == []
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from chalicelib.domain.jobs import Job
 from chalicelib.store.values import Poll
 from infra.watcher.watch import State
 from tests.fakes.imap_server import FakeImap
@@ -312,10 +313,10 @@ def test_a_queue_that_fails_loses_no_change(monkeypatch: pytest.MonkeyPatch) -> 
     async def story(imap: FakeImap, scene: Scene) -> None:
         send, failures = scene.queues.send, [OSError("no queue")] * 2
 
-        def failing(queue: str, bodies: Any, group: str) -> None:
+        def failing(jobs: Sequence[Job], group: str) -> None:
             if failures:
                 raise failures.pop()
-            send(queue, bodies, group)
+            send(jobs, group)
 
         monkeypatch.setattr(scene.queues, "send", failing)
         async with watching(scene):

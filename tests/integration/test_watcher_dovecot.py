@@ -45,8 +45,7 @@ class TimedQueues(MemoryQueues):
 
     def send(self, *arguments: Any, **named: Any) -> None:
         super().send(*arguments, **named)
-        _, bodies, *_ = arguments
-        self.at |= {str(body["account_id"]): time.monotonic() for body in bodies}
+        self.at |= {job.account_id: time.monotonic() for job in arguments[0]}
 
 
 def scene_of(server: Dovecot, count: int) -> Scene:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from chalicelib.domain.accounts.mail_settings import MailSettings, Server
+from chalicelib.domain.jobs import SyncAccount
 from chalicelib.errors import NotFound
 from chalicelib.services import use
 from chalicelib.store.values import Poll
@@ -64,7 +65,7 @@ class Scene(MemoryServices):
 
     def asked(self) -> Counter[str]:
         """Count the syncs asked for by account."""
-        return Counter(str(body["account_id"]) for queue, body in self.queues.sent if queue == "sync")
+        return Counter(job.account_id for job in self.queues.of(SyncAccount))
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from chalicelib.domain.accounts.connection import Connection, Proof
 from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
 from chalicelib.domain.accounts.login import login_of
 from chalicelib.domain.accounts.mail_settings import MailSettings
+from chalicelib.domain.jobs import CompareAccount
 from chalicelib.errors import ConnectFailed, ProviderError, SendFailed
 from chalicelib.store.values import Poll
 from chalicelib.wire.accounts import connection
@@ -81,7 +82,7 @@ def test_connecting_again_renews_the_same_account_and_has_it_compared() -> None:
     again = connect(desk, replace(WANTED, name="Mira O."), 9)
     assert (again.id, again.linked_at, again.name) == (first.id, 5, "Mira O.")
     assert again.epoch == first.epoch, "the same mailbox: its tokens stay"
-    assert queues.sent == [("sync", {"account_id": first.id, "repair": 1})]
+    assert queues.sent == [CompareAccount(account_id=first.id)]
     assert begun == [first]
 
 

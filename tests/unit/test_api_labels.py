@@ -13,8 +13,10 @@ from chalice.test import Client
 from app import app as APP
 from chalicelib.domain.accounts.application import Application
 from chalicelib.domain.accounts.traits import GMAIL
+from chalicelib.domain.jobs import ApplyEdits, QueuedEdit
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.message import Place
+from chalicelib.domain.remote import Flags, RemoteId
 from chalicelib.services import Services, use
 from chalicelib.store.values import Revised
 from chalicelib.sync.mail.sent import record_sent
@@ -73,8 +75,8 @@ def names(shown: dict[str, Any]) -> set[str]:
     return {one["id"] for one in shown["labels"]}
 
 
-def queued(here: MemoryServices) -> list[dict[str, Any]]:
-    return [edit for _, body in here.queues.sent for edit in json.loads(str(body["edits"]))]
+def queued(here: MemoryServices) -> list[QueuedEdit]:
+    return [edit for job in here.queues.of(ApplyEdits) for edit in job.edits]
 
 
 def test_the_account_says_that_it_has_labels(call: Call) -> None:
@@ -136,10 +138,10 @@ def test_a_put_replaces_the_labels_of_a_message(call: Call, here: MemoryServices
     status, message = call("PUT", f"/messages/{first(call)}", {key: ["taxes", "important"], "starred": True})
     assert status == 200 and names(message) == {"all", "taxes", "important"} and message["starred"]
     [edit] = queued(here)
-    assert edit == {
-        "collection": "[Gmail]/All Mail", "item": f"1.{FIRST}", "add": "f", "remove": "", "move_to": None,
-        "add_labels": ["Taxes", "[Gmail]/Important"], "remove_labels": ["INBOX"],
-    }  # fmt: skip
+    assert edit == QueuedEdit(
+        collection="[Gmail]/All Mail", item=RemoteId(f"1.{FIRST}"), add=Flags("f"), remove=Flags(""),
+        add_labels=("Taxes", "[Gmail]/Important"), remove_labels=("INBOX",),
+    )  # fmt: skip
     assert names(call("GET", "/threads")[1][0]) == {"all", "inbox", "sent", "taxes", "important"}
 
 
@@ -147,8 +149,8 @@ def test_the_bin_is_a_move_and_takes_the_inbox_off(call: Call, here: MemoryServi
     _, message = call("PUT", f"/messages/{first(call)}", {"label_ids": ["trash", "taxes"]})
     assert names(message) == {"trash", "taxes"}
     [edit] = queued(here)
-    assert (edit["move_to"], edit["add_labels"], edit["remove_labels"]) == (
-        "[Gmail]/Trash", ["Taxes"], ["INBOX"],
+    assert (edit.move_to, edit.add_labels, edit.remove_labels) == (
+        "[Gmail]/Trash", ("Taxes",), ("INBOX",),
     )  # fmt: skip
 
 
@@ -159,8 +161,8 @@ def test_a_mail_comes_back_from_the_bin_by_a_move_into_the_inbox(call: Call, her
     here.mail.all_messages[id] = replace(message, places=(place,), folder_id="trash", label_ids=("taxes",))
     assert names(call("PUT", f"/messages/{id}", {"label_ids": ["inbox"]})[1]) == {"all", "inbox"}
     [edit] = queued(here)
-    assert (edit["collection"], edit["move_to"]) == ("[Gmail]/Trash", "INBOX")
-    assert (edit["add_labels"], edit["remove_labels"]) == ([], ["Taxes"])
+    assert (edit.collection, edit.move_to) == ("[Gmail]/Trash", "INBOX")
+    assert (edit.add_labels, edit.remove_labels) == ((), ("Taxes",))
 
 
 def test_the_same_labels_again_are_no_change(call: Call, here: MemoryServices) -> None:
@@ -176,7 +178,7 @@ def test_a_put_replaces_the_labels_of_a_thread(call: Call, here: MemoryServices)
     assert [names(one) for one in call("GET", "/messages")[1]] == [
         {"all", "sent", "taxes"}, {"all", "taxes"}, {"all", "taxes"},
     ]  # fmt: skip
-    assert [edit["remove_labels"] for edit in queued(here)] == [["INBOX"], ["INBOX"], []]
+    assert [edit.remove_labels for edit in queued(here)] == [("INBOX",), ("INBOX",), ()]
 
 
 def test_drafts_of_a_thread_are_left_alone(call: Call, here: MemoryServices) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.domain.accounts.account import SyncState
 from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.jobs import SYNC, Job, RetryMessage, SyncAccount
 from chalicelib.domain.remote import RemoteId
 from chalicelib.domain.sync.quarantine import Quarantined, QuarantineState, entry_id
 from tests.fakes.services import MemoryServices
@@ -27,8 +28,8 @@ def entry(number: int, account_id: str = "acc", **facts: Any) -> Quarantined:
     return replace(ENTRY, id=id, account_id=account_id, remote_id=remote, first_at=number, **facts)
 
 
-def asked(here: MemoryServices) -> list[Any]:
-    return [body for queue, body in here.queues.sent if queue == "sync"]
+def asked(here: MemoryServices) -> list[Job]:
+    return here.queues.on(SYNC)
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_a_retry_is_queued(call: Call, here: MemoryServices) -> None:
     put(here, ENTRY)
     status, answer = call("POST", f"{BASE}/quarantine/{ENTRY.id}/retry", auth=SECRET)
     assert status == 200 and answer["queued"] is True and answer["state"] == "held"
-    assert asked(here) == [{"account_id": "acc", "quarantine": ENTRY.id}]
+    assert asked(here) == [RetryMessage(account_id="acc", entry_id=ENTRY.id)]
 
 
 def test_a_skipped_message_is_listed_no_more_and_may_be_retried(call: Call, here: MemoryServices) -> None:
@@ -125,7 +126,7 @@ def test_a_removal_is_confirmed_and_a_sync_asked_for(call: Call, here: MemorySer
     status, answer = call("POST", f"{BASE}/removals/f1/confirm", auth=SECRET)
     assert status == 200 and answer["confirmed"] is True
     assert here.accounts.rows["acc"].frozen == (replace(MARK, confirmed=True),)
-    assert asked(here) == [{"account_id": "acc"}]
+    assert asked(here) == [SyncAccount(account_id="acc")]
 
 
 @pytest.mark.parametrize(

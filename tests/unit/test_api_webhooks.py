@@ -16,6 +16,7 @@ import app
 from chalicelib import bounds
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.providers.network import client as http
@@ -259,9 +260,7 @@ def test_what_was_missed_is_outages_failures_and_what_is_to_come(
     here.deliveries.rows = {
         key: replace(row, due_at=0) for key, row in here.deliveries.rows.items()
     }  # its next attempt is due
-    here.queues.send(
-        "deliveries", [{"webhook_id": stored(here).id, "application_id": "app", "lane": "acc"}], ""
-    )
+    here.queues.send([Wake(webhook_id=stored(here).id, application_id="app", lane="acc")], "")
     work(here)
     missed = call("GET", f"{webhook}/missed")[1]
     assert [one["attempts"][-1]["status"] for one in missed["failed"]] == [410]

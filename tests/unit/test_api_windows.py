@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.accounts.account import SyncState
+from chalicelib.domain.jobs import SYNC, Job, SyncAccount
 from chalicelib.domain.sync.progress import Tally
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
 from tests.fakes.services import MemoryServices
@@ -19,8 +20,8 @@ from tests.worlds.api import here as here  # a fixture
 SECRET = basic("secret")
 
 
-def jobs(here: MemoryServices) -> list[Any]:
-    return [body for queue, body in here.queues.sent if queue == "sync"]
+def jobs(here: MemoryServices) -> list[Job]:
+    return here.queues.on(SYNC)
 
 
 def put(call: Call, body: Any, path: str = "/a/app/accounts/acc") -> tuple[int, Any]:
@@ -37,7 +38,7 @@ class TestTheWindow:
         assert status == 200
         assert account["history_days"] == 90
         assert account["folder_history_days"] == {"spam": "none", "projects": 0}
-        assert jobs(here) == [{"account_id": "acc"}]
+        assert jobs(here) == [SyncAccount(account_id="acc")]
         assert here.accounts.rows["acc"].folder_days == {"spam": None, "projects": 0}
         assert call("GET", "/a/app/accounts/acc", auth=SECRET)[1] == account
 
@@ -99,7 +100,7 @@ class TestTheWindow:
         here.accounts.rows["acc2"] = other
         status, application = put(call, {"history_days": 365}, "/a/app")
         assert (status, application["history_days"]) == (200, 365)
-        assert jobs(here) == [{"account_id": "acc2"}]
+        assert jobs(here) == [SyncAccount(account_id="acc2")]
         assert put(call, {"application_name": "Desk"}, "/a/app")[1]["history_days"] == 365
         assert len(jobs(here)) == 1
         assert put(call, {"history_days": None}, "/a/app")[1]["history_days"] is None

@@ -9,10 +9,19 @@ import pytest
 
 import app
 from chalicelib.domain.accounts.account import SyncState
+from chalicelib.domain.jobs import (
+    DELIVERIES,
+    SYNC,
+    CompareAccount,
+    FetchHistory,
+    SyncAccount,
+    Wake,
+    dump,
+)
 from chalicelib.domain.webhooks.webhook import Webhook
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
-from chalicelib.store.values import Poll, Wake
+from chalicelib.store.values import Poll
 from chalicelib.sync.engine.run import Outcome
 from chalicelib.workers import sync
 from tests.worlds.functions import ACCOUNT, Here, asked
@@ -57,7 +66,7 @@ def test_history_that_is_left_goes_to_a_queue_of_its_own_once(
     for _ in range(3):
         app.sync_account(on_queue({"account_id": "acc"}), None)
     assert "acc" in here.polls.rows
-    assert here.queues.sent == [("backfill", {"account_id": "acc"})]
+    assert here.queues.sent == [FetchHistory(account_id="acc")]
     assert here.backfills.rows["acc"].begun is begun
 
 
@@ -76,8 +85,8 @@ def test_polls_are_grouped_by_application(here: Here) -> None:
         here.polls.put(Poll(account_id=f"a{number}", active_at=1, application_id=tenant))
     app.tick({"version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "source": "",
               "time": "", "id": "", "resources": []}, None)  # fmt: skip
-    groups = {str(body["account_id"]): group for (_, body), group in
-              zip(here.queues.sent, here.queues.groups, strict=True)}  # fmt: skip
+    accounts = [job.account_id for job in here.queues.of(SyncAccount)]
+    groups = dict(zip(accounts, here.queues.groups, strict=True))
     assert len(groups) == 30
     for id, group in groups.items():
         number = int(id[1:])
@@ -112,8 +121,8 @@ def test_an_unknown_account_is_dropped(here: Here) -> None:
 
 def test_an_edit_is_made_and_the_account_synced(here: Here) -> None:
     app.apply_edits(on_queue({"account_id": "acc", "edits": "[]"}), None)
-    assert here.edited == ["[]"]
-    assert asked(here, "sync") == [{"account_id": "acc"}]
+    assert here.edited == [()]
+    assert asked(here, SYNC) == [SyncAccount(account_id="acc")]
 
 
 def test_an_edit_that_fails_is_repeated(here: Here) -> None:
@@ -127,24 +136,24 @@ def test_an_edit_that_failed_for_the_last_time_is_undone_later(here: Here) -> No
     event = on_queue({"account_id": "acc", "edits": "[]"})
     event["Records"][0]["attributes"] = {"ApproximateReceiveCount": "5"}
     assert app.apply_edits(event, None) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
-    [job] = asked(here, "sync")
-    assert job == {"account_id": "acc", "repair": 1, "settled": 450}
+    [job] = asked(here, SYNC)
+    assert job == CompareAccount(account_id="acc", settled=450)
     here.failure = None
-    app.sync_account(on_queue(job), None)
+    app.sync_account(on_queue(dump(job)), None)
     assert here.repaired == [("acc", 450)]
 
 
 def test_an_account_is_compared_with_its_server_when_the_job_says_so(here: Here) -> None:
     app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
     assert (here.synced, here.repaired) == (["acc"], [("acc", None)])
-    assert asked(here, "sync") == []
+    assert asked(here, SYNC) == []
 
 
 @pytest.mark.parametrize(("outcome", "failed"), [(Outcome.MORE, 0), (Outcome.BUSY, 1)])
 def test_an_account_somebody_is_at_is_compared_later(here: Here, outcome: Outcome, failed: int) -> None:
     here.settings, here.outcome = replace(here.settings, local=False), outcome
     answer = app.sync_account(on_queue({"account_id": "acc", "repair": 1}), None)
-    assert (here.repaired, asked(here, "sync")) == ([], [])
+    assert (here.repaired, asked(here, SYNC)) == ([], [])
     assert len(answer["batchItemFailures"]) == failed
 
 
@@ -170,7 +179,7 @@ def test_changes_are_logged_and_announced(here: Here) -> None:
     app.record_changes(on_stream(id="m1"), None)
     app.announce(on_stream(seq=1), None)
     assert here.log.entries[0].change.id == "m1"
-    assert asked(here, "deliveries") == [{"webhook_id": "w", "application_id": "app", "lane": "acc"}]
+    assert asked(here, DELIVERIES) == [Wake(webhook_id="w", application_id="app", lane="acc")]
 
 
 def test_a_tick_enqueues_what_is_due(here: Here) -> None:
@@ -178,8 +187,8 @@ def test_a_tick_enqueues_what_is_due(here: Here) -> None:
     here.deliveries.schedule(Wake(webhook_id="w", application_id="app", lane="acc"), 5)
     app.tick({"version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "source": "",
               "time": "", "id": "", "resources": []}, None)  # fmt: skip
-    assert asked(here, "sync") == [{"account_id": "acc"}]
-    assert [body["lane"] for body in asked(here, "deliveries")] == ["acc"]
+    assert asked(here, SYNC) == [SyncAccount(account_id="acc")]
+    assert [wake.lane for wake in here.queues.of(Wake)] == ["acc"]
     assert here.deliveries.wakes == {}
 
 
@@ -190,7 +199,7 @@ def test_behind_a_backlog_a_tick_adds_no_polls_and_the_next_one_makes_up_for_it(
     here.queues.backlog = 9
     for _ in range(3):
         app.tick(event, None)
-    assert asked(here, "sync") == []
+    assert asked(here, SYNC) == []
     here.queues.backlog = 8
     app.tick(event, None)
-    assert asked(here, "sync") == [{"account_id": "acc"}]
+    assert asked(here, SYNC) == [SyncAccount(account_id="acc")]

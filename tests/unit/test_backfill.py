@@ -10,6 +10,7 @@ import pytest
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.trouble import FailureKind, Trouble
+from chalicelib.domain.jobs import FetchHistory, SyncAccount
 from chalicelib.domain.sync.allowance import MEGABYTE, Allowances
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.errors import AuthRejected, ProviderError, Throttled
@@ -65,9 +66,9 @@ class Town:
         self.left[one.id] -= 1
         return Outcome.MORE if self.left[one.id] else Outcome.CURRENT
 
-    def asked(self, queue: str = "backfill") -> list[str]:
-        """Return whom the queue holds."""
-        return [str(body["account_id"]) for name, body in self.queues.sent if name == queue]
+    def asked(self, kind: type[FetchHistory] | type[SyncAccount] = FetchHistory) -> list[str]:
+        """Return whom jobs of that type are for."""
+        return [job.account_id for job in self.queues.of(kind)]
 
     def work(self) -> None:
         """Handle what is in the queue, a second each."""
@@ -169,7 +170,7 @@ def test_after_a_failure_the_account_rests_and_its_place_is_free() -> None:
     for _ in range(2):
         with pytest.raises(ProviderError):
             town.work()
-        town.queues.send("backfill", [{"account_id": "b"}], "b")
+        town.queues.send([FetchHistory(account_id="b")], "b")
     assert {entry.stage for entry in town.backfills.rows.values()} == {Stage.FAILING}
     town.failure = None
     town.queues.sent.clear()
@@ -283,7 +284,7 @@ def test_after_each_turn_the_account_is_looked_at_for_mail_that_met_a_taken_leas
     town.arrive(account("a"), 2)
     for _ in range(2):
         town.work()
-        assert town.asked("sync") == ["a"]
+        assert town.asked(SyncAccount) == ["a"]
         town.now += 60
         town.queues.sent.clear()
         backfill.call_due(town.desk)

@@ -1,14 +1,20 @@
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from chalicelib import memory
+from chalicelib.domain.jobs import SYNC, SyncAccount, SyncJob, dump
 from chalicelib.workers.batch import each_group, each_record
 
 
 def queued(*bodies: str) -> dict[str, Any]:
     return {"Records": [{"messageId": f"m{n}", "body": body} for n, body in enumerate(bodies)]}
+
+
+def job(account_id: str) -> str:
+    return json.dumps(dump(SyncAccount(account_id=account_id)))
 
 
 def streamed(*records: tuple[str, int]) -> dict[str, Any]:
@@ -35,18 +41,21 @@ def test_what_is_here_after_the_first_call_is_collected_no_more(monkeypatch: pyt
     frozen: list[bool] = []
     monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
     for _ in range(3):
-        each_record(queued("{}"), lambda body: None)
+        each_record(queued(job("a")), SYNC, lambda job, received: None)
     assert frozen == [True]
 
 
 def test_only_the_messages_that_failed_come_back() -> None:
-    seen: list[int] = []
+    seen: list[str] = []
 
-    def handle(body: Mapping[str, Any]) -> None:
-        seen.append(10 // body["n"])
+    def handle(job: SyncJob, received: int) -> None:
+        if job.account_id == "bad":
+            raise OSError(job.account_id)
+        seen.append(job.account_id)
 
-    assert failed(each_record(queued('{"n": 1}', '{"n": 0}', "no json", '{"n": 5}'), handle)) == ["m1", "m2"]
-    assert seen == [10, 2]
+    event = queued(job("a"), job("bad"), "no json", '{"n": 1}', job("b"))
+    assert failed(each_record(event, SYNC, handle)) == ["m1", "m2", "m3"]
+    assert seen == ["a", "b"]
 
 
 def test_records_are_grouped_by_account_in_order() -> None:
@@ -77,8 +86,8 @@ def test_an_unreadable_record_stops_the_batch_there() -> None:
 
 
 def test_a_handler_is_told_that_a_message_came_before() -> None:
-    seen: list[Mapping[str, Any]] = []
-    event = queued('{"n": 1}', '{"n": 2}')
+    seen: list[tuple[str, int]] = []
+    event = queued(job("a"), job("b"))
     event["Records"][1]["attributes"] = {"ApproximateReceiveCount": "3"}
-    each_record(event, seen.append)
-    assert seen == [{"n": 1}, {"n": 2, "received": 3}]
+    each_record(event, SYNC, lambda job, received: seen.append((job.account_id, received)))
+    assert seen == [("a", 1), ("b", 3)]

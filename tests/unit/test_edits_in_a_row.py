@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
+from chalicelib.domain.jobs import ApplyEdits, QueuedEdit
+from chalicelib.domain.remote import Flags
 from chalicelib.errors import Gone
 from chalicelib.sync.requests import edits
 from tests.fakes.mail import mail
@@ -30,8 +30,8 @@ def moved_and_marked() -> tuple[World, MemoryQueues]:
 
 def test_both_changes_reach_the_server() -> None:
     world, queues = moved_and_marked()
-    for _, body in queues.sent:
-        edits.apply(world.server, body)
+    for job in queues.of(ApplyEdits):
+        edits.apply(world.server, job.edits)
     assert list(world.server.everything().values()) == ["fs"]
     world.sync()
     world.check()
@@ -39,19 +39,19 @@ def test_both_changes_reach_the_server() -> None:
 
 def test_the_second_change_waits_for_the_first() -> None:
     world, queues = moved_and_marked()
-    first, second = (body for _, body in queues.sent)
+    first, second = (job.edits for job in queues.of(ApplyEdits))
     with pytest.raises(Gone):  # the queue repeats it
         edits.apply(world.server, second)
-    for body in (first, second, second):
-        edits.apply(world.server, body)
+    for some in (first, second, second):
+        edits.apply(world.server, some)
     assert list(world.server.everything().values()) == ["fs"]
 
 
 def test_what_has_not_arrived_does_not_hold_up_the_others() -> None:
     world, queues = moved_and_marked()
-    late = json.loads(queues.sent[1][1]["edits"])  # type: ignore[arg-type]
+    late = queues.of(ApplyEdits)[1].edits
     id = world.server.deliver("INBOX", mail("two", 2), at=2)
-    other = {"collection": "INBOX", "item": id, "add": "f", "remove": "", "move_to": None}
+    other = QueuedEdit(collection="INBOX", item=id, add=Flags("f"), remove=Flags(""))
     with pytest.raises(Gone):
-        edits.apply(world.server, {"edits": json.dumps([*late, other])})
+        edits.apply(world.server, [*late, other])
     assert world.server.everything()["INBOX", id] == "f"

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 
+from chalicelib.domain.jobs import ApplyEdits
 from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.mail.filing import Filing, filing_key
 from chalicelib.providers.base import Provider, Transport
@@ -96,8 +97,8 @@ class Mill:
             sending.finish(self.desk(), ACCOUNT, *self.sent[0])
             self.finished.append(self.sent.pop(0))
         while self.queues.sent:
-            edits.apply(cast(Provider, self.provider), self.queues.sent[0][1])
-            self.queues.sent.pop(0)
+            edits.apply(cast(Provider, self.provider), self.queues.of(ApplyEdits)[0].edits)
+            self.queues.take(ApplyEdits)
 
     def desk(self) -> sending.Desk:
         return sending.Desk(

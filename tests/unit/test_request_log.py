@@ -10,6 +10,7 @@ import pytest
 
 from app import app, stream_deltas
 from chalicelib import logs
+from chalicelib.domain.jobs import SYNC, SyncJob
 from chalicelib.errors import ApiError, InvalidRequest, NotFound, ProviderError, SendFailed, TooMany
 from chalicelib.http import routes
 from chalicelib.workers import batch
@@ -151,13 +152,14 @@ def _event(path: str, authorization: str, accept: str = "*/*") -> dict[str, Any]
 
 
 def test_a_job_that_fails_is_one_line_that_quotes_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    def handle(body: Any) -> None:
+    def handle(job: SyncJob, received: int) -> None:
         try:
             raise OSError(SECRETS)
         except OSError as error:
             raise ProviderError(SECRETS) from error
 
-    batch.each_record({"Records": [{"messageId": "m1", "body": "{}"}]}, handle)
+    record = {"messageId": "m1", "body": '{"account_id": "a"}'}
+    batch.each_record({"Records": [record]}, SYNC, handle)
     [line] = [*lines(caplog), *caplog.text.splitlines()[1:]]
     assert line.startswith("message m1 failed: ProviderError caused by OSError at batch.py:")
     assert not [word for word in SECRETS.split() if word in line]

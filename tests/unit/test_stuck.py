@@ -13,6 +13,7 @@ import pytest
 import app
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.trouble import FailureKind
+from chalicelib.domain.jobs import SYNC, SyncAccount
 from chalicelib.errors import AuthRejected, ProviderError
 from chalicelib.services import Services, use
 from chalicelib.store.values import Poll
@@ -126,17 +127,17 @@ def test_workers_that_die_for_three_days_stop_the_account(here: Retrying) -> Non
 
 def test_the_tick_lets_an_account_rest_that_failed(here: Retrying) -> None:
     app.tick(TICK, None)
-    assert asked(here, "sync") == [JOB]
+    assert asked(here, SYNC) == [SyncAccount(account_id="acc")]
     here.failure = ProviderError("down")
     app.sync_account(delivered(JOB), None)
     here.queues.sent.clear()
     here.polls.cover(0)  # the next minute
     app.tick(TICK, None)
-    assert asked(here, "sync") == []
+    assert asked(here, SYNC) == []
     here.polls.rest("acc", int(time.time()))
     here.polls.cover(0)
     app.tick(TICK, None)
-    assert asked(here, "sync") == [JOB]
+    assert asked(here, SYNC) == [SyncAccount(account_id="acc")]
 
 
 @pytest.mark.parametrize(("outcome", "rests"), [(Outcome.QUIET, False), (Outcome.BUSY, True)])

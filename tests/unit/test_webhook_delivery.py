@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.log.delta import Operation
 from chalicelib.domain.webhooks.circuit import Circuit
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import outages
 from chalicelib.errors import ProviderError, Refused
-from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import deliver, health
 from chalicelib.webhooks.manage import endpoint
 from tests.worlds.webhooks import START, World, answers, dead, down_until, hook, message
@@ -227,7 +227,7 @@ def test_lanes_that_found_no_slot_are_worked_by_whoever_leaves_one(world: World)
     world.add(hook("w"), busy)
     for n in range(12):
         logged(world, [f"m{n}"], account=f"a{n:02d}")
-    world.handle(world.queues.sent.pop(0)[1])
+    world.handle(world.queues.take(Wake))
     assert sorted(world.ids("w")) == sorted(many(12))
     assert world.deliveries.waits == {}
 
@@ -383,13 +383,13 @@ def test_a_worker_that_dies_after_the_call_leads_to_one_repetition(world: World)
 
     world.add(hook("w"), dying)
     logged(world, many(1))
-    [(_, body)] = world.queues.sent
+    [wake] = world.queues.of(Wake)
     with pytest.raises(Dies):
-        world.handle(body)
-    world.handle(body)  # a second message, while the first worker may still live
+        world.handle(wake)
+    world.handle(wake)  # a second message, while the first worker may still live
     assert len(world.times("w")) == 1
     world.now += 31
-    world.handle(body)  # the queue shows the first message again
+    world.handle(wake)  # the queue shows the first message again
     assert [post.ids for post in world.posted["https://w.example/"]] == [["m0"], ["m0"]]
     assert (
         world.posted["https://w.example/"][0].headers["webhook-id"]
@@ -406,9 +406,9 @@ def test_a_delivery_whose_wake_up_was_lost_is_taken_up_by_the_next_change(world:
 
     webhook = world.add(hook("w"), dying)
     logged(world, many(1))
-    [(_, body)] = world.queues.sent
+    [wake] = world.queues.of(Wake)
     with pytest.raises(Dies):
-        world.handle(body)
+        world.handle(wake)
     world.queues.sent.clear()  # among the dead letters
     world.add(webhook)  # the trouble is over
     logged(world, many(1, start=1))
@@ -433,9 +433,9 @@ def test_an_endpoint_reads_on_where_the_log_still_reaches(world: World) -> None:
 def test_a_message_out_of_time_leaves_the_rest_to_the_next(world: World) -> None:
     world.add(hook("w"))
     logged(world, many(250))
-    [*_, (_, body)] = world.queues.sent
+    [*_, wake] = world.queues.of(Wake)
     world.queues.sent.clear()
-    world.handle(body, seconds=-1)
+    world.handle(wake, seconds=-1)
     assert world.ids("w") == []
     world.run(5)
     assert world.ids("w") == many(250)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.errors import ProviderError
 from tests.worlds.webhooks import START, World, hook, message
@@ -58,7 +59,7 @@ class Machine:
         self.inner = self.world.deliveries
         self.world.deliveries = Mortal(self.inner, self.chance, self.rate)
         self.world.circuits = Mortal(self.world.circuits, self.chance, self.rate)
-        self.hidden: list[tuple[int, Any]] = []
+        self.hidden: list[tuple[int, Wake]] = []
         self.moody = True
         self.world.add(hook("w"), self.answer)
         self.logged: dict[str, list[str]] = {account: [] for account in ACCOUNTS}
@@ -90,21 +91,21 @@ class Machine:
 
     def step(self, seconds: int) -> None:
         self.world.now += seconds
-        for at, body in [pair for pair in self.hidden if pair[0] <= self.world.now]:
-            self.hidden.remove((at, body))
-            self.world.queues.send("deliveries", [body], "")
+        for at, wake in [pair for pair in self.hidden if pair[0] <= self.world.now]:
+            self.hidden.remove((at, wake))
+            self.world.queues.send([wake], "")
         calm, self.rate[0] = self.rate[0], 0.0
         self.world._tick()
         self.rate[0] = calm
         while self.world.queues.sent:
-            self.work(self.world.queues.sent.pop(0)[1])
+            self.work(self.world.queues.take(Wake))
 
-    def work(self, body: Any) -> None:
+    def work(self, wake: Wake) -> None:
         for _ in range(2 if self.chance.random() < 0.2 else 1):
             try:
-                self.world.handle(body)
+                self.world.handle(wake)
             except Dies:
-                self.hidden.append((self.world.now + 30, body))
+                self.hidden.append((self.world.now + 30, wake))
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import app
+from chalicelib.domain.jobs import Wake, dump
 from tests.fakes.endpoint import LoopbackEndpoint
 from tests.fakes.services import MemoryServices
 
@@ -22,8 +23,8 @@ def endpoint() -> Iterator[LoopbackEndpoint]:
 
 def work(here: MemoryServices) -> None:
     for _, wake in here.deliveries.due(int(time.time()) + 1):
-        here.queues.send("deliveries", [wake.message()], wake.webhook_id)
+        here.queues.send([wake], wake.webhook_id)
     here.deliveries.wakes.clear()
     while here.queues.sent:
-        _, body = here.queues.sent.pop(0)
-        app.deliver({"Records": [{"messageId": "1", "body": json.dumps(body)}]}, None)
+        body = json.dumps(dump(here.queues.take(Wake)))
+        app.deliver({"Records": [{"messageId": "1", "body": body}]}, None)

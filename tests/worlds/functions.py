@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account, SyncState
+from chalicelib.domain.jobs import Queue, QueuedEdit
 from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.sync.engine.run import Outcome
 from tests.fakes.services import MemoryServices
@@ -40,10 +42,10 @@ class Here(MemoryServices):
         self.repaired.append((account.id, settled))
         return True
 
-    def apply_edit(self, account: Account, body: Any) -> None:
+    def apply_edits(self, account: Account, wanted: Sequence[QueuedEdit]) -> None:
         if self.failure:
             raise self.failure
-        self.edited.append(body["edits"])
+        self.edited.append(wanted)
 
     def change_of(self, record: Any) -> Change | None:
         return Change(account_id="acc", kind="message", id=record["id"], event=Operation.CREATE, rev=1)
@@ -52,5 +54,5 @@ class Here(MemoryServices):
         return "acc", record["seq"]
 
 
-def asked(here: Here, queue: str) -> list[Any]:
-    return [body for name, body in here.queues.sent if name == queue]
+def asked(here: Here, queue: Queue[Any]) -> list[Any]:
+    return here.queues.on(queue)

@@ -7,6 +7,7 @@ from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.traits import GMAIL
+from chalicelib.domain.jobs import ApplyEdits
 from chalicelib.domain.mail.labelling import LabelChange
 from chalicelib.domain.mail.message import Message
 from chalicelib.domain.mail.thread import Thread
@@ -64,7 +65,7 @@ class World:
         """Do on the server what the API has queued."""
         provider = self.provider()
         while self.queues.sent:
-            edits.apply(provider, self.queues.sent.pop(0)[1])
+            edits.apply(provider, self.queues.take(ApplyEdits).edits)
         provider.close()
 
     def labels(self, message: Message | Thread) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.application import Application
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.log.delta import Change, Operation
 from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import Webhook
@@ -114,20 +115,19 @@ class World:
 
     def work(self) -> None:
         while self.queues.sent:
-            _, body = self.queues.sent.pop(0)
             self.messages += 1
-            self.handle(body)
+            self.handle(self.queues.take(Wake))
 
-    def handle(self, body: Mapping[str, Any], seconds: float = 20) -> None:
+    def handle(self, wake: Wake, seconds: float = 20) -> None:
         """Do what the function on the queue does with one message."""
-        webhook = self.webhooks.get(body["application_id"], body["webhook_id"])
+        webhook = self.webhooks.get(wake.application_id, wake.webhook_id)
         if webhook is None:
             return
         deadline = Deadline.after(seconds)
-        if not body["lane"]:
+        if not wake.lane:
             recovery.go(recovery.Desk(inner=self.desk, queues=self.queues, start=""), webhook, deadline)
             return
-        lane = self.deliveries.lane(webhook.id, body["lane"])
+        lane = self.deliveries.lane(webhook.id, wake.lane)
         if lane and (lane.replay or lane.epoch == webhook.activated_at):
             deliver.work(self.desk, webhook, lane, deadline)
 
@@ -164,7 +164,7 @@ class World:
     def _tick(self) -> None:
         due = self.deliveries.due(self.now)
         for wake in dict.fromkeys(wake for _, wake in due):
-            self.queues.send(fanout.QUEUE, [wake.message()], wake.webhook_id)
+            self.queues.send([wake], wake.webhook_id)
         self.deliveries.queued(due)
 
     def _send(self, url: str, body: bytes, headers: Mapping[str, str], application_id: str) -> HttpResponse:

@@ -7,6 +7,7 @@ from typing import Any
 
 from chalicelib.api.manage.progress import progress_of
 from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.jobs import SyncAccount
 from chalicelib.domain.mail.folder import ROLES
 from chalicelib.domain.mail.labelling import PLACES
 from chalicelib.errors import InvalidRequest
@@ -82,6 +83,6 @@ def show_progress(client_id: str, id: str) -> Any:
 
 
 def _sync(application_id: str, accounts: Iterable[Account]) -> None:
-    jobs: list[dict[str, str | int]] = [{"account_id": account.id} for account in accounts]
+    jobs = [SyncAccount(account_id=account.id) for account in accounts]
     if jobs:
-        services().queues.send("sync", jobs, application_id)
+        services().queues.send(jobs, application_id)

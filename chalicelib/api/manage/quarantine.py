@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.jobs import RetryMessage
 from chalicelib.domain.sync.quarantine import Quarantined, QuarantineState
 from chalicelib.errors import Conflict
 from chalicelib.http import access
@@ -45,8 +46,8 @@ def retry_quarantined(client_id: str, id: str, entry_id: str) -> Any:
     entry = _entry(account, entry_id)
     access.may_sync(account)
     kept = _in_state(entry, QuarantineState.HELD)
-    job: dict[str, str | int] = {"account_id": account.id, "quarantine": kept.id}
-    services().queues.send("sync", [job], account.application_id)
+    job = RetryMessage(account_id=account.id, entry_id=kept.id)
+    services().queues.send([job], account.application_id)
     return {**wire.dump(kept, _folders(account)), "queued": True}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from chalicelib.domain.accounts.account import Account
 from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
+from chalicelib.domain.jobs import SyncAccount
 from chalicelib.errors import Conflict
 from chalicelib.http import access
 from chalicelib.http.query import Query, existing, object_id
@@ -40,7 +41,7 @@ def confirm_removal(client_id: str, id: str, folder_id: str) -> Any:
         services().accounts.note_frozen(account, others)
     except Stale as error:
         raise Conflict("This changed at this moment. Look again and repeat.") from error
-    services().queues.send("sync", [{"account_id": account.id}], account.application_id)
+    services().queues.send([SyncAccount(account_id=account.id)], account.application_id)
     return wire.dump_frozen(confirmed)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.config import Settings
+from chalicelib.domain.jobs import Job, Queue, dump, only_queue
 from chalicelib.store.aws.connection import client
 
 BATCH = 10
@@ -28,35 +29,37 @@ class SqsQueues:
 
     def send(
         self,
-        queue: str,
-        bodies: Sequence[Mapping[str, str | int]],
+        jobs: Sequence[Job],
         group: str | Sequence[str],
         delay: int = 0,
         spread: Sequence[int] = (),
     ) -> None:
-        """Send JSON messages to the queue of that name, seen after `delay` seconds (at most 900).
+        """Put jobs of one queue into it, seen after `delay` seconds (at most 900).
 
         With `spread` each has a delay of its own, and each may have a group of its own. Raises NotQueued.
         """
-        groups = [group] * len(bodies) if isinstance(group, str) else group
-        every = list(zip(bodies, groups, spread or [delay] * len(bodies), strict=True))
+        groups = [group] * len(jobs) if isinstance(group, str) else group
+        every = list(zip(jobs, groups, spread or [delay] * len(jobs), strict=True))
         for start in range(0, len(every), BATCH):
             entries = [
-                self._entry(index, body, group) | ({"DelaySeconds": seconds} if seconds else {})
-                for index, (body, group, seconds) in enumerate(every[start : start + BATCH])
+                self._entry(index, job, group) | ({"DelaySeconds": seconds} if seconds else {})
+                for index, (job, group, seconds) in enumerate(every[start : start + BATCH])
             ]
-            answer = self._sqs.send_message_batch(QueueUrl=self._urls[queue], Entries=entries)
-            if answer.get("Failed"):
-                codes = sorted({failed["Code"] for failed in answer["Failed"]})
-                raise NotQueued(f"{len(answer['Failed'])} messages for {queue}: {', '.join(codes)}")
+            self._send_batch(only_queue(jobs).name, entries)
 
-    def waiting(self, queue: str) -> int:
+    def waiting(self, queue: Queue[Any]) -> int:
         name = "ApproximateNumberOfMessages"
-        answer = self._sqs.get_queue_attributes(QueueUrl=self._urls[queue], AttributeNames=[name])
+        answer = self._sqs.get_queue_attributes(QueueUrl=self._urls[queue.name], AttributeNames=[name])
         return int(answer["Attributes"][name])
 
-    def _entry(self, index: int, body: Mapping[str, str | int], group: str) -> dict[str, Any]:
-        entry = {"Id": str(index), "MessageBody": json.dumps(dict(body), separators=(",", ":"))}
+    def _send_batch(self, queue: str, entries: list[dict[str, Any]]) -> None:
+        answer = self._sqs.send_message_batch(QueueUrl=self._urls[queue], Entries=entries)
+        if answer.get("Failed"):
+            codes = sorted({failed["Code"] for failed in answer["Failed"]})
+            raise NotQueued(f"{len(answer['Failed'])} messages for {queue}: {', '.join(codes)}")
+
+    def _entry(self, index: int, job: Job, group: str) -> dict[str, Any]:
+        entry = {"Id": str(index), "MessageBody": json.dumps(dump(job), separators=(",", ":"))}
         if self._fair:
             return {**entry, "MessageGroupId": group}
         return {**entry, "MessageAttributes": {"group": {"DataType": "String", "StringValue": group or "-"}}}

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.webhooks.circuit import Circuit
 from chalicelib.domain.webhooks.delivery import Delivery
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import Webhook
-from chalicelib.store.values import (
-    Wake,
-)
 
 
 class Webhooks(Protocol):

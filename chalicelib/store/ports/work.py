@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from chalicelib.domain.jobs import Job, Queue
 from chalicelib.store.values import (
     Slot,
     Spent,
@@ -39,17 +40,16 @@ class Queues(Protocol):
 
     def send(
         self,
-        queue: str,
-        bodies: Sequence[Mapping[str, str | int]],
+        jobs: Sequence[Job],
         group: str | Sequence[str],
         delay: int = 0,
         spread: Sequence[int] = (),
     ) -> None:
-        """Send JSON messages to the queue of that name (sync, backfill, edits, deliveries).
+        """Put jobs of one queue into it.
 
         They are seen after `delay` seconds, or each after its own of `spread`; group is the tenant, for all
         or for each: the application whose accounts are synced, the endpoint that is told.
         """
 
-    def waiting(self, queue: str) -> int:
-        """Return about how many messages could be taken now."""
+    def waiting(self, queue: Queue[Any]) -> int:
+        """Return about how many jobs could be taken now."""

@@ -15,13 +15,14 @@ from typing import Any
 
 from chalicelib.clock import Clock
 from chalicelib.config import Settings
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.webhooks.delivery import Delivery
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.ids import date_of, date_prefix, is_id
 from chalicelib.store.aws.dynamo import AFTER_ALL, Item, Key, Table, key, parallel, transact_patiently
 from chalicelib.store.errors import Cancelled
 from chalicelib.store.objects.rows import live
-from chalicelib.store.values import Stale, Wake
+from chalicelib.store.values import Stale
 from chalicelib.store.work.delivery_rows import delivery_of, delivery_row, lane_of, lane_row
 
 KEPT_DAYS = 14

@@ -16,6 +16,7 @@ from functools import partial
 
 from chalicelib.clock import Clock, Deadline
 from chalicelib.domain.accounts.account import Account
+from chalicelib.domain.jobs import FetchHistory, SyncAccount
 from chalicelib.domain.sync.allowance import HISTORY_PERCENT, next_day
 from chalicelib.domain.sync.backfill import Backfill, Stage
 from chalicelib.errors import ProviderError, Throttled
@@ -26,8 +27,6 @@ from chalicelib.sync.engine.run import Outcome
 from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.history.turn import FAIR_SECONDS, FIRST_SECONDS, Turn
 
-QUEUE = "backfill"
-LIVE_QUEUE = "sync"
 QUEUED_SECONDS = 900
 """A message that has not come by then is lost, and the tick sends another."""
 
@@ -157,7 +156,7 @@ def _conclude(desk: Desk, entry: Backfill, outcome: Outcome, *, spent: bool) -> 
         desk.backfills.remove(entry.account_id)
     if outcome in (Outcome.MORE, Outcome.CURRENT):
         # Live syncs found the lease taken and left: what they came for must not wait for the next poll.
-        desk.queues.send(LIVE_QUEUE, [{"account_id": entry.account_id}], entry.application_id)
+        desk.queues.send([SyncAccount(account_id=entry.account_id)], entry.application_id)
 
 
 def slow_down(desk: Desk, account: Account, error: Throttled) -> int:
@@ -237,4 +236,4 @@ def _slow_hosts(desk: Desk, hosts: Iterable[str]) -> frozenset[str]:
 
 
 def _send(desk: Desk, entry: Backfill) -> None:
-    desk.queues.send(QUEUE, [{"account_id": entry.account_id}], entry.application_id)
+    desk.queues.send([FetchHistory(account_id=entry.account_id)], entry.application_id)

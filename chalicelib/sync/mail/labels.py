@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from chalicelib.domain.jobs import QueuedEdit
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.labelling import LabelChange
 from chalicelib.domain.mail.message import Message
@@ -29,8 +30,10 @@ def relabelled(message: Message, change: LabelChange) -> Message:
     return replace(message, places=places, folder_id=place, label_ids=tuple(sorted(after - {place})))
 
 
-def edit_of(message: Message, change: LabelChange, folders: Mapping[str, Folder]) -> dict[str, object]:
-    """Return the part of a queued edit that changes the labels of a message on the server."""
+def relabelling(
+    edit: QueuedEdit, message: Message, change: LabelChange, folders: Mapping[str, Folder]
+) -> QueuedEdit:
+    """Return the edit of a message so that it changes the labels on the server, too."""
     before, after = frozenset(message.folder_ids), change.applied(frozenset(message.folder_ids))
     place = change.place_of(after)
     added, removed, target = after - before, before - after, None
@@ -38,12 +41,13 @@ def edit_of(message: Message, change: LabelChange, folders: Mapping[str, Folder]
         inbox = change.by_role.get("inbox", "")
         target = inbox if inbox in added else place  # what is moved into the inbox is in All Mail, too
     moved = {target, place, message.folder_id}
-    return {
-        "add_labels": _collections(added - moved, folders),
-        "remove_labels": _collections(removed - moved, folders),
-        "move_to": folders[target].collection if target else None,
-    }
+    return replace(
+        edit,
+        add_labels=_collections(added - moved, folders),
+        remove_labels=_collections(removed - moved, folders),
+        move_to=folders[target].collection if target else None,
+    )
 
 
-def _collections(ids: frozenset[str], folders: Mapping[str, Folder]) -> list[str]:
-    return sorted(folders[id].collection for id in ids if id in folders)
+def _collections(ids: frozenset[str], folders: Mapping[str, Folder]) -> tuple[str, ...]:
+    return tuple(sorted(folders[id].collection for id in ids if id in folders))

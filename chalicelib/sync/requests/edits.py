@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from chalicelib.domain.jobs import ApplyEdits, QueuedEdit
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.domain.mail.labelling import LabelChange
 from chalicelib.domain.mail.message import Message, Place
@@ -14,7 +14,7 @@ from chalicelib.domain.remote import Edit, Flags, RemoteId
 from chalicelib.errors import Gone
 from chalicelib.providers.base import Provider
 from chalicelib.store.values import MailChanges, Revised, Stale
-from chalicelib.sync.mail.labels import edit_of, relabelled
+from chalicelib.sync.mail.labels import relabelled, relabelling
 from chalicelib.sync.mail.loose import listed
 from chalicelib.sync.mail.rethreading import rethreaded
 
@@ -53,11 +53,11 @@ def update(
     return []
 
 
-def apply(provider: Provider, body: Mapping[str, str | int]) -> None:
+def apply(provider: Provider, wanted: Sequence[QueuedEdit]) -> None:
     """Carry out queued edits on the server. Raises Gone, after all others, while a copy is on its way."""
-    wanted = [_edit_of(edit, provider) for edit in json.loads(str(body["edits"]))]
-    provider.apply([edit for edit in wanted if edit.item])
-    if not all(edit.item for edit in wanted):
+    edits = [_edit_of(edit, provider) for edit in wanted]
+    provider.apply([edit for edit in edits if edit.item])
+    if not all(edit.item for edit in edits):
         raise Gone("A message has not arrived in its folder yet.")
 
 
@@ -79,9 +79,9 @@ def _update_once(
         threads=[rethreaded(thread, [new for _, new in revised], sent) for thread in threads.values()],
     )
     # The job leaves first: if the store refuses, the server is merely told what it knows already.
-    edits = [edit for old, _ in revised for edit in edits_for(old, wanted, folders)]
+    edits = tuple(edit for old, _ in revised for edit in edits_for(old, wanted, folders))
     if edits:
-        queues.send("edits", [{"account_id": account_id, "edits": json.dumps(edits)}], account_id)
+        queues.send([ApplyEdits(account_id=account_id, edits=edits)], account_id)
     mail.save(account_id, changes)
     return [new for _, new in pairs]
 
@@ -109,43 +109,39 @@ def changed(message: Message, wanted: Wanted) -> Message:
     )
 
 
-def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -> list[dict[str, object]]:
+def edits_for(message: Message, wanted: Wanted, folders: Mapping[str, Folder]) -> list[QueuedEdit]:
     """Return the server's part of a change: one edit for each copy the server has."""
-    add = ("f" if wanted.starred else "") + ("s" if wanted.unread is False else "")
-    remove = ("f" if wanted.starred is False else "") + ("s" if wanted.unread else "")
+    add = Flags(("f" if wanted.starred else "") + ("s" if wanted.unread is False else ""))
+    remove = Flags(("f" if wanted.starred is False else "") + ("s" if wanted.unread else ""))
     moving = wanted.folder is not None and wanted.folder.id != message.folder_id
-    edits: list[dict[str, object]] = []
-    labels = edit_of(message, wanted.labels, folders) if wanted.labels else {}
+    edits: list[QueuedEdit] = []
     for place in message.places:
         if place.folder_id not in folders or not (place.remote_id or message.message_id):
             continue
         target = wanted.folder.collection if moving and wanted.folder and _is_shown(place, message) else None
-        collection = folders[place.folder_id].collection
-        edits.append(
-            {
-                "collection": collection,
-                "item": place.remote_id,
-                **({} if place.remote_id else {"message_id": message.message_id}),
-                "add": add,
-                "remove": remove,
-                "move_to": target,
-                **labels,
-            }
+        edit = QueuedEdit(
+            collection=folders[place.folder_id].collection,
+            item=place.remote_id,
+            message_id="" if place.remote_id else message.message_id or "",
+            add=add,
+            remove=remove,
+            move_to=target,
         )
+        edits.append(relabelling(edit, message, wanted.labels, folders) if wanted.labels else edit)
     return edits
 
 
-def _edit_of(body: Mapping[str, Any], provider: Provider) -> Edit:
+def _edit_of(edit: QueuedEdit, provider: Provider) -> Edit:
     """A copy that was moved or sent just now has no name yet; its Message-ID leads to it once it is there."""
-    item = RemoteId(str(body["item"])) or provider.find(body["collection"], body["message_id"])
+    item = edit.item or provider.find(edit.collection, edit.message_id)
     return Edit(
-        collection=str(body["collection"]),
+        collection=edit.collection,
         item=item or RemoteId(""),
-        add=Flags(body["add"] or ""),
-        remove=Flags(body["remove"] or ""),
-        add_labels=tuple(body.get("add_labels", ())),
-        remove_labels=tuple(body.get("remove_labels", ())),
-        move_to=body["move_to"],
+        add=edit.add,
+        remove=edit.remove,
+        add_labels=edit.add_labels or (),
+        remove_labels=edit.remove_labels or (),
+        move_to=edit.move_to,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.clock import Clock, Deadline
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.log.delta import Delta
 from chalicelib.domain.webhooks.circuit import TROUBLED, Circuit
 from chalicelib.domain.webhooks.delivery import Delivery
@@ -22,7 +23,6 @@ from chalicelib.errors import CursorTooOld
 from chalicelib.store.ports.accounts import Applications
 from chalicelib.store.ports.log import DeltaLog
 from chalicelib.store.ports.webhooks import Circuits, Deliveries, Webhooks
-from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import batches, payload, request, retry, signature
 from chalicelib.webhooks.delivery import state as standing
 from chalicelib.webhooks.delivery.request import Reply, Send

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
 from chalicelib.store.ports.log import DeltaLog
 from chalicelib.store.ports.webhooks import Circuits, Deliveries
 from chalicelib.store.ports.work import Queues
-from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import batches
 
-QUEUE = "deliveries"
 OVERDUE_SECONDS = 900
 
 
@@ -43,7 +42,7 @@ def tell(desk: Desk, webhook: Webhook, account_id: str, *, first_seq: int, now: 
     found = batches.page(desk.log, webhook, lane)
     if found.entries or lane.open:
         wake = Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key)
-        desk.queues.send(QUEUE, [wake.message()], webhook.id)
+        desk.queues.send([wake], webhook.id)
     elif found.last > lane.told:
         desk.deliveries.change_lane(lane, replace(lane, told=found.last))
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from chalicelib.clock import Deadline
+from chalicelib.domain.jobs import Wake
 from chalicelib.domain.webhooks.lane import Lane
 from chalicelib.domain.webhooks.webhook import TOLD_STATES, Webhook
 from chalicelib.store.ports.work import Queues
-from chalicelib.store.values import Wake
 from chalicelib.webhooks.delivery import batches, deliver, fanout
 
 MOST_LANES = 100
@@ -71,7 +71,7 @@ def _ask(desk: Desk, webhook: Webhook, lanes: list[Lane]) -> None:
         Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key) for lane in lanes
     ]
     if wakes:
-        desk.queues.send(fanout.QUEUE, [wake.message() for wake in wakes], webhook.id)
+        desk.queues.send(wakes, webhook.id)
 
 
 def _current(desk: deliver.Desk, webhook: Webhook, lane: Lane) -> Lane:
