@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.providers.network.client import Client
     from chalicelib.providers.network.egress import EgressPolicy
     from chalicelib.sending.letter import Letter
-    from chalicelib.sending.send import Desk
+    from chalicelib.sending.send import Sending
     from chalicelib.store.aws.destinations import AwsDestinations
     from chalicelib.store.core.vault import Vault
     from chalicelib.store.objects.mail import MailTable
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
     from chalicelib.store.ports.sync import Backfills, Checkpoints, Places, Polls, Quarantine, Usage
     from chalicelib.store.ports.webhooks import Circuits, Deliveries, Webhooks
     from chalicelib.store.ports.work import Queues, Quotas, Slots
-    from chalicelib.sync.accounts.crowd import Desk as Crowd
+    from chalicelib.sync.accounts.crowd import Crowd
     from chalicelib.sync.accounts.health import Health
     from chalicelib.sync.core.stores import SyncStores
     from chalicelib.sync.engine.run import Outcome
-    from chalicelib.sync.history.backfill import Desk as Backfilling
+    from chalicelib.sync.history.backfill import Backfilling
     from chalicelib.sync.history.meter import Quota
     from chalicelib.sync.requests.content import Contents
     from chalicelib.sync.safety.comparison import Findings
-    from chalicelib.webhooks.delivery.deliver import Desk as Delivering
+    from chalicelib.webhooks.delivery.deliver import Delivering
     from chalicelib.webhooks.delivery.request import Send
     from chalicelib.webhooks.manage.office import EndpointAdmin
 
@@ -287,9 +287,9 @@ class Services:
         """What delivering of notifications works with."""
         import random
 
-        from chalicelib.webhooks.delivery.deliver import Desk
+        from chalicelib.webhooks.delivery.deliver import Delivering
 
-        return Desk(
+        return Delivering(
             webhooks=self.webhooks,
             applications=self.applications,
             deliveries=self.deliveries,
@@ -305,31 +305,31 @@ class Services:
         """What an owner may ask about and do to endpoints."""
         from chalicelib.webhooks.manage.office import EndpointAdmin
 
-        return EndpointAdmin(desk=self.delivering, accounts=self.accounts, get=self.web.get)
+        return EndpointAdmin(delivering=self.delivering, accounts=self.accounts, get=self.web.get)
 
     def announce(self, account: Account, first_seq: int) -> None:
         """Have every webhook of an account's application told of its log from there on."""
         from chalicelib.webhooks.delivery import fanout
 
-        desk = fanout.Desk(
+        fan_out = fanout.FanOut(
             log=self.log, deliveries=self.deliveries, circuits=self.circuits, queues=self.queues
         )
         for webhook in self.webhooks.of_application(account.application_id):
-            fanout.tell(desk, webhook, account.id, first_seq=first_seq, now=int(time.time()))
+            fan_out.tell(webhook, account.id, first_seq=first_seq, now=int(time.time()))
 
     def deliver(self, webhook: Webhook, lane_key: str, deadline: Deadline) -> None:
         """Tell an endpoint what is left of a lane, or with no key look at all its lanes."""
         from chalicelib.ids import random_id
-        from chalicelib.webhooks.delivery import deliver, recovery
+        from chalicelib.webhooks.delivery import recovery
 
         if not lane_key:
-            recovery.go(
-                recovery.Desk(inner=self.delivering, queues=self.queues, start=random_id()), webhook, deadline
+            recovery.Recovery(inner=self.delivering, queues=self.queues, start=random_id()).go(
+                webhook, deadline
             )
             return
         lane = self.deliveries.lane(webhook.id, lane_key)
         if lane and (lane.replay or lane.epoch == webhook.activated_at):
-            deliver.work(self.delivering, webhook, lane, deadline)
+            self.delivering.work(webhook, lane, deadline)
 
     def mailbox(self, kind: str, settings: MailSettings, reach: EgressPolicy | None = None) -> Provider:
         """Connect to a mail server as that kind of provider."""
@@ -393,17 +393,13 @@ class Services:
 
     def send(self, account: Account, letter: Letter) -> Message:
         """Send a mail through the account's own server. Raises SendFailed."""
-        from chalicelib.sending import send
-
-        return send.send(self._desk(account), account, letter, random_id(), int(time.time()))
+        return self._sending(account).send(account, letter, random_id(), int(time.time()))
 
     def finish_sending(self, account: Account, job: FileSentMail) -> None:
         """Store and file a mail that was sent, unless that was done already. Raises ProviderError."""
-        from chalicelib.sending import send
-
         raw = self.blobs.get(job.key, 0, job.length)
         if raw is not None:
-            send.finish(self._desk(account), account, raw, job.at)
+            self._sending(account).finish(account, raw, job.at)
 
     def file_again(self, account: Account, entry: Quarantined) -> None:
         """Offer the copy of a sent mail once more, as long as we have it. A refusal is noted, and no more."""
@@ -417,9 +413,9 @@ class Services:
                 FileSentMail(account_id=account.id, key=key, length=bounds.SENT_BYTES, at=entry.first_at),
             )
 
-    def _desk(self, account: Account) -> Desk:
+    def _sending(self, account: Account) -> Sending:
         from chalicelib.domain.mail.filing import Filing, filing_key
-        from chalicelib.sending.send import Desk
+        from chalicelib.sending.send import Sending
         from chalicelib.sending.unfiled import Unfiled
         from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
 
@@ -429,7 +425,7 @@ class Services:
             self.sync(account, self.working_time())  # it may have been moved: then it is known elsewhere
             forget_sent(self.mail, self.blobs, account, raw, folder, window=window)
 
-        return Desk(
+        return Sending(
             mail=self.mail,
             remember=partial(self._remember, account),
             record=partial(record_sent, self.mail, self.blobs, account, window=window),
@@ -472,9 +468,9 @@ class Services:
     @cached_property
     def crowd(self) -> Crowd:
         """How many of them there may be."""
-        from chalicelib.sync.accounts.crowd import Desk
+        from chalicelib.sync.accounts.crowd import Crowd
 
-        return Desk(
+        return Crowd(
             places=self.places,
             per_application=self.settings.syncs_per_application,
             per_server=self.settings.syncs_per_server,
@@ -486,9 +482,9 @@ class Services:
     def backfilling(self) -> Backfilling:
         """What history works with."""
         from chalicelib.sync.engine import run
-        from chalicelib.sync.history.backfill import Desk
+        from chalicelib.sync.history.backfill import Backfilling
 
-        return Desk(
+        return Backfilling(
             backfills=self.backfills,
             queues=self.queues,
             meter=self.meter,
@@ -499,21 +495,18 @@ class Services:
 
     def enter_backfill(self, account: Account, *, begun: bool) -> None:
         """Have an account's history fetched in turns, or the rest of it if it has begun."""
-        from chalicelib.sync.history import backfill
 
-        backfill.enter(self.backfilling, account, begun=begun)
+        self.backfilling.enter(account, begun=begun)
 
     def take_turn(self, account: Account) -> None:
         """Fetch the history of an account for a while. Raises ProviderError."""
-        from chalicelib.sync.history import backfill
 
-        backfill.take_turn(self.backfilling, account)
+        self.backfilling.take_turn(account)
 
     def call_backfills(self) -> None:
         """Enqueue the accounts whose turn it is."""
-        from chalicelib.sync.history import backfill
 
-        backfill.call_due(self.backfilling)
+        self.backfilling.call_due()
 
     def budgets(self, accounts: Sequence[Account]) -> tuple[list[AccountBudget], list[HostBudget], int]:
         """Return the budgets of accounts and of their mail servers, and when the day ends (Unix seconds)."""
@@ -524,9 +517,8 @@ class Services:
 
     def slow_down(self, account: Account, error: Throttled) -> None:
         """Spare a mail server that has asked for patience."""
-        from chalicelib.sync.history import backfill
 
-        backfill.slow_down(self.backfilling, account, error)
+        self.backfilling.slow_down(account, error)
 
     def repair(self, account: Account, deadline: Deadline, settled: int | None) -> Findings | None:
         """Compare an account with its server and put right what differs; None if a worker is there.

@@ -33,66 +33,62 @@ _ACCOUNT, _OBJECTS, _HEADS = "account", "objects ", "heads "
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What a reconciliation works with."""
+class Reconciling:
+    """Compares the log of an account with its objects."""
 
     log: ChangeLog
     objects: Objects
     accounts: Accounts
 
+    def step(self, account_id: str, place: str, now: float) -> str:
+        """Compare one page behind a place ("" is the start); return the place behind it ("" when done)."""
+        if place.startswith(_HEADS):
+            heads, behind = self.log.heads_after(account_id, place.removeprefix(_HEADS))
+            lost = self._deletions(account_id, heads, now)
+            following = _HEADS + behind if behind else ""
+        elif place.startswith(_OBJECTS):
+            objects, behind = self.objects.after(account_id, place.removeprefix(_OBJECTS))
+            lost = self._changes(account_id, objects, now)
+            following = _OBJECTS + behind if behind else _HEADS
+        else:
+            lost = self._account_change(account_id, now)
+            following = _OBJECTS
+        if lost:
+            self.log.append(account_id, lost, int(now))
+        return following
+
+    def _changes(self, account_id: str, objects: Sequence[Change], now: float) -> list[Change]:
+        settled = [change for change in objects if change.rev <= _newest(now)]
+        heads = self.log.heads(account_id, [change.name for change in settled])
+        return [
+            replace(change, event=_event(heads.get(change.name)))
+            for change in settled
+            if change.name not in heads or change.rev > heads[change.name].rev
+        ]
+
+    def _deletions(self, account_id: str, heads: Sequence[Change], now: float) -> list[Change]:
+        standing = [head for head in heads if head.event is not Operation.DELETE and head.kind != _ACCOUNT]
+        stored = self.objects.existing(account_id, [head.name for head in standing])
+        rev = int((now - MARGIN_SECONDS) * 1000)
+        return [
+            replace(head, event=Operation.DELETE, rev=max(head.rev + 1, rev))
+            for head in standing
+            if head.name not in stored and not _left_by_itself(head, now)
+        ]
+
+    def _account_change(self, account_id: str, now: float) -> list[Change]:
+        account = self.accounts.get(account_id)
+        if account is None or account.rev > _newest(now):
+            return []
+        told = self.log.heads(account_id, [(_ACCOUNT, account_id)]).get((_ACCOUNT, account_id))
+        if told and dict(told.attributes).get("sync_state") == account.state.value:
+            return []
+        return [_state(account, _event(told))]
+
 
 def is_due(account_id: str, now: float) -> bool:
     """Tell whether an account's turn has come: once a day, each account at its own time."""
     return (int(now) // SLOT_SECONDS) % _SLOTS == crc32(account_id.encode()) % _SLOTS
-
-
-def step(desk: Desk, account_id: str, place: str, now: float) -> str:
-    """Compare one page behind a place ("" is the start); return the place behind it ("" when done)."""
-    if place.startswith(_HEADS):
-        heads, behind = desk.log.heads_after(account_id, place.removeprefix(_HEADS))
-        lost = _deletions(desk, account_id, heads, now)
-        following = _HEADS + behind if behind else ""
-    elif place.startswith(_OBJECTS):
-        objects, behind = desk.objects.after(account_id, place.removeprefix(_OBJECTS))
-        lost = _changes(desk, account_id, objects, now)
-        following = _OBJECTS + behind if behind else _HEADS
-    else:
-        lost = _account_change(desk, account_id, now)
-        following = _OBJECTS
-    if lost:
-        desk.log.append(account_id, lost, int(now))
-    return following
-
-
-def _changes(desk: Desk, account_id: str, objects: Sequence[Change], now: float) -> list[Change]:
-    settled = [change for change in objects if change.rev <= _newest(now)]
-    heads = desk.log.heads(account_id, [change.name for change in settled])
-    return [
-        replace(change, event=_event(heads.get(change.name)))
-        for change in settled
-        if change.name not in heads or change.rev > heads[change.name].rev
-    ]
-
-
-def _deletions(desk: Desk, account_id: str, heads: Sequence[Change], now: float) -> list[Change]:
-    standing = [head for head in heads if head.event is not Operation.DELETE and head.kind != _ACCOUNT]
-    stored = desk.objects.existing(account_id, [head.name for head in standing])
-    rev = int((now - MARGIN_SECONDS) * 1000)
-    return [
-        replace(head, event=Operation.DELETE, rev=max(head.rev + 1, rev))
-        for head in standing
-        if head.name not in stored and not _left_by_itself(head, now)
-    ]
-
-
-def _account_change(desk: Desk, account_id: str, now: float) -> list[Change]:
-    account = desk.accounts.get(account_id)
-    if account is None or account.rev > _newest(now):
-        return []
-    told = desk.log.heads(account_id, [(_ACCOUNT, account_id)]).get((_ACCOUNT, account_id))
-    if told and dict(told.attributes).get("sync_state") == account.state.value:
-        return []
-    return [_state(account, _event(told))]
 
 
 def _state(account: Account, event: Operation) -> Change:

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What sending works with: the account's servers, and two ways to keep what was sent.
+class Sending:
+    """Sends through the servers of one account, and keeps what was sent in two ways.
 
     `remember` takes the raw mail and the time and makes sure that `finish` is called for them, even if we
     die here. `record` stores the mail as a message; it takes the folder it goes to, too (None: nowhere).
@@ -46,35 +46,109 @@ class Desk:
     transport: Callable[[], Transport]
     provider: Callable[[], Provider]
 
+    def send(self, account: Account, letter: Letter, id: str, now: int) -> Message:
+        """Return the message once the provider has accepted it for everybody. Raises SendFailed.
 
-def send(desk: Desk, account: Account, letter: Letter, id: str, now: int) -> Message:
-    """Return the message once the provider has accepted it for everybody. Raises SendFailed.
+        `id` makes the Message-ID. A partial refusal raises too, after the message was stored as sent.
+        """
+        parent = _parent(self.mail, account, letter)
+        stamp = Stamp(f"<{id}@{own(account).email.rpartition('@')[2]}>", now)
+        mail = compose(account, letter, parent, stamp)
+        if len(mail.copy) > bounds.SENT_BYTES:
+            raise TooLarge(
+                f"The mail has {len(mail.copy)} bytes; {bounds.SENT_BYTES} are allowed. Nothing was sent."
+            )
+        refused = self.transport().send(own(account).email, letter.recipients, mail.wire)
+        self.remember(mail.copy, now)
+        sent = self._sent(account)
+        message = self.record(mail.copy, sent, now)
+        try:
+            self._file(account, mail.copy, sent)
+        except ProviderError as error:  # the mail is out; `finish` tries again
+            log.warning("a sent mail could not be filed: %s", type(error).__name__)
+        if refused:
+            raise SendFailed(
+                402,
+                "Sending to at least one recipient failed. The message was sent to the others: "
+                "do not repeat it.",
+                failures={address: list(reply) for address, reply in refused.items()},
+                message_id=message.id,
+            )
+        return message
 
-    `id` makes the Message-ID. A partial refusal raises too, after the message was stored as sent.
-    """
-    parent = _parent(desk.mail, account, letter)
-    stamp = Stamp(f"<{id}@{own(account).email.rpartition('@')[2]}>", now)
-    mail = compose(account, letter, parent, stamp)
-    if len(mail.copy) > bounds.SENT_BYTES:
-        raise TooLarge(
-            f"The mail has {len(mail.copy)} bytes; {bounds.SENT_BYTES} are allowed. Nothing was sent."
-        )
-    refused = desk.transport().send(own(account).email, letter.recipients, mail.wire)
-    desk.remember(mail.copy, now)
-    sent = _sent(desk, account)
-    message = desk.record(mail.copy, sent, now)
-    try:
-        _file(desk, account, mail.copy, sent)
-    except ProviderError as error:  # the mail is out; `finish` tries again
-        log.warning("a sent mail could not be filed: %s", type(error).__name__)
-    if refused:
-        raise SendFailed(
-            402,
-            "Sending to at least one recipient failed. The message was sent to the others: do not repeat it.",
-            failures={address: list(reply) for address, reply in refused.items()},
-            message_id=message.id,
-        )
-    return message
+    def finish(self, account: Account, raw: bytes, at: int) -> None:
+        """Store and file a mail that was sent at that time; what is done already is left alone.
+
+        Stored before it is filed: sync then recognises the copy in Sent, however soon it sees it. A copy that
+        has been in Sent and is no longer there was deleted by somebody: that is taken over, and it is never
+        filed again. Raises ProviderError; if that goes on, the account's owner is told.
+        """
+        sent = self._sent(account)
+        try:
+            self._finish(account, raw, sent, at)
+        except AuthRejected:  # which the account says itself
+            raise
+        except ProviderError as error:
+            if sent:
+                self.unfiled.note(sent.id, raw, error.message)
+            raise
+        if sent:
+            self.unfiled.clear(sent.id, raw)
+
+    def _finish(self, account: Account, raw: bytes, sent: Folder | None, at: int) -> None:
+        filing = self.filing(raw)
+        if filing.stage is not Stage.FILED and not self._has_gone(raw, sent, filing):
+            self.record(raw, sent, at)
+            self._file(account, raw, sent)
+        if sent and not account.traits.files_sent:
+            self._settle(raw, sent, at)
+
+    def _settle(self, raw: bytes, sent: Folder, at: int) -> None:
+        """Give the copy in Sent its name, by which sync will miss it; or take over that it has gone."""
+        message_id = parse(raw).message_id
+        if message_id is None:
+            return
+        with closing(self.provider()) as provider:
+            found = provider.find(sent.collection, message_id)
+        if found:
+            self.name(raw, sent, at, found)
+        else:
+            self.forget(raw, sent)
+
+    def _sent(self, account: Account) -> Folder | None:
+        return next((folder for folder in self.mail.folders(account.id) if folder.role == "sent"), None)
+
+    def _file(self, account: Account, raw: bytes, sent: Folder | None) -> None:
+        """Put a copy into Sent unless it is there: some servers file what they submit."""
+        message_id = parse(raw).message_id
+        # Gmail files in its own time: a second copy would stay.
+        if sent and message_id and not account.traits.files_sent:
+            with closing(self.provider()) as provider:
+                is_there = provider.find(sent.collection, message_id) is not None
+                if not is_there:
+                    self.note(raw, Filing(Stage.OFFERED, provider.end(sent.collection)))
+                    is_refused = _refuses(provider, sent, raw)
+            if not is_there and is_refused:
+                self._append_at_once(sent, raw)
+        self.note(raw, Filing(Stage.FILED))
+
+    def _append_at_once(self, sent: Folder, raw: bytes) -> None:
+        """Append a copy on a connection that has done nothing else: no server can mind what went before."""
+        with closing(self.provider()) as provider:
+            provider.append(sent.collection, raw, Flags("s"))
+
+    def _has_gone(self, raw: bytes, sent: Folder | None, filing: Filing) -> bool:
+        """Tell whether the server took the copy before we died, and it has been deleted since."""
+        message_id = parse(raw).message_id
+        if filing.stage is not Stage.OFFERED or sent is None or message_id is None:
+            return False
+        with closing(self.provider()) as provider:
+            if provider.find(sent.collection, message_id) or not provider.lost_since(
+                sent.collection, filing.end
+            ):
+                return False
+        self.note(raw, Filing(Stage.FILED))
+        return True
 
 
 def _parent(mail: Mail, account: Account, letter: Letter) -> Message | None:
@@ -95,67 +169,6 @@ def _parent(mail: Mail, account: Account, letter: Letter) -> Message | None:
     return mail.messages(account.id, [last]).get(last)
 
 
-def finish(desk: Desk, account: Account, raw: bytes, at: int) -> None:
-    """Store and file a mail that was sent at that time; what is done already is left alone.
-
-    Stored before it is filed: sync then recognises the copy in Sent, however soon it sees it. A copy that
-    has been in Sent and is no longer there was deleted by somebody: that is taken over, and it is never
-    filed again. Raises ProviderError; if that goes on, the account's owner is told.
-    """
-    sent = _sent(desk, account)
-    try:
-        _finish(desk, account, raw, sent, at)
-    except AuthRejected:  # which the account says itself
-        raise
-    except ProviderError as error:
-        if sent:
-            desk.unfiled.note(sent.id, raw, error.message)
-        raise
-    if sent:
-        desk.unfiled.clear(sent.id, raw)
-
-
-def _finish(desk: Desk, account: Account, raw: bytes, sent: Folder | None, at: int) -> None:
-    filing = desk.filing(raw)
-    if filing.stage is not Stage.FILED and not _has_gone(desk, raw, sent, filing):
-        desk.record(raw, sent, at)
-        _file(desk, account, raw, sent)
-    if sent and not account.traits.files_sent:
-        _settle(desk, raw, sent, at)
-
-
-def _settle(desk: Desk, raw: bytes, sent: Folder, at: int) -> None:
-    """Give the copy in Sent its name, by which sync will miss it; or take over that it has gone already."""
-    message_id = parse(raw).message_id
-    if message_id is None:
-        return
-    with closing(desk.provider()) as provider:
-        found = provider.find(sent.collection, message_id)
-    if found:
-        desk.name(raw, sent, at, found)
-    else:
-        desk.forget(raw, sent)
-
-
-def _sent(desk: Desk, account: Account) -> Folder | None:
-    return next((folder for folder in desk.mail.folders(account.id) if folder.role == "sent"), None)
-
-
-def _file(desk: Desk, account: Account, raw: bytes, sent: Folder | None) -> None:
-    """Put a copy into Sent unless it is there: some servers file what they submit."""
-    message_id = parse(raw).message_id
-    # Gmail files in its own time: a second copy would stay.
-    if sent and message_id and not account.traits.files_sent:
-        with closing(desk.provider()) as provider:
-            is_there = provider.find(sent.collection, message_id) is not None
-            if not is_there:
-                desk.note(raw, Filing(Stage.OFFERED, provider.end(sent.collection)))
-                is_refused = _refuses(provider, sent, raw)
-        if not is_there and is_refused:
-            _append_at_once(desk, sent, raw)
-    desk.note(raw, Filing(Stage.FILED))
-
-
 def _refuses(provider: Provider, sent: Folder, raw: bytes) -> bool:
     """Append a copy; True if the server refuses it. Raises ProviderError if it cannot be known."""
     try:
@@ -163,21 +176,3 @@ def _refuses(provider: Provider, sent: Folder, raw: bytes) -> bool:
     except NotTaken:
         return True
     return False
-
-
-def _append_at_once(desk: Desk, sent: Folder, raw: bytes) -> None:
-    """Append a copy on a connection that has done nothing else: no server can mind what went before."""
-    with closing(desk.provider()) as provider:
-        provider.append(sent.collection, raw, Flags("s"))
-
-
-def _has_gone(desk: Desk, raw: bytes, sent: Folder | None, filing: Filing) -> bool:
-    """Tell whether the server took the copy before we died, and it has been deleted since."""
-    message_id = parse(raw).message_id
-    if filing.stage is not Stage.OFFERED or sent is None or message_id is None:
-        return False
-    with closing(desk.provider()) as provider:
-        if provider.find(sent.collection, message_id) or not provider.lost_since(sent.collection, filing.end):
-            return False
-    desk.note(raw, Filing(Stage.FILED))
-    return True

@@ -25,9 +25,9 @@ def run(deadline: Deadline, now: Clock = time.time) -> None:
 
 def _some_pages(account_id: str, place: str, deadline: Deadline, now: Clock) -> str:
     every = services()
-    desk = reconcile.Desk(log=every.log, objects=every.objects, accounts=every.accounts)
+    reconciling = reconcile.Reconciling(log=every.log, objects=every.objects, accounts=every.accounts)
     for _ in range(PAGES_AT_A_TIME):
-        place = reconcile.step(desk, account_id, place, now())
+        place = reconciling.step(account_id, place, now())
         if not place or deadline.passed():
             break
     return place

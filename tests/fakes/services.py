@@ -31,7 +31,7 @@ from chalicelib.services import Services
 from chalicelib.store.values import Admission, Grant, Poll, Slot, Spent, Stale
 from chalicelib.sync.core.pace import Pace
 from chalicelib.sync.engine.run import Outcome
-from chalicelib.sync.history.backfill import Desk as Backfilling
+from chalicelib.sync.history.backfill import Backfilling
 from chalicelib.sync.history.meter import Quota
 from chalicelib.sync.requests.content import Contents
 from tests.fakes.backfills import MemoryBackfills, MemoryUsage, allowances
@@ -492,5 +492,5 @@ class MemoryServices:
 
     send = Services.send
     finish_sending = Services.finish_sending
-    _desk = Services._desk
+    _sending = Services._sending
     _remember = Services._remember

@@ -318,10 +318,10 @@ class LogMachine(RuleBasedStateMachine):
         (log or self.log).append(ACCOUNT, changes, int(self.now))
 
     def _reconcile(self) -> None:
-        desk = reconcile.Desk(log=self.log, objects=Store(self), accounts=MemoryAccounts())
-        place = reconcile.step(desk, ACCOUNT, "", self.now)
+        desk = reconcile.Reconciling(log=self.log, objects=Store(self), accounts=MemoryAccounts())
+        place = desk.step(ACCOUNT, "", self.now)
         while place:
-            place = reconcile.step(desk, ACCOUNT, place, self.now)
+            place = desk.step(ACCOUNT, place, self.now)
 
     def _repair(self) -> None:
         """The daily reconciliation: the log is complete, and a second one finds nothing to do."""

@@ -65,10 +65,10 @@ class World:
         """Let some time pass, repair, and return what was added to the log."""
         self.now += minutes * 60
         before = self.log.head(ACCOUNT)[0]
-        desk = reconcile.Desk(log=self.log, objects=self.objects, accounts=self.accounts)
-        place = reconcile.step(desk, ACCOUNT, "", self.now)
+        desk = reconcile.Reconciling(log=self.log, objects=self.objects, accounts=self.accounts)
+        place = desk.step(ACCOUNT, "", self.now)
         while place:
-            place = reconcile.step(desk, ACCOUNT, place, self.now)
+            place = desk.step(ACCOUNT, place, self.now)
         return self.log.since(ACCOUNT, before, 1000)
 
     def told(self) -> dict[Name, int]:

@@ -12,7 +12,7 @@ from chalicelib.store.aws.connection import client
 from chalicelib.store.log.log import LogTable
 from chalicelib.store.work.circuits import CircuitTable
 from chalicelib.store.work.deliveries import DeliveryTable
-from chalicelib.webhooks.manage import endpoint, replay
+from chalicelib.webhooks.manage import replay
 from tests.fakes.services import MemoryAccounts
 from tests.integration.aws import deployment, rows
 from tests.worlds.webhooks import START, World, answers, dead, down_until, hook, message
@@ -84,7 +84,7 @@ def test_an_endpoint_that_is_switched_on_again_begins_with_what_is_new(world: Wo
     logged(world, 3, 3)
     world.run(600)
     world.behaviours["https://w.example/"] = down_until(0)
-    endpoint.switch(world.owner(), world.webhooks.rows["w"], "active", world.now)
+    world.owner().switch(world.webhooks.rows["w"], "active", world.now)
     logged(world, 6, 1)  # before the round that follows the activation
     world.posted.clear()
     world.run(60)
@@ -94,8 +94,8 @@ def test_an_endpoint_that_is_switched_on_again_begins_with_what_is_new(world: Wo
         state=SyncState.RUNNING, linked_at=1, scopes="email", history_days=0,
     )  # fmt: skip
     asked = Replay(since=START, until=world.now)
-    again = replay.Desk(deliveries=world.deliveries, accounts=MemoryAccounts({"a": account}))
-    assert replay.span(again, world.webhooks.rows["w"], asked, "r1", world.now) == {"accounts": 1}
+    again = replay.Replaying(deliveries=world.deliveries, accounts=MemoryAccounts({"a": account}))
+    assert again.span(world.webhooks.rows["w"], asked, "r1", world.now) == {"accounts": 1}
     world.run(60)
     assert world.ids("w") == ["a6", *numbered("a", 7)]
     assert [lane.key for lane in world.deliveries.lanes("w")] == ["a"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.auth.connect import Desk, prove, redeem
+from chalicelib.auth.connect import Connecting
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.connection import Connection, Proof
 from chalicelib.domain.accounts.frozen_removal import FrozenRemoval
@@ -29,8 +29,8 @@ def desk_on(
     accounts: MemoryAccounts | None = None,
     begin: Callable[[Account], None] = lambda account: None,
     queues: MemoryQueues | None = None,
-) -> Desk:
-    return Desk(
+) -> Connecting:
+    return Connecting(
         accounts=accounts or MemoryAccounts(),
         polls=MemoryPolls(),
         queues=queues or MemoryQueues(),
@@ -48,8 +48,8 @@ def wanted(user: str = "mira", host: str = "mail.example", **facts: Any) -> Conn
     return replace(WANTED, settings=replace(WANTED.settings, imap=imap), **facts)
 
 
-def connect(desk: Desk, asked: Connection, now: int = 5, *, trusted: bool = False) -> Account:
-    return redeem(desk, prove(desk, asked, now * 1000, trusted=trusted), now)
+def connect(desk: Connecting, asked: Connection, now: int = 5, *, trusted: bool = False) -> Account:
+    return desk.redeem(desk.prove(asked, now * 1000, trusted=trusted), now)
 
 
 def test_a_new_account_is_stored_and_polled_and_its_history_begun() -> None:
@@ -65,12 +65,12 @@ def test_a_new_account_is_stored_and_polled_and_its_history_begun() -> None:
 def test_a_proof_alone_changes_nothing() -> None:
     accounts, queues, begun = MemoryAccounts(), MemoryQueues(), list[Account]()
     desk = desk_on(MemoryServer(), accounts, begun.append, queues)
-    prove(desk, WANTED, 5000)
+    desk.prove(WANTED, 5000)
     assert not accounts.rows
     first = connect(desk, WANTED)
     before = (dict(accounts.rows), dict(accounts.sealed), list(begun), list(queues.sent))
     change = connection.load(body(history_days=1, folder_history_days={"spam": "none"})).window
-    prove(desk, wanted(name="Mallory", password="other", window=change), 9000)
+    desk.prove(wanted(name="Mallory", password="other", window=change), 9000)
     assert before == (accounts.rows, accounts.sealed, begun, queues.sent)
     assert accounts.rows == {first.id: first}
 
@@ -108,7 +108,7 @@ class TestWhoseMailboxItIs:
             connect(desk, asked, 9)
         assert caught.value.status == (400 if reauth else 403)
         with pytest.raises(ConnectFailed):
-            redeem(desk, Proof(wanted=asked, provider="imap", at=9000), 9)
+            desk.redeem(Proof(wanted=asked, provider="imap", at=9000), 9)
         assert desk.accounts.get(victim.id) == victim
 
     def test_another_port_of_the_host_is_another_server_unless_it_is_imaps_own(self) -> None:
@@ -154,12 +154,12 @@ class TestWhoseMailboxItIs:
         victim = connect(desk_on(MemoryServer(), accounts), WANTED)
         desk = replace(desk_on(MemoryServer(), accounts), open_mailbox=case_counts)
         with pytest.raises(ConnectFailed):
-            prove(desk, wanted("MIRA"), 9000)
+            desk.prove(wanted("MIRA"), 9000)
         assert opened == ["mira"]
         with pytest.raises(ConnectFailed):  # a proof from before the victim came
-            redeem(desk, Proof(wanted=wanted("MIRA"), provider="imap", at=1), 9)
+            desk.redeem(Proof(wanted=wanted("MIRA"), provider="imap", at=1), 9)
         with pytest.raises(ConnectFailed):
-            redeem(desk, Proof(wanted=wanted("MIRA"), provider="imap", at=99_000), 9)
+            desk.redeem(Proof(wanted=wanted("MIRA"), provider="imap", at=99_000), 9)
         assert accounts.rows == {victim.id: victim}
 
     def test_one_mailbox_is_one_account_under_whatever_addresses(self) -> None:
@@ -201,7 +201,7 @@ class TestAnotherLogin:
         desk = desk_on(MemoryServer())
         connect(desk, WANTED)
         with pytest.raises(ConnectFailed):
-            prove(desk, wanted("mallory"), 9000, trusted=True)
+            desk.prove(wanted("mallory"), 9000, trusted=True)
 
     def test_an_account_does_not_become_the_mailbox_of_another_account(self) -> None:
         accounts = MemoryAccounts()
@@ -210,7 +210,7 @@ class TestAnotherLogin:
         connect(desk, wanted("jonas", email_address="jonas@kestrel.example"))
         asked = wanted("jonas", reauth_account_id=first.id)
         with pytest.raises(ConnectFailed) as caught:
-            prove(desk, asked, 9000, trusted=True)
+            desk.prove(asked, 9000, trusted=True)
         assert caught.value.status == 409 and accounts.rows[first.id] == first
 
     @pytest.mark.parametrize("trusted", [False, True])
@@ -221,7 +221,7 @@ class TestAnotherLogin:
         answers = []
         for id in ("nobody", "x" * 25, foreign.id, victim.id, "\N{SNOWMAN}"):
             with pytest.raises(ConnectFailed) as caught:
-                prove(desk, wanted("mallory", reauth_account_id=id), 9000, trusted=trusted)
+                desk.prove(wanted("mallory", reauth_account_id=id), 9000, trusted=trusted)
             answers.append((caught.value.status, caught.value.body()))
         assert all(answer == answers[0] for answer in answers)
 
@@ -230,10 +230,10 @@ class TestRaces:
     def test_the_newer_proof_wins_whichever_is_redeemed_last(self) -> None:
         accounts, queues = MemoryAccounts(), MemoryQueues()
         desk = desk_on(MemoryServer(), accounts, queues=queues)
-        old = prove(desk, wanted(password="old", name="Old"), 1000)
-        new = prove(desk, wanted(password="new", name="New"), 2000)
-        account = redeem(desk, new, 3)
-        assert redeem(desk, old, 4) == account, "the same mailbox was proven: it gives access, no settings"
+        old = desk.prove(wanted(password="old", name="Old"), 1000)
+        new = desk.prove(wanted(password="new", name="New"), 2000)
+        account = desk.redeem(new, 3)
+        assert desk.redeem(old, 4) == account, "the same mailbox was proven: it gives access, no settings"
         assert (
             accounts.settings(account.id).imap.password == "new" and accounts.rows[account.id].name == "New"
         )
@@ -242,29 +242,29 @@ class TestRaces:
     def test_settings_proven_twice_are_applied_as_a_whole(self) -> None:
         accounts = MemoryAccounts()
         desk = desk_on(MemoryServer(), accounts)
-        old = prove(desk, wanted(password="old", name="Old"), 1000)
-        new = prove(desk, wanted(password="new", name="New"), 2000)
-        redeem(desk, old, 3)
-        account = redeem(desk, new, 4)
+        old = desk.prove(wanted(password="old", name="Old"), 1000)
+        new = desk.prove(wanted(password="new", name="New"), 2000)
+        desk.redeem(old, 3)
+        account = desk.redeem(new, 4)
         assert (account.name, accounts.settings(account.id).imap.password) == ("New", "new")
 
     def test_a_proof_of_the_login_before_gives_nothing(self) -> None:
         desk = desk_on(MemoryServer())
         first = connect(desk, WANTED)
-        late = prove(desk, WANTED, 6000)
-        named = prove(desk, replace(WANTED, reauth_account_id=first.id), 6000, trusted=True)
+        late = desk.prove(WANTED, 6000)
+        named = desk.prove(replace(WANTED, reauth_account_id=first.id), 6000, trusted=True)
         connect(desk, wanted("mira", "new.example", reauth_account_id=first.id), 9, trusted=True)
         for proof in (late, named):
             with pytest.raises(ConnectFailed):
-                redeem(desk, proof, 10)
+                desk.redeem(proof, 10)
 
     def test_whoever_is_overtaken_by_another_login_is_refused(self) -> None:
         accounts = MemoryAccounts()
         desk = desk_on(MemoryServer(), accounts)
-        mine, others = prove(desk, WANTED, 1000), prove(desk, wanted("mallory"), 2000)
-        victim = redeem(desk, mine, 3)
+        mine, others = desk.prove(WANTED, 1000), desk.prove(wanted("mallory"), 2000)
+        victim = desk.redeem(mine, 3)
         with pytest.raises(ConnectFailed):
-            redeem(desk, others, 3)
+            desk.redeem(others, 3)
         assert accounts.rows == {victim.id: victim}
 
     @pytest.mark.parametrize("times", [1, 3])
@@ -350,7 +350,7 @@ def test_an_account_with_folders_stays_one_whatever_its_server_offers_now() -> N
     assert connect(desk_on(server, accounts), WANTED, 9).provider == "imap"
     assert server.kinds == ["imap"]
     early = Proof(wanted=WANTED, provider="gmail", at=99_000)  # proven when there was no account yet
-    assert redeem(desk_on(server, accounts), early, 100).provider == "imap"
+    assert desk_on(server, accounts).redeem(early, 100).provider == "imap"
 
 
 def test_a_window_may_be_given_and_stays_when_connecting_again() -> None:

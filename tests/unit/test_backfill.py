@@ -44,8 +44,8 @@ class Town:
         self.queues = MemoryQueues()
 
     @property
-    def desk(self) -> backfill.Desk:
-        return backfill.Desk(
+    def desk(self) -> backfill.Backfilling:
+        return backfill.Backfilling(
             backfills=self.backfills, queues=self.queues,
             meter=Quota(usage=self.usage, allowances=self.allowances, now=lambda: self.now),
             sync=self.sync, logged=lambda account_id, id: True, seconds=240, now=lambda: self.now,
@@ -54,7 +54,7 @@ class Town:
     def arrive(self, one: Account, pieces: int) -> None:
         self.accounts[one.id] = one
         self.left[one.id] = pieces
-        backfill.enter(self.desk, one, begun=False)
+        self.desk.enter(one, begun=False)
 
     def sync(self, one: Account, deadline: Deadline, pace: Pace) -> Outcome:
         if self.failure:
@@ -75,11 +75,11 @@ class Town:
         waiting, self.queues.sent = self.asked(), []
         for id in waiting:
             self.now += 1
-            backfill.take_turn(self.desk, self.accounts[id])
+            self.desk.take_turn(self.accounts[id])
 
     def minute(self) -> None:
         self.now += 60
-        backfill.call_due(self.desk)
+        self.desk.call_due()
         self.work()
 
 
@@ -112,9 +112,9 @@ def test_a_host_and_an_application_have_so_many_places_and_others_go_on() -> Non
     town.queues.sent.clear()
     for id, entry in town.backfills.rows.items():
         town.backfills.rows[id] = replace(entry, stage=Stage.WAITING, until=0)
-    assert backfill.call_due(town.desk) == 4
+    assert town.desk.call_due() == 4
     assert town.asked() == ["x0", "x1", "y0", "z"]
-    assert backfill.call_due(town.desk) == 0
+    assert town.desk.call_due() == 0
 
 
 def test_who_finds_no_place_waits_and_neither_fails_nor_is_lost() -> None:
@@ -147,10 +147,10 @@ def test_of_two_that_begin_at_once_one_goes_on() -> None:
             super().put(entry)
             if entry.stage is Stage.RUNNING and not began:
                 began.append(entry.account_id)
-                backfill.take_turn(racing, town.accounts["b"])
+                racing.take_turn(town.accounts["b"])
 
     racing = replace(inner, backfills=Racing(town.backfills.rows))
-    backfill.take_turn(racing, town.accounts["a"])
+    racing.take_turn(town.accounts["a"])
     assert town.turns == ["a"]
 
 
@@ -221,12 +221,12 @@ def test_history_that_rests_after_a_failure_goes_on_when_new_mail_has_come() -> 
     with pytest.raises(ProviderError):
         town.work()
     town.failure = None
-    backfill.enter(town.desk, one, begun=False)  # nobody has been there yet
+    town.desk.enter(one, begun=False)  # nobody has been there yet
     town.queues.sent.clear()
     town.work()
     assert town.turns == []
     for _ in range(2):
-        backfill.enter(town.desk, one, begun=True)
+        town.desk.enter(one, begun=True)
     assert town.asked() == ["a"]
     town.work()
     assert town.turns == ["a"]
@@ -244,10 +244,10 @@ def test_a_host_that_asks_for_patience_gets_fewer_turns_for_a_while() -> None:
     for id, entry in town.backfills.rows.items():
         if id != "a0":
             town.backfills.rows[id] = replace(entry, stage=Stage.WAITING, until=0)
-    assert backfill.call_due(town.desk) == 2
+    assert town.desk.call_due() == 2
     town.now += 1_000
     town.queues.sent.clear()
-    assert backfill.call_due(town.desk) == 8
+    assert town.desk.call_due() == 8
 
 
 def test_history_stops_at_four_fifths_of_the_day_and_goes_on_the_next() -> None:
@@ -275,7 +275,7 @@ def test_a_message_that_comes_twice_finds_nothing_to_do() -> None:
     town = Town()
     town.arrive(account("a"), 1)
     town.work()
-    assert backfill.take_turn(town.desk, town.accounts["a"]) is None
+    assert town.desk.take_turn(town.accounts["a"]) is None
     assert town.turns == ["a"]
 
 
@@ -287,7 +287,7 @@ def test_after_each_turn_the_account_is_looked_at_for_mail_that_met_a_taken_leas
         assert town.asked(SyncAccount) == ["a"]
         town.now += 60
         town.queues.sent.clear()
-        backfill.call_due(town.desk)
+        town.desk.call_due()
     assert town.backfills.rows == {}
 
 
@@ -318,7 +318,7 @@ def in_the_way(town: Town, *running: str) -> list[bool]:
         entry = town.backfills.rows[id]
         until = int(town.now) + 100 + n
         town.backfills.rows[id] = replace(entry, stage=Stage.RUNNING, begun=True, until=until)
-    return [backfill.makes_room(town.desk, id) for id in running]
+    return [town.desk.makes_room(id) for id in running]
 
 
 def test_for_each_newcomer_the_turn_ends_that_began_first() -> None:
@@ -373,5 +373,5 @@ def test_a_turn_asks_whether_it_is_in_the_way() -> None:
 
     town.arrive(account("a"), 9)
     town.arrive(account("b"), 9)
-    backfill.take_turn(replace(town.desk, sync=sync), account("a"))
+    replace(town.desk, sync=sync).take_turn(account("a"))
     assert told == [False, True, False]

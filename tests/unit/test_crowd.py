@@ -10,7 +10,7 @@ import pytest
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.domain.accounts.login import Login
 from chalicelib.store.values import Place
-from chalicelib.sync.accounts.crowd import CROWDED_SECONDS, LONG_SECONDS, Crowded, Desk, place
+from chalicelib.sync.accounts.crowd import CROWDED_SECONDS, LONG_SECONDS, Crowd, Crowded
 from tests.fakes.places import Hours, MemoryPlaces
 
 PER_APPLICATION, PER_SERVER = 4, 3
@@ -21,7 +21,7 @@ class Town:
 
     def __init__(self) -> None:
         self.hours, self.places = Hours(), MemoryPlaces()
-        self.desk = Desk(
+        self.desk = Crowd(
             places=self.places,
             per_application=PER_APPLICATION,
             per_server=PER_SERVER,
@@ -40,7 +40,7 @@ class Town:
         self.hours.now += 0.001
         stack = ExitStack()
         try:
-            stack.enter_context(place(self.desk, account))
+            stack.enter_context(self.desk.place(account))
         except Crowded:
             return False
         self.under_way[id] = stack

@@ -12,7 +12,7 @@ from chalicelib.domain.mail.filing import Filing, Stage, filing_key
 from chalicelib.domain.remote import Flags
 from chalicelib.domain.sync.quarantine import TRIES, Cause, QuarantineState
 from chalicelib.errors import AuthRejected, NotTaken, ProviderError
-from chalicelib.sending.send import Desk, finish
+from chalicelib.sending.send import Sending
 from chalicelib.sending.unfiled import Unfiled
 from chalicelib.sync.mail.loose import LOOSE
 from chalicelib.sync.mail.sent import forget_sent, name_sent, record_sent
@@ -53,8 +53,8 @@ class Stubborn(MemoryProvider):
         super().append(collection_id, raw, flags)
 
 
-def desk(world: World, server: Any) -> Desk:
-    return Desk(
+def desk(world: World, server: Any) -> Sending:
+    return Sending(
         mail=world.mail,
         remember=lambda raw, at: None,
         record=partial(record_sent, world.mail, world.blobs, ACCOUNT),
@@ -79,7 +79,7 @@ def subjects(world: World) -> list[str]:
 def test_a_copy_that_is_refused_is_offered_once_more_on_a_connection_of_its_own() -> None:
     world = World(server=Stubborn())
     world.sync()
-    finish(desk(world, world.server), ACCOUNT, RAW, 100)
+    desk(world, world.server).finish(ACCOUNT, RAW, 100)
     assert world.server.tried == [False, True]  # type: ignore[attr-defined]
     assert len(world.server.boxes["Sent"].messages) == 1 and not world.quarantine.rows
 
@@ -90,14 +90,14 @@ def test_a_copy_that_is_never_taken_is_told_after_a_few_attempts_and_taken_back_
     world.sync()
     for number in range(1, TRIES + 1):
         with pytest.raises(NotTaken):
-            finish(desk(world, server), ACCOUNT, RAW, 100)
+            desk(world, server).finish(ACCOUNT, RAW, 100)
         [entry] = world.quarantine.entries("a")
         assert (entry.cause, entry.attempts) == (Cause.FILING, number)
         assert (entry.state is QuarantineState.HELD) == (number == TRIES)
     assert "READ-ONLY" in entry.reason and entry.remote_id == filing_key(RAW)
     assert subjects(world) == ["sent"], "a sent mail was lost"
     server.never = False
-    finish(desk(world, server), ACCOUNT, RAW, 100)
+    desk(world, server).finish(ACCOUNT, RAW, 100)
     assert not world.quarantine.rows and len(server.boxes["Sent"].messages) == 1
 
 
@@ -110,8 +110,8 @@ def test_a_refused_login_is_the_accounts_trouble_and_not_the_mails() -> None:
 
     some = desk(world, world.server)
     with pytest.raises(AuthRejected):
-        finish(
-            Desk(**{**{n: getattr(some, n) for n in some.__slots__}, "provider": refused}), ACCOUNT, RAW, 1
+        Sending(**{**{n: getattr(some, n) for n in some.__slots__}, "provider": refused}).finish(
+            ACCOUNT, RAW, 1
         )
     assert not world.quarantine.rows
 
@@ -122,7 +122,7 @@ def test_the_comparison_leaves_a_sent_mail_that_was_never_filed_where_it_is() ->
     world.sync()
     for _ in range(TRIES):
         with pytest.raises(ProviderError):
-            finish(desk(world, server), ACCOUNT, RAW, 100)
+            desk(world, server).finish(ACCOUNT, RAW, 100)
     world.now += 8 * 86_400
     compare(world)
     assert subjects(world) == ["sent"] and len(world.quarantine.rows) == 1
@@ -203,7 +203,7 @@ def test_the_job_comes_twice_and_nothing_happens_the_second_time() -> None:
     world = World()
     world.sync()
     for _ in range(3):
-        finish(desk(world, world.server), ACCOUNT, RAW, 100)
+        desk(world, world.server).finish(ACCOUNT, RAW, 100)
         world.sync()
     world.check()
     [message] = world.mail.all_messages.values()

@@ -94,14 +94,14 @@ class Mill:
 
     def work(self) -> None:
         while self.sent:
-            sending.finish(self.desk(), ACCOUNT, *self.sent[0])
+            self.desk().finish(ACCOUNT, *self.sent[0])
             self.finished.append(self.sent.pop(0))
         while self.queues.sent:
             edits.apply(cast(Provider, self.provider), self.queues.of(ApplyEdits)[0].edits)
             self.queues.take(ApplyEdits)
 
-    def desk(self) -> sending.Desk:
-        return sending.Desk(
+    def desk(self) -> sending.Sending:
+        return sending.Sending(
             mail=self.world.mail,
             remember=self.remember,
             record=partial(record_sent, self.world.mail, self.world.blobs, ACCOUNT),
@@ -116,7 +116,7 @@ class Mill:
 
     def send(self) -> None:
         letter = load(json.loads('{"to": [{"email": "tide@harbour.example"}], "body": "hello"}'))
-        sending.send(self.desk(), ACCOUNT, letter, "once", 100)
+        self.desk().send(ACCOUNT, letter, "once", 100)
 
     def remember(self, raw: bytes, at: int) -> None:
         with self.fuse.around("queue send"):

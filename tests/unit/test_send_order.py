@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.domain.mail.filing import Filing
 from chalicelib.domain.mail.folder import Folder
 from chalicelib.sending.letter import load
-from chalicelib.sending.send import Desk, send
+from chalicelib.sending.send import Sending
 from chalicelib.sending.unfiled import Unfiled
 from tests.fakes.quarantine import MemoryQuarantine
 from tests.fakes.store import MemoryMail
@@ -46,7 +46,7 @@ def test_a_mail_is_stored_before_it_is_filed_so_that_sync_knows_the_copy() -> No
     def record(raw: bytes, folder: Folder | None, at: int) -> Any:
         steps.append("store")
 
-    desk = Desk(
+    desk = Sending(
         mail=MemoryMail(all_folders={"f": SENT}),
         remember=lambda raw, at: steps.append("remember"),
         record=record,
@@ -58,5 +58,5 @@ def test_a_mail_is_stored_before_it_is_filed_so_that_sync_knows_the_copy() -> No
         transport=lambda: server,
         provider=lambda: server,
     )
-    send(desk, ACCOUNT, load({"to": [{"email": "jonas@werft.example"}]}), "id", 5)
+    desk.send(ACCOUNT, load({"to": [{"email": "jonas@werft.example"}]}), "id", 5)
     assert steps == ["send", "remember", "store", "offered", "file", "filed"]

@@ -12,7 +12,6 @@ from chalicelib.domain.webhooks.response import HttpResponse
 from chalicelib.domain.webhooks.webhook import outages
 from chalicelib.errors import ProviderError, Refused
 from chalicelib.webhooks.delivery import deliver, health
-from chalicelib.webhooks.manage import endpoint
 from tests.worlds.webhooks import START, World, answers, dead, down_until, hook, message
 
 
@@ -300,7 +299,7 @@ def test_one_that_is_switched_on_again_hears_of_what_comes_next(world: World) ->
     world.run(80 * 3600)
     webhook = world.webhooks.rows["w"]
     assert webhook.state == "failed"
-    endpoint.switch(world.owner(), webhook, "active", world.now)
+    world.owner().switch(webhook, "active", world.now)
     world.run(120)
     world.posted.clear()
     logged(world, many(1, start=7))
@@ -316,7 +315,7 @@ def test_a_failing_one_that_its_owner_switches_on_goes_on_at_once(world: World) 
     logged(world, many(1))
     world.run(1510)
     logged(world, many(2, start=1))
-    endpoint.switch(world.owner(), world.webhooks.rows["w"], "active", world.now)
+    world.owner().switch(world.webhooks.rows["w"], "active", world.now)
     world.run(10)
     assert list(dict.fromkeys(world.ids("w"))) == many(3)
 
@@ -367,7 +366,7 @@ def test_an_endless_refusal_of_one_notification_does_not_block_its_account_for_e
 def test_a_deleted_endpoint_is_told_nothing(world: World) -> None:
     webhook = world.add(hook("w"))
     logged(world, many(1))
-    endpoint.remove(world.owner(), webhook)
+    world.owner().remove(webhook)
     world.run(60)
     assert world.posted == {} and world.deliveries.all_lanes == {}
 

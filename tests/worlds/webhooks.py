@@ -98,11 +98,11 @@ class World:
         self.tell(account, first)
 
     def tell(self, account: str, first: int) -> None:
-        desk = fanout.Desk(
+        desk = fanout.FanOut(
             log=self.log, deliveries=self.deliveries, circuits=self.circuits, queues=self.queues
         )
         for webhook in self.webhooks.of_application("app"):
-            fanout.tell(desk, webhook, account, first_seq=first, now=self.now)
+            desk.tell(webhook, account, first_seq=first, now=self.now)
 
     def run(self, seconds: int = 0) -> None:
         """Let time pass: work the queue, and every `tick` seconds what is due."""
@@ -125,27 +125,27 @@ class World:
             return
         deadline = Deadline.after(seconds)
         if not wake.lane:
-            recovery.go(recovery.Desk(inner=self.desk, queues=self.queues, start=""), webhook, deadline)
+            recovery.Recovery(inner=self.desk, queues=self.queues, start="").go(webhook, deadline)
             return
         lane = self.deliveries.lane(webhook.id, wake.lane)
         if lane and (lane.replay or lane.epoch == webhook.activated_at):
-            deliver.work(self.desk, webhook, lane, deadline)
+            self.desk.work(webhook, lane, deadline)
 
     @property
-    def desk(self) -> deliver.Desk:
-        return deliver.Desk(
+    def desk(self) -> deliver.Delivering:
+        return deliver.Delivering(
             webhooks=self.webhooks, applications=self.applications, deliveries=self.deliveries,
             circuits=self.circuits, log=self.log, send=self._send,
             jitter=lambda low, high: self.jitter, now=lambda: float(self.now),
         )  # fmt: skip
 
-    def owner(self) -> endpoint.Desk:
+    def owner(self) -> endpoint.Endpoints:
         """Return what the API works with; every endpoint passes the challenge."""
 
         def get(url: str) -> HttpResponse:
             return HttpResponse(200, url.rpartition("=")[2].encode())
 
-        return endpoint.Desk(
+        return endpoint.Endpoints(
             webhooks=self.webhooks, deliveries=self.deliveries, circuits=self.circuits, get=get,
             token="t" * 16,
         )  # fmt: skip

@@ -31,8 +31,8 @@ def authorize() -> Any:
     trusted = access.shows_secret(request, wanted.application_id, connection.secret(body))
     quotas.connect(request, wanted.application_id, trusted=trusted)
     with limits.connecting(request, trusted=trusted):
-        desk = _desk(partial(quotas.login, request=request, client_id=wanted.application_id, trusted=trusted))
-        proof = connecting.prove(desk, wanted, int(time.time() * 1000), trusted=trusted)
+        attempt = partial(quotas.login, request=request, client_id=wanted.application_id, trusted=trusted)
+        proof = _connecting(attempt).prove(wanted, int(time.time() * 1000), trusted=trusted)
     known = services().applications.get(wanted.application_id) is not None
     codes = services().codes
     return {"code": codes.issue(proof) if known else codes.decoy()}
@@ -45,14 +45,14 @@ def exchange() -> Any:
     wanted = connection.load_exchange(read.parse(request.raw_body))
     application = access.verified(request, wanted.client_id, wanted.client_secret)
     proof = services().codes.redeem(application.id, wanted.code) or quotas.wrong_code(application.id)
-    account = connecting.redeem(_desk(lambda settings: nullcontext()), proof, int(time.time()))
+    account = _connecting(lambda settings: nullcontext()).redeem(proof, int(time.time()))
     return wire.dump_connected(account, services().tokens.issue(account.id, account.epoch))
 
 
-def _desk(attempt: connecting.Attempt) -> connecting.Desk:
+def _connecting(attempt: connecting.Attempt) -> connecting.Connecting:
     here = services()
     reach = here.reach.within(bounds.CONNECTING_SECONDS)
-    return connecting.Desk(
+    return connecting.Connecting(
         accounts=here.accounts,
         polls=here.polls,
         queues=here.queues,

@@ -43,8 +43,8 @@ def in_a_thread(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What is counted with; `seconds` is the longest sync."""
+class Crowd:
+    """Counts live syncs that last; `seconds` is the longest sync."""
 
     places: Places
     per_application: int
@@ -53,29 +53,57 @@ class Desk:
     now: Clock
     later: Later = in_a_thread
 
-
-@contextmanager
-def place(desk: Desk, account: Account) -> Iterator[None]:
-    """Hold a place of the account's application and mail server while it is synced. Raises Crowded."""
-    stay = _Stay(desk, _place(desk, account))
-    if desk.places.slow([name for name, _ in _bounds(desk, stay.place)], desk.now()):
-        stay.enter()
-        if not _fits(desk, stay.place):
+    @contextmanager
+    def place(self, account: Account) -> Iterator[None]:
+        """Hold a place of the account's application and mail server while it is synced. Raises Crowded."""
+        stay = _Stay(self, self._place(account))
+        if self.places.slow([name for name, _ in self._bounds(stay.place)], self.now()):
+            stay.enter()
+            if not self._fits(stay.place):
+                stay.leave()
+                raise Crowded(account.id)
+        forget = self.later(LONG_SECONDS, stay.lasts)
+        try:
+            yield
+        finally:
+            forget()
             stay.leave()
-            raise Crowded(account.id)
-    forget = desk.later(LONG_SECONDS, stay.lasts)
-    try:
-        yield
-    finally:
-        forget()
-        stay.leave()
+
+    def _place(self, account: Account) -> Place:
+        now = self.now()
+        return Place(
+            account_id=account.id,
+            application=f"application#{account.application_id}",
+            server=f"server#{account.login.server if account.login else account.host}",
+            since=now,
+            until=int(now + self.seconds) + 60,
+        )
+
+    def _bounds(self, place: Place) -> list[tuple[str, int]]:
+        return [(place.application, self.per_application), (place.server, self.per_server)]
+
+    def _held(self, place: Place) -> list[Place]:
+        now = self.now()
+        return [one for one in self.places.all() if one.until > now and one.account_id != place.account_id]
+
+    def _fits(self, place: Place) -> bool:
+        """Tell whether there is room: everybody writes, then looks, and who was before has the right."""
+        before = [
+            one for one in self._held(place) if (one.since, one.account_id) < (place.since, place.account_id)
+        ]
+        return all(_count(before, name) < most for name, most in self._bounds(place))
+
+    def crowded(self, place: Place) -> list[str]:
+        """Return which of a place's application and server have half of their room taken."""
+        held = [*self._held(place), place]
+        return [name for name, most in self._bounds(place) if 2 * _count(held, name) >= most]
 
 
 @dataclass(slots=True)
 class _Stay:
     """One sync: entered at once or when it lasts, and never after its end."""
 
-    desk: Desk
+    crowd: Crowd
     place: Place
     _entered: bool = False
     _over: bool = False
@@ -86,14 +114,14 @@ class _Stay:
         with self._lock:
             if not self._entered and not self._over:
                 self._entered = True
-                self.desk.places.put(self.place)
+                self.crowd.places.put(self.place)
 
     def lasts(self) -> None:
         """Enter, and note who is crowded by now."""
         try:
             self.enter()
-            for name in _crowded(self.desk, self.place):
-                self.desk.places.note_slow(name, int(self.desk.now()) + CROWDED_SECONDS)
+            for name in self.crowd.crowded(self.place):
+                self.crowd.places.note_slow(name, int(self.crowd.now()) + CROWDED_SECONDS)
         except Exception as error:  # the edge of a thread: the sync itself goes on
             log.warning("a sync that lasts could not be entered: %s", type(error).__name__)
 
@@ -101,41 +129,8 @@ class _Stay:
         """End; what is entered later by a thread that comes late is not."""
         with self._lock:
             if self._entered and not self._over:
-                self.desk.places.remove(self.place.account_id)
+                self.crowd.places.remove(self.place.account_id)
             self._over = True
-
-
-def _place(desk: Desk, account: Account) -> Place:
-    now = desk.now()
-    return Place(
-        account_id=account.id,
-        application=f"application#{account.application_id}",
-        server=f"server#{account.login.server if account.login else account.host}",
-        since=now,
-        until=int(now + desk.seconds) + 60,
-    )
-
-
-def _bounds(desk: Desk, place: Place) -> list[tuple[str, int]]:
-    return [(place.application, desk.per_application), (place.server, desk.per_server)]
-
-
-def _held(desk: Desk, place: Place) -> list[Place]:
-    now = desk.now()
-    return [one for one in desk.places.all() if one.until > now and one.account_id != place.account_id]
-
-
-def _fits(desk: Desk, place: Place) -> bool:
-    """Tell whether there is room: everybody writes first and looks then, and who was before has the right."""
-    before = [
-        one for one in _held(desk, place) if (one.since, one.account_id) < (place.since, place.account_id)
-    ]
-    return all(_count(before, name) < most for name, most in _bounds(desk, place))
-
-
-def _crowded(desk: Desk, place: Place) -> list[str]:
-    held = [*_held(desk, place), place]
-    return [name for name, most in _bounds(desk, place) if 2 * _count(held, name) >= most]
 
 
 def _count(places: list[Place], name: str) -> int:

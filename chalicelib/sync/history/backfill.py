@@ -46,8 +46,8 @@ Sync = Callable[[Account, Deadline, Pace], Outcome]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What the turns work with; `seconds` is the longest turn.
+class Backfilling:
+    """Gives history its turns; `seconds` is the longest one.
 
     `logged` tells of account and message whether the delta log has heard of it.
     """
@@ -60,133 +60,151 @@ class Desk:
     seconds: float
     now: Clock = time.time
 
+    def enter(self, account: Account, *, begun: bool) -> None:
+        """Have the history of an account fetched, at once if there is a place; see `Backfill` for `begun`.
 
-def enter(desk: Desk, account: Account, *, begun: bool) -> None:
-    """Have the history of an account fetched, at once if there is a place; see `Backfill` for `begun`.
+        If it rests after a failure, it need not any longer: the account has just been synced.
+        """
+        now = self.now()
+        entry = Backfill(
+            account_id=account.id,
+            application_id=account.application_id,
+            host=account.host,
+            since=now,
+            until=int(now) + QUEUED_SECONDS,
+            stage=Stage.QUEUED,
+            begun=begun,
+        )
+        if self.backfills.enter(entry):
+            self._send(entry)
+        elif begun and (old := self.backfills.get(account.id)) and old.stage is Stage.FAILING:
+            self.backfills.put(replace(old, stage=Stage.QUEUED, until=entry.until))
+            self._send(entry)
 
-    If it rests after a failure, it need not any longer: the account has just been synced.
-    """
-    now = desk.now()
-    entry = Backfill(
-        account_id=account.id,
-        application_id=account.application_id,
-        host=account.host,
-        since=now,
-        until=int(now) + QUEUED_SECONDS,
-        stage=Stage.QUEUED,
-        begun=begun,
-    )
-    if desk.backfills.enter(entry):
-        _send(desk, entry)
-    elif begun and (old := desk.backfills.get(account.id)) and old.stage is Stage.FAILING:
-        desk.backfills.put(replace(old, stage=Stage.QUEUED, until=entry.until))
-        _send(desk, entry)
+    def call_due(self) -> int:
+        """Enqueue those who have waited longest, as many as have a place; return how many. For the tick."""
+        now, entries = self.now(), self.backfills.all()
+        slow = self._slow_hosts({entry.host for entry in entries})
+        busy = Counter(place for entry in entries if entry.is_busy(now) for place in _places(entry))
+        called = 0
+        for entry in sorted(entries, key=lambda entry: entry.since):
+            full = any(busy[place] >= most for place, most in self._bounds(entry, slow))
+            if entry.is_due(now) and not full:
+                self.backfills.put(replace(entry, stage=Stage.QUEUED, until=int(now) + QUEUED_SECONDS))
+                self._send(entry)
+                busy.update(_places(entry))
+                called += 1
+        return called
 
+    def take_turn(self, account: Account) -> Outcome | None:
+        """Fetch history for a while; None if the account does not wait, or has to wait longer.
 
-def call_due(desk: Desk) -> int:
-    """Enqueue those who have waited longest, as many as have a place; return how many. For the tick."""
-    now, entries = desk.now(), desk.backfills.all()
-    slow = _slow_hosts(desk, {entry.host for entry in entries})
-    busy = Counter(place for entry in entries if entry.is_busy(now) for place in _places(entry))
-    called = 0
-    for entry in sorted(entries, key=lambda entry: entry.since):
-        full = any(busy[place] >= most for place, most in _bounds(desk, entry, slow))
-        if entry.is_due(now) and not full:
-            desk.backfills.put(replace(entry, stage=Stage.QUEUED, until=int(now) + QUEUED_SECONDS))
-            _send(desk, entry)
-            busy.update(_places(entry))
-            called += 1
-    return called
+        Raises AuthRejected; any other failure of the mail server puts the account at rest.
+        """
+        entry = self.backfills.get(account.id)
+        if entry is None:
+            return None
+        if self.meter.is_used_up(account, HISTORY_PERCENT):
+            self._rest(entry, Stage.SPENT, next_day(self.now()))
+            return None
+        running = replace(entry, stage=Stage.RUNNING, until=int(self.now() + self.seconds + _OVERTIME))
+        self.backfills.put(running)
+        if not self._fits(running):
+            self._rest(entry, Stage.WAITING)
+            return None
+        return self._work(account, entry)
 
+    def _work(self, account: Account, entry: Backfill) -> Outcome:
+        turn = Turn(
+            account=account,
+            meter=self.meter,
+            crowded=partial(self._crowded, account.id),
+            makes_room=partial(self.makes_room, account.id),
+            logged=partial(self.logged, account.id),
+            fair=FAIR_SECONDS if entry.begun else FIRST_SECONDS,
+        )
+        try:
+            outcome = self.sync(account, Deadline.after(self.seconds), turn)
+        except Throttled as error:
+            rest = self.slow_down(account, error)
+            if not entry.begun and "retry_after" not in error.details:  # somebody waits for first screens
+                rest = int(self.now()) + FIRST_SLOW_SECONDS
+            self._rest(entry, Stage.THROTTLED, rest)
+            raise
+        except ProviderError:
+            rest = FAILED_SECONDS if account.trouble else HICCUP_SECONDS
+            self._rest(entry, Stage.FAILING, int(self.now()) + rest)
+            raise
+        finally:
+            turn.end()
+        self._conclude(entry, outcome, spent=turn.spent)
+        return outcome
 
-def take_turn(desk: Desk, account: Account) -> Outcome | None:
-    """Fetch history for a while; None if the account does not wait, or has to wait longer.
+    def _conclude(self, entry: Backfill, outcome: Outcome, *, spent: bool) -> None:
+        now = self.now()
+        if outcome is Outcome.BUSY:
+            self._rest(entry, Stage.WAITING, int(now) + BUSY_SECONDS)
+        elif outcome is Outcome.MORE:
+            back = replace(entry, since=now, begun=True)
+            self._rest(back, *((Stage.SPENT, next_day(now)) if spent else (Stage.WAITING, 0)))
+        else:
+            self.backfills.remove(entry.account_id)
+        if outcome in (Outcome.MORE, Outcome.CURRENT):
+            # Live syncs found the lease taken and left: what they came for must not wait for the next poll.
+            self.queues.send([SyncAccount(account_id=entry.account_id)], entry.application_id)
 
-    Raises AuthRejected; any other failure of the mail server puts the account at rest.
-    """
-    entry = desk.backfills.get(account.id)
-    if entry is None:
-        return None
-    if desk.meter.is_used_up(account, HISTORY_PERCENT):
-        _rest(desk, entry, Stage.SPENT, next_day(desk.now()))
-        return None
-    running = replace(entry, stage=Stage.RUNNING, until=int(desk.now() + desk.seconds + _OVERTIME))
-    desk.backfills.put(running)
-    if not _fits(desk, running):
-        _rest(desk, entry, Stage.WAITING)
-        return None
-    return _work(desk, account, entry)
+    def slow_down(self, account: Account, error: Throttled) -> int:
+        """Spare a host that has asked for patience; return the Unix second until when."""
+        until = int(self.now()) + int(error.details.get("retry_after", SLOW_SECONDS))
+        self.meter.usage.slow_down(account.host, until)
+        return until
 
+    def _rest(self, entry: Backfill, stage: Stage, until: int = 0) -> None:
+        self.backfills.put(replace(entry, stage=stage, until=until))
 
-def _work(desk: Desk, account: Account, entry: Backfill) -> Outcome:
-    turn = Turn(
-        account=account,
-        meter=desk.meter,
-        crowded=partial(_crowded, desk, account.id),
-        makes_room=partial(makes_room, desk, account.id),
-        logged=partial(desk.logged, account.id),
-        fair=FAIR_SECONDS if entry.begun else FIRST_SECONDS,
-    )
-    try:
-        outcome = desk.sync(account, Deadline.after(desk.seconds), turn)
-    except Throttled as error:
-        rest = slow_down(desk, account, error)
-        if not entry.begun and "retry_after" not in error.details:  # somebody waits for first screens
-            rest = int(desk.now()) + FIRST_SLOW_SECONDS
-        _rest(desk, entry, Stage.THROTTLED, rest)
-        raise
-    except ProviderError:
-        rest = FAILED_SECONDS if account.trouble else HICCUP_SECONDS
-        _rest(desk, entry, Stage.FAILING, int(desk.now()) + rest)
-        raise
-    finally:
-        turn.end()
-    _conclude(desk, entry, outcome, spent=turn.spent)
-    return outcome
+    def _crowded(self, account_id: str) -> bool:
+        """Tell whether somebody else waits for a turn."""
+        now = self.now()
+        others = (entry for entry in self.backfills.all() if entry.account_id != account_id)
+        return any(_waits(entry, now) for entry in others)
 
+    def makes_room(self, account_id: str) -> bool:
+        """Tell whether a turn should end for somebody's first screens; of several, the first one."""
+        now, entries = self.now(), self.backfills.all()
+        running = [one for one in entries if one.stage is Stage.RUNNING and one.until > now]
+        mine = next((one for one in running if one.account_id == account_id), None)
+        if mine is None:
+            return False
+        newcomers = [one for one in entries if _is_kept_waiting(one, now) and _is_in_the_way(mine, one)]
+        before = sum(
+            one.begun and (one.until, one.account_id) < (mine.until, mine.account_id) for one in running
+        )
+        return before < len(newcomers)
 
-def _conclude(desk: Desk, entry: Backfill, outcome: Outcome, *, spent: bool) -> None:
-    now = desk.now()
-    if outcome is Outcome.BUSY:
-        _rest(desk, entry, Stage.WAITING, int(now) + BUSY_SECONDS)
-    elif outcome is Outcome.MORE:
-        back = replace(entry, since=now, begun=True)
-        _rest(desk, back, *((Stage.SPENT, next_day(now)) if spent else (Stage.WAITING, 0)))
-    else:
-        desk.backfills.remove(entry.account_id)
-    if outcome in (Outcome.MORE, Outcome.CURRENT):
-        # Live syncs found the lease taken and left: what they came for must not wait for the next poll.
-        desk.queues.send([SyncAccount(account_id=entry.account_id)], entry.application_id)
+    def _fits(self, entry: Backfill) -> bool:
+        """Tell whether a turn that has just begun has a place: whoever began before it has the better right.
 
+        Everybody writes first and looks then, so two that begin at once see each other. A worker that died
+        leaves no place behind that the account's own next turn does not take again.
+        """
+        now, entries = self.now(), self.backfills.all()
+        running = [one for one in entries if one.stage is Stage.RUNNING and one.until > now]
+        before = [one for one in running if (one.until, one.account_id) < (entry.until, entry.account_id)]
+        taken = Counter(place for one in before for place in _places(one))
+        return all(taken[place] < most for place, most in self._bounds(entry, self._slow_hosts([entry.host])))
 
-def slow_down(desk: Desk, account: Account, error: Throttled) -> int:
-    """Spare a host that has asked for patience; return the Unix second until when."""
-    until = int(desk.now()) + int(error.details.get("retry_after", SLOW_SECONDS))
-    desk.meter.usage.slow_down(account.host, until)
-    return until
+    def _bounds(self, entry: Backfill, slow: frozenset[str]) -> list[tuple[str, int]]:
+        allowances = self.meter.allowances
+        of_host = allowances.backfills_of_host(slow=entry.host in slow)
+        return list(zip(_places(entry), (of_host, allowances.backfills_per_application), strict=True))
 
+    def _slow_hosts(self, hosts: Iterable[str]) -> frozenset[str]:
+        now = self.now()
+        found = self.meter.usage.hosts(hosts)
+        return frozenset(host for host, usage in found.items() if usage.slow_until > now)
 
-def _rest(desk: Desk, entry: Backfill, stage: Stage, until: int = 0) -> None:
-    desk.backfills.put(replace(entry, stage=stage, until=until))
-
-
-def _crowded(desk: Desk, account_id: str) -> bool:
-    """Tell whether somebody else waits for a turn."""
-    now = desk.now()
-    others = (entry for entry in desk.backfills.all() if entry.account_id != account_id)
-    return any(_waits(entry, now) for entry in others)
-
-
-def makes_room(desk: Desk, account_id: str) -> bool:
-    """Tell whether a turn should end for somebody's first screens; of several, those end that began first."""
-    now, entries = desk.now(), desk.backfills.all()
-    running = [one for one in entries if one.stage is Stage.RUNNING and one.until > now]
-    mine = next((one for one in running if one.account_id == account_id), None)
-    if mine is None:
-        return False
-    newcomers = [one for one in entries if _is_kept_waiting(one, now) and _is_in_the_way(mine, one)]
-    before = sum(one.begun and (one.until, one.account_id) < (mine.until, mine.account_id) for one in running)
-    return before < len(newcomers)
+    def _send(self, entry: Backfill) -> None:
+        self.queues.send([FetchHistory(account_id=entry.account_id)], entry.application_id)
 
 
 def _is_kept_waiting(entry: Backfill, now: float) -> bool:
@@ -206,34 +224,5 @@ def _waits(entry: Backfill, now: float) -> bool:
     return queued or entry.is_due(now)
 
 
-def _fits(desk: Desk, entry: Backfill) -> bool:
-    """Tell whether a turn that has just begun has a place: whoever began before it has the better right.
-
-    Everybody writes first and looks then, so two that begin at once see each other. A worker that died
-    leaves no place behind that the account's own next turn does not take again.
-    """
-    now, entries = desk.now(), desk.backfills.all()
-    running = [one for one in entries if one.stage is Stage.RUNNING and one.until > now]
-    before = [one for one in running if (one.until, one.account_id) < (entry.until, entry.account_id)]
-    taken = Counter(place for one in before for place in _places(one))
-    return all(taken[place] < most for place, most in _bounds(desk, entry, _slow_hosts(desk, [entry.host])))
-
-
-def _bounds(desk: Desk, entry: Backfill, slow: frozenset[str]) -> list[tuple[str, int]]:
-    allowances = desk.meter.allowances
-    of_host = allowances.backfills_of_host(slow=entry.host in slow)
-    return list(zip(_places(entry), (of_host, allowances.backfills_per_application), strict=True))
-
-
 def _places(entry: Backfill) -> tuple[str, str]:
     return f"backfill-host#{entry.host}", f"backfill-application#{entry.application_id}"
-
-
-def _slow_hosts(desk: Desk, hosts: Iterable[str]) -> frozenset[str]:
-    now = desk.now()
-    found = desk.meter.usage.hosts(hosts)
-    return frozenset(host for host, usage in found.items() if usage.slow_until > now)
-
-
-def _send(desk: Desk, entry: Backfill) -> None:
-    desk.queues.send([FetchHistory(account_id=entry.account_id)], entry.application_id)

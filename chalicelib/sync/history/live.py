@@ -12,8 +12,7 @@ from contextlib import nullcontext
 from chalicelib.clock import Deadline
 from chalicelib.domain.accounts.account import Account, SyncState
 from chalicelib.store.ports.sync import Backfills
-from chalicelib.sync.accounts.crowd import Crowded, place
-from chalicelib.sync.accounts.crowd import Desk as Crowd
+from chalicelib.sync.accounts.crowd import Crowd, Crowded
 from chalicelib.sync.core.pace import Live
 from chalicelib.sync.core.stores import SyncStores
 from chalicelib.sync.engine import run
@@ -41,7 +40,7 @@ def sync(
         return run.Outcome.DEFERRED
     pace = Live(lambda: backfills.get(account.id) is not None)
     try:
-        with place(crowd, account) if crowd else nullcontext():
+        with crowd.place(account) if crowd else nullcontext():
             return run.sync_account(work, account, deadline, pace)
     except Crowded:
         log.info("account %s waits: enough syncs of its application or server are under way", account.id)

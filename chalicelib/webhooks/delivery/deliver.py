@@ -36,8 +36,8 @@ KEPT_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What delivering needs; `jitter` draws a number between two, `now` tells Unix seconds."""
+class Delivering:
+    """Works the lanes of endpoints; `jitter` draws a number between two, `now` tells Unix seconds."""
 
     webhooks: Webhooks
     applications: Applications
@@ -48,6 +48,171 @@ class Desk:
     jitter: retry.Jitter
     now: Clock
 
+    def work(self, webhook: Webhook, lane: Lane, deadline: Deadline) -> None:
+        """Tell an endpoint what is left of a lane, as far as it may be called and takes it.
+
+        Then lanes are worked that found no slot meanwhile.
+        """
+        following: Lane | None = lane
+        while following and self._work_one(webhook, following, deadline):
+            key = None if deadline.passed() else self.deliveries.next_waiting(webhook.id)
+            following = self.deliveries.lane(webhook.id, key) if key else None
+
+    def _work_one(self, webhook: Webhook, lane: Lane, deadline: Deadline) -> bool:
+        """Work a lane; tell whether the endpoint is well and others may follow."""
+        now = int(self.now())
+        circuit = self.circuits.get(webhook.id)
+        if webhook.state not in TOLD_STATES or circuit.resting(now) or self._probed_by_another(lane, circuit):
+            return False
+        slot = self._slot(webhook, lane, circuit, now)
+        if slot is None:
+            return False
+        going: Lane | None = lane
+        call = Call(slot, circuit)
+        try:
+            while going and not deadline.passed():
+                going, call = self._step(webhook, going, call)
+        finally:
+            self.circuits.leave(webhook.id, slot)
+        if going:
+            self.deliveries.schedule(_wake(going), int(self.now()))
+        return not call.circuit.streak
+
+    def _probed_by_another(self, lane: Lane, circuit: Circuit) -> bool:
+        """Tell whether the endpoint is out of order and another lane has a delivery to find out with.
+
+        So an endpoint that is down has as many deliveries begun as it had when it went down.
+        """
+        if not circuit.broken or lane.key == circuit.probe:
+            return False
+        probe = self.deliveries.lane(lane.webhook_id, circuit.probe)
+        return probe is not None and bool(probe.open)
+
+    def _slot(self, webhook: Webhook, lane: Lane, circuit: Circuit, now: int) -> int | None:
+        """Take a slot, or have the lane wait for one.
+
+        Whoever leaves a slot looks for waiting lanes afterwards, so after entering the wait we must look
+        for a slot once more. The endpoint's wake-up is the safety net; its time is rounded up, so that
+        all who wait share one.
+        """
+        slot = self.circuits.enter(webhook.id, circuit, now, now + HELD_SECONDS)
+        if slot is not None:
+            return slot
+        wake_endpoint(self.deliveries, webhook, now - now % BUSY_SECONDS + BUSY_SECONDS)
+        if circuit.streak:  # out of order: whoever it accepts something from makes the round
+            return None
+        self.deliveries.wait(_wake(lane))
+        return self.circuits.enter(webhook.id, self.circuits.get(webhook.id), now, now + HELD_SECONDS)
+
+    def post(self, webhook: Webhook, body: bytes, id: str) -> Reply:
+        """Make one signed request to an endpoint; whatever goes wrong is in the reply."""
+        now = int(self.now())
+        secrets = self.applications.secrets(webhook.application_id, now)
+        return request.post(self.send, webhook, body, signature.headers(secrets, body, id, now), now)
+
+    def _step(self, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call]:
+        """Send one notification; return the lane to go on with (None to stop) and the call as it is now."""
+        lane, delivery, entries = self._next(webhook, lane)
+        if delivery is None:
+            return None, call
+        if not entries:  # dropped by the log, or asked for by nobody any more
+            return self._settled(lane, replace(delivery, state="failed")), call
+        reply = self.post(webhook, payload.build(entries), delivery.notification_id)
+        call = Call(call.slot, self._note(webhook, lane, call, reply))
+        attempts = (*delivery.attempts, reply.attempt)[-KEPT_ATTEMPTS:]
+        delivery = replace(delivery, attempts=attempts)
+        if reply.refused:
+            reason = f"The address is not called: {reply.attempt.error}"
+            standing.switch(self.webhooks, webhook, "failed", reason, int(self.now()))
+            self._settled(lane, replace(delivery, state="failed"))
+            return None, call
+        followed = self._follow(webhook, lane, delivery, reply, call.circuit)
+        told = standing.judged(self.webhooks, webhook, call.circuit, int(self.now())) in TOLD_STATES
+        return (followed if told else None), call
+
+    def _next(self, webhook: Webhook, lane: Lane) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
+        """Claim the lane's delivery under way, or begin its next one."""
+        now = int(self.now())
+        if not lane.open:
+            return self._begin(webhook, lane, now)
+        found = self.deliveries.get(webhook.id, lane.open)
+        if found is None or found.state != "pending":
+            closed = replace(lane, open="")
+            return (
+                (lane, None, ())
+                if not self.deliveries.change_lane(lane, closed)
+                else self._next(webhook, closed)
+            )
+        if found.due_at > now:
+            return lane, None, ()
+        claimed = replace(found, attempt=found.attempt + 1, due_at=now + HELD_SECONDS)
+        if not self.deliveries.claim(found, claimed):
+            return lane, None, ()
+        try:
+            return lane, claimed, batches.entries(self.log, webhook, claimed)
+        except CursorTooOld:
+            return lane, claimed, ()
+
+    def _begin(self, webhook: Webhook, lane: Lane, now: int) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
+        """Begin the next delivery of a lane; None if it has caught up or somebody else is at it."""
+        stored, lane = lane, batches.bounded(self.log, lane)
+        found = batches.page(self.log, webhook, lane)
+        while not found.entries and found.last > lane.told:  # only entries that nobody asked for
+            lane = replace(lane, told=found.last)
+            found = batches.page(self.log, webhook, lane)
+        if found.entries:
+            delivery = batches.delivery(lane, found, now, now + HELD_SECONDS)
+            begun = replace(lane, open=delivery.id)
+            if self.deliveries.begin(stored, begun, delivery):
+                return begun, delivery, found.entries
+        elif lane.replay:
+            self.deliveries.close_lane(stored)
+        elif lane != stored:
+            self.deliveries.change_lane(stored, lane)
+        return lane, None, ()
+
+    def _note(self, webhook: Webhook, lane: Lane, call: Call, reply: Reply) -> Circuit:
+        """Count an attempt; after too many failures the endpoint rests until this lane's next probe."""
+        now = int(self.now())
+        until = now + HELD_SECONDS
+        if reply.attempt.accepted:
+            if call.circuit.broken:
+                wake_endpoint(self.deliveries, webhook, now)
+            return self.circuits.accepted(webhook.id, call.slot, now, until)
+        rest = 0
+        if call.circuit.streak + 1 >= TROUBLED:
+            rest = now + retry.wait(retry.PROBE_SECONDS, reply.retry_after, self.jitter)
+            self.deliveries.schedule(_wake(lane), rest)  # first: a rest that nobody ends would last
+            self.deliveries.stop_waiting(webhook.id)  # the round after a recovery takes all lanes
+        return self.circuits.refused(webhook.id, call.slot, now, until, rest, lane.key)
+
+    def _follow(
+        self, webhook: Webhook, lane: Lane, delivery: Delivery, reply: Reply, circuit: Circuit
+    ) -> Lane | None:
+        """Store what follows from a reply; return the lane if it may go on at once."""
+        now = int(self.now())
+        following = retry.decide(delivery.attempt, reply.attempt, circuit, reply.retry_after, self.jitter)
+        if following.step is Step.DONE:
+            return self._settled(lane, replace(delivery, state="delivered"))
+        if following.step is Step.RETRY:
+            later = replace(delivery, due_at=now + following.wait)
+            self.deliveries.schedule(_wake(lane), later.due_at)
+            self.deliveries.record(later)
+            return None
+        if following.step is Step.HOLD:
+            self.deliveries.record(replace(delivery, due_at=now))
+            return None
+        if following.step is Step.SWITCH_OFF:
+            standing.switch(self.webhooks, webhook, "inactive", "It answered 410 Gone.", now)
+        log.warning("delivery %s to webhook %s is given up", delivery.id, webhook.id)
+        going = self._settled(lane, replace(delivery, state="failed"))
+        return None if circuit.resting(now) else going
+
+    def _settled(self, lane: Lane, delivery: Delivery) -> Lane:
+        moved = replace(lane, told=max(lane.told, delivery.last_seq), open="")
+        self.deliveries.settle(lane, moved, delivery)
+        return moved
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -57,187 +222,9 @@ class Call:
     circuit: Circuit
 
 
-def work(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> None:
-    """Tell an endpoint what is left of a lane, as far as it may be called and takes it.
-
-    Then lanes are worked that found no slot meanwhile.
-    """
-    following: Lane | None = lane
-    while following and _work_one(desk, webhook, following, deadline):
-        key = None if deadline.passed() else desk.deliveries.next_waiting(webhook.id)
-        following = desk.deliveries.lane(webhook.id, key) if key else None
-
-
-def _work_one(desk: Desk, webhook: Webhook, lane: Lane, deadline: Deadline) -> bool:
-    """Work a lane; tell whether the endpoint is well and others may follow."""
-    now = int(desk.now())
-    circuit = desk.circuits.get(webhook.id)
-    if webhook.state not in TOLD_STATES or circuit.resting(now) or _probed_by_another(desk, lane, circuit):
-        return False
-    slot = _slot(desk, webhook, lane, circuit, now)
-    if slot is None:
-        return False
-    going: Lane | None = lane
-    call = Call(slot, circuit)
-    try:
-        while going and not deadline.passed():
-            going, call = _step(desk, webhook, going, call)
-    finally:
-        desk.circuits.leave(webhook.id, slot)
-    if going:
-        desk.deliveries.schedule(_wake(going), int(desk.now()))
-    return not call.circuit.streak
-
-
-def _probed_by_another(desk: Desk, lane: Lane, circuit: Circuit) -> bool:
-    """Tell whether the endpoint is out of order and another lane has a delivery to find out with.
-
-    So an endpoint that is down has as many deliveries begun as it had when it went down.
-    """
-    if not circuit.broken or lane.key == circuit.probe:
-        return False
-    probe = desk.deliveries.lane(lane.webhook_id, circuit.probe)
-    return probe is not None and bool(probe.open)
-
-
-def _slot(desk: Desk, webhook: Webhook, lane: Lane, circuit: Circuit, now: int) -> int | None:
-    """Take a slot, or have the lane wait for one.
-
-    Whoever leaves a slot looks for waiting lanes afterwards, so after entering the wait we must look
-    for a slot once more. The endpoint's wake-up is the safety net; its time is rounded up, so that
-    all who wait share one.
-    """
-    slot = desk.circuits.enter(webhook.id, circuit, now, now + HELD_SECONDS)
-    if slot is not None:
-        return slot
-    wake_endpoint(desk.deliveries, webhook, now - now % BUSY_SECONDS + BUSY_SECONDS)
-    if circuit.streak:  # out of order: whoever it accepts something from makes the round
-        return None
-    desk.deliveries.wait(_wake(lane))
-    return desk.circuits.enter(webhook.id, desk.circuits.get(webhook.id), now, now + HELD_SECONDS)
-
-
 def wake_endpoint(deliveries: Deliveries, webhook: Webhook, at: int) -> None:
     """Have every lane of an endpoint looked at, at a time (Unix seconds)."""
     deliveries.schedule(Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=""), at)
-
-
-def post(desk: Desk, webhook: Webhook, body: bytes, id: str) -> Reply:
-    """Make one signed request to an endpoint; whatever goes wrong is in the reply."""
-    now = int(desk.now())
-    secrets = desk.applications.secrets(webhook.application_id, now)
-    return request.post(desk.send, webhook, body, signature.headers(secrets, body, id, now), now)
-
-
-def _step(desk: Desk, webhook: Webhook, lane: Lane, call: Call) -> tuple[Lane | None, Call]:
-    """Send one notification; return the lane to go on with (None to stop) and the call as it is now."""
-    lane, delivery, entries = _next(desk, webhook, lane)
-    if delivery is None:
-        return None, call
-    if not entries:  # dropped by the log, or asked for by nobody any more
-        return _settled(desk, lane, replace(delivery, state="failed")), call
-    reply = post(desk, webhook, payload.build(entries), delivery.notification_id)
-    call = Call(call.slot, _note(desk, webhook, lane, call, reply))
-    attempts = (*delivery.attempts, reply.attempt)[-KEPT_ATTEMPTS:]
-    delivery = replace(delivery, attempts=attempts)
-    if reply.refused:
-        reason = f"The address is not called: {reply.attempt.error}"
-        standing.switch(desk.webhooks, webhook, "failed", reason, int(desk.now()))
-        _settled(desk, lane, replace(delivery, state="failed"))
-        return None, call
-    followed = _follow(desk, webhook, lane, delivery, reply, call.circuit)
-    told = standing.judged(desk.webhooks, webhook, call.circuit, int(desk.now())) in TOLD_STATES
-    return (followed if told else None), call
-
-
-def _next(desk: Desk, webhook: Webhook, lane: Lane) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
-    """Claim the lane's delivery under way, or begin its next one."""
-    now = int(desk.now())
-    if not lane.open:
-        return _begin(desk, webhook, lane, now)
-    found = desk.deliveries.get(webhook.id, lane.open)
-    if found is None or found.state != "pending":
-        closed = replace(lane, open="")
-        return (
-            (lane, None, ())
-            if not desk.deliveries.change_lane(lane, closed)
-            else _next(desk, webhook, closed)
-        )
-    if found.due_at > now:
-        return lane, None, ()
-    claimed = replace(found, attempt=found.attempt + 1, due_at=now + HELD_SECONDS)
-    if not desk.deliveries.claim(found, claimed):
-        return lane, None, ()
-    try:
-        return lane, claimed, batches.entries(desk.log, webhook, claimed)
-    except CursorTooOld:
-        return lane, claimed, ()
-
-
-def _begin(
-    desk: Desk, webhook: Webhook, lane: Lane, now: int
-) -> tuple[Lane, Delivery | None, Sequence[Delta]]:
-    """Begin the next delivery of a lane; None if it has caught up or somebody else is at it."""
-    stored, lane = lane, batches.bounded(desk.log, lane)
-    found = batches.page(desk.log, webhook, lane)
-    while not found.entries and found.last > lane.told:  # only entries that nobody asked for
-        lane = replace(lane, told=found.last)
-        found = batches.page(desk.log, webhook, lane)
-    if found.entries:
-        delivery = batches.delivery(lane, found, now, now + HELD_SECONDS)
-        begun = replace(lane, open=delivery.id)
-        if desk.deliveries.begin(stored, begun, delivery):
-            return begun, delivery, found.entries
-    elif lane.replay:
-        desk.deliveries.close_lane(stored)
-    elif lane != stored:
-        desk.deliveries.change_lane(stored, lane)
-    return lane, None, ()
-
-
-def _note(desk: Desk, webhook: Webhook, lane: Lane, call: Call, reply: Reply) -> Circuit:
-    """Count an attempt; after too many failures in a row the endpoint rests until this lane's next probe."""
-    now = int(desk.now())
-    until = now + HELD_SECONDS
-    if reply.attempt.accepted:
-        if call.circuit.broken:
-            wake_endpoint(desk.deliveries, webhook, now)
-        return desk.circuits.accepted(webhook.id, call.slot, now, until)
-    rest = 0
-    if call.circuit.streak + 1 >= TROUBLED:
-        rest = now + retry.wait(retry.PROBE_SECONDS, reply.retry_after, desk.jitter)
-        desk.deliveries.schedule(_wake(lane), rest)  # first: a rest that nobody ends would last
-        desk.deliveries.stop_waiting(webhook.id)  # the round after a recovery takes all lanes
-    return desk.circuits.refused(webhook.id, call.slot, now, until, rest, lane.key)
-
-
-def _follow(
-    desk: Desk, webhook: Webhook, lane: Lane, delivery: Delivery, reply: Reply, circuit: Circuit
-) -> Lane | None:
-    """Store what follows from a reply; return the lane if it may go on at once."""
-    now = int(desk.now())
-    following = retry.decide(delivery.attempt, reply.attempt, circuit, reply.retry_after, desk.jitter)
-    if following.step is Step.DONE:
-        return _settled(desk, lane, replace(delivery, state="delivered"))
-    if following.step is Step.RETRY:
-        later = replace(delivery, due_at=now + following.wait)
-        desk.deliveries.schedule(_wake(lane), later.due_at)
-        desk.deliveries.record(later)
-        return None
-    if following.step is Step.HOLD:
-        desk.deliveries.record(replace(delivery, due_at=now))
-        return None
-    if following.step is Step.SWITCH_OFF:
-        standing.switch(desk.webhooks, webhook, "inactive", "It answered 410 Gone.", now)
-    log.warning("delivery %s to webhook %s is given up", delivery.id, webhook.id)
-    going = _settled(desk, lane, replace(delivery, state="failed"))
-    return None if circuit.resting(now) else going
-
-
-def _settled(desk: Desk, lane: Lane, delivery: Delivery) -> Lane:
-    moved = replace(lane, told=max(lane.told, delivery.last_seq), open="")
-    desk.deliveries.settle(lane, moved, delivery)
-    return moved
 
 
 def _wake(lane: Lane) -> Wake:

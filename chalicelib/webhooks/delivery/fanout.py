@@ -23,34 +23,32 @@ OVERDUE_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What waking endpoints needs."""
+class FanOut:
+    """Wakes the endpoints that want new entries of a log."""
 
     log: DeltaLog
     deliveries: Deliveries
     circuits: Circuits
     queues: Queues
 
+    def tell(self, webhook: Webhook, account_id: str, *, first_seq: int, now: int) -> None:
+        """Have an endpoint told of an account's new entries; `first_seq` is the wake-up's oldest one."""
+        if webhook.state not in TOLD_STATES:
+            return
+        lane = _current(self.deliveries, webhook, account_id, first_seq)
+        if (lane.open and not self._forgotten(lane, now)) or self.circuits.get(webhook.id).resting(now):
+            return
+        found = batches.page(self.log, webhook, lane)
+        if found.entries or lane.open:
+            wake = Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key)
+            self.queues.send([wake], webhook.id)
+        elif found.last > lane.told:
+            self.deliveries.change_lane(lane, replace(lane, told=found.last))
 
-def tell(desk: Desk, webhook: Webhook, account_id: str, *, first_seq: int, now: int) -> None:
-    """Have an endpoint told of an account's new entries; `first_seq` is the wake-up's oldest one."""
-    if webhook.state not in TOLD_STATES:
-        return
-    lane = _current(desk.deliveries, webhook, account_id, first_seq)
-    if (lane.open and not _forgotten(desk, lane, now)) or desk.circuits.get(webhook.id).resting(now):
-        return
-    found = batches.page(desk.log, webhook, lane)
-    if found.entries or lane.open:
-        wake = Wake(webhook_id=webhook.id, application_id=webhook.application_id, lane=lane.key)
-        desk.queues.send([wake], webhook.id)
-    elif found.last > lane.told:
-        desk.deliveries.change_lane(lane, replace(lane, told=found.last))
-
-
-def _forgotten(desk: Desk, lane: Lane, now: int) -> bool:
-    """Tell whether the open delivery of a lane is long overdue: its wake-up ended among the dead letters."""
-    delivery = desk.deliveries.get(lane.webhook_id, lane.open)
-    return delivery is None or delivery.due_at + OVERDUE_SECONDS < now
+    def _forgotten(self, lane: Lane, now: int) -> bool:
+        """Tell whether the open delivery of a lane is long overdue: its wake-up is a dead letter."""
+        delivery = self.deliveries.get(lane.webhook_id, lane.open)
+        return delivery is None or delivery.due_at + OVERDUE_SECONDS < now
 
 
 def _current(deliveries: Deliveries, webhook: Webhook, account_id: str, first_seq: int) -> Lane:

@@ -20,8 +20,8 @@ Get = Callable[[str], HttpResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What an owner works with; `token` is a fresh challenge: 16 lower-case letters and digits."""
+class Endpoints:
+    """Creates, switches, removes endpoints; `token` is a fresh challenge: 16 lower-case letters, digits."""
 
     webhooks: Webhooks
     deliveries: Deliveries
@@ -29,48 +29,50 @@ class Desk:
     get: Get
     token: str
 
+    def create(self, wanted: Webhook, now: int) -> Webhook:
+        """Store a new webhook.
 
-def create(desk: Desk, wanted: Webhook, now: int) -> Webhook:
-    """Store a new webhook.
+        Raises InvalidRequest if there are enough, if its URL is taken or does not pass the challenge.
+        """
+        others = self.webhooks.of_application(wanted.application_id)
+        if len(others) >= bounds.WEBHOOKS:
+            raise InvalidRequest(f"An application may have at most {bounds.WEBHOOKS} webhooks.")
+        if any(other.callback_url == wanted.callback_url for other in others):
+            raise InvalidRequest("This application has a webhook with this callback_url already.")
+        if wanted.state == "active":
+            self._prove(wanted)
+        created = replace(in_state(wanted, wanted.state, "Created.", now), activated_at=now)
+        self.webhooks.put(created)
+        return created
 
-    Raises InvalidRequest if there are enough, if its URL is taken or does not pass the challenge.
-    """
-    others = desk.webhooks.of_application(wanted.application_id)
-    if len(others) >= bounds.WEBHOOKS:
-        raise InvalidRequest(f"An application may have at most {bounds.WEBHOOKS} webhooks.")
-    if any(other.callback_url == wanted.callback_url for other in others):
-        raise InvalidRequest("This application has a webhook with this callback_url already.")
-    if wanted.state == "active":
-        _prove(desk, wanted)
-    created = replace(in_state(wanted, wanted.state, "Created.", now), activated_at=now)
-    desk.webhooks.put(created)
-    return created
+    def switch(self, webhook: Webhook, state: str, now: int) -> Webhook:
+        """Set the state; becoming active runs the challenge and forgets earlier failures.
 
+        An endpoint that was failing goes on where it stopped; one that was inactive or failed hears of
+        what happens from now on.
+        """
+        if state == "active":
+            self._prove(webhook)
+        if state != webhook.state:
+            changed = in_state(webhook, state, "Set by its owner.", now)
+            if not self.webhooks.change(webhook, changed):
+                raise Conflict("The webhook changed meanwhile; try again.")
+            webhook = changed
+        if state in TOLD_STATES:
+            self.circuits.reset(webhook.id)
+            deliver.wake_endpoint(self.deliveries, webhook, now)
+        return webhook
 
-def switch(desk: Desk, webhook: Webhook, state: str, now: int) -> Webhook:
-    """Set the state; becoming active runs the challenge and forgets earlier failures.
+    def remove(self, webhook: Webhook) -> None:
+        """Remove a webhook and its lanes; its ledger expires by itself."""
+        self.webhooks.delete(webhook.application_id, webhook.id)
+        self.deliveries.forget(webhook.id)
+        self.circuits.reset(webhook.id)
 
-    An endpoint that was failing goes on where it stopped; one that was inactive or failed hears of
-    what happens from now on.
-    """
-    if state == "active":
-        _prove(desk, webhook)
-    if state != webhook.state:
-        changed = in_state(webhook, state, "Set by its owner.", now)
-        if not desk.webhooks.change(webhook, changed):
-            raise Conflict("The webhook changed meanwhile; try again.")
-        webhook = changed
-    if state in TOLD_STATES:
-        desk.circuits.reset(webhook.id)
-        deliver.wake_endpoint(desk.deliveries, webhook, now)
-    return webhook
-
-
-def remove(desk: Desk, webhook: Webhook) -> None:
-    """Remove a webhook and its lanes; its ledger expires by itself."""
-    desk.webhooks.delete(webhook.application_id, webhook.id)
-    desk.deliveries.forget(webhook.id)
-    desk.circuits.reset(webhook.id)
+    def _prove(self, webhook: Webhook) -> None:
+        """A queue or an event bus needs no proof: the owner of this deployment has listed it."""
+        if needs_challenge(webhook) and not challenge(webhook.callback_url, self.token, self.get):
+            raise InvalidRequest("The callback_url did not answer 200 with the challenge as its body.")
 
 
 def challenge(url: str, secret: str, get: Get) -> bool:
@@ -95,9 +97,3 @@ def with_challenge(url: str, secret: str) -> str:
     parts = urlsplit(url)
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "challenge"]
     return urlunsplit(parts._replace(query=urlencode([*query, ("challenge", secret)])))
-
-
-def _prove(desk: Desk, webhook: Webhook) -> None:
-    """A queue or an event bus needs no proof: the owner of this deployment has listed it."""
-    if needs_challenge(webhook) and not challenge(webhook.callback_url, desk.token, desk.get):
-        raise InvalidRequest("The callback_url did not answer 200 with the challenge as its body.")

@@ -18,11 +18,33 @@ KEPT_SECONDS = 14 * 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What replaying needs."""
+class Replaying:
+    """Delivers once more what an owner asks for."""
 
     deliveries: Deliveries
     accounts: Accounts
+
+    def span(self, webhook: Webhook, asked: Replay, id: str, now: int) -> dict[str, int]:
+        """Have a span of time told again, also what never was, say while the endpoint was switched off.
+
+        Returns the number of accounts, or of notifications with `failed_only`. Raises InvalidRequest.
+        """
+        _require_told(webhook)
+        if not now - KEPT_SECONDS <= asked.since <= asked.until:
+            raise InvalidRequest("since must be at most 14 days ago and not after until")
+        if asked.failed_only:
+            found = self.deliveries.failed(webhook.id, asked.since, asked.until)
+            failed = [one for one in found if asked.takes(one.account_id)]
+            return {"deliveries": again(self.deliveries, webhook, failed, id, now)}
+        accounts = [
+            one.id for one in self.accounts.of_application(webhook.application_id) if asked.takes(one.id)
+        ]
+        lanes = [
+            replace(_lane(webhook, account_id, id), since=asked.since, until=asked.until)
+            for account_id in accounts
+        ]
+        _begin(self.deliveries, webhook, lanes, now)
+        return {"accounts": len(lanes)}
 
 
 def again(deliveries: Deliveries, webhook: Webhook, chosen: Sequence[Delivery], id: str, now: int) -> int:
@@ -37,27 +59,6 @@ def again(deliveries: Deliveries, webhook: Webhook, chosen: Sequence[Delivery], 
     lanes = [replace(lane, upto=end) for lane, end in zip(lanes, ends, strict=True)]
     _begin(deliveries, webhook, lanes, now)
     return len(lanes)
-
-
-def span(desk: Desk, webhook: Webhook, asked: Replay, id: str, now: int) -> dict[str, int]:
-    """Have a span of time told again, also what never was, say while the endpoint was switched off.
-
-    Returns the number of accounts, or of notifications with `failed_only`. Raises InvalidRequest.
-    """
-    _require_told(webhook)
-    if not now - KEPT_SECONDS <= asked.since <= asked.until:
-        raise InvalidRequest("since must be at most 14 days ago and not after until")
-    if asked.failed_only:
-        found = desk.deliveries.failed(webhook.id, asked.since, asked.until)
-        failed = [one for one in found if asked.takes(one.account_id)]
-        return {"deliveries": again(desk.deliveries, webhook, failed, id, now)}
-    accounts = [one.id for one in desk.accounts.of_application(webhook.application_id) if asked.takes(one.id)]
-    lanes = [
-        replace(_lane(webhook, account_id, id), since=asked.since, until=asked.until)
-        for account_id in accounts
-    ]
-    _begin(desk.deliveries, webhook, lanes, now)
-    return {"accounts": len(lanes)}
 
 
 def _lane(webhook: Webhook, account_id: str, id: str) -> Lane:

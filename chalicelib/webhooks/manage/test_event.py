@@ -17,7 +17,7 @@ _OBJECTS = {"job": "job_status", "thread": "message"}
 _TRACKED = ("message.opened", "message.link_clicked")
 
 
-def send(desk: deliver.Desk, webhook: Webhook, trigger: str, nonce: str) -> Delivery:
+def send(delivering: deliver.Delivering, webhook: Webhook, trigger: str, nonce: str) -> Delivery:
     """Send one made-up notification and return its entry in the ledger; nothing is tried again.
 
     It bears an account id of zeros. It is sent whatever state the endpoint is in and changes none. Raises
@@ -25,7 +25,7 @@ def send(desk: deliver.Desk, webhook: Webhook, trigger: str, nonce: str) -> Deli
     """
     if endpoint.needs_challenge(webhook) and not webhook.has_been_active:
         raise Conflict("This webhook has never been active: its endpoint has not answered the challenge.")
-    now = int(desk.now())
+    now = int(delivering.now())
     begun = Delivery(
         id=dated_id(now, webhook.id, "test", nonce),
         webhook_id=webhook.id,
@@ -39,10 +39,10 @@ def send(desk: deliver.Desk, webhook: Webhook, trigger: str, nonce: str) -> Deli
         due_at=now,
         attempt=1,
     )
-    reply = deliver.post(desk, webhook, payload.encoded([_event(trigger, now)]), begun.notification_id)
+    reply = delivering.post(webhook, payload.encoded([_event(trigger, now)]), begun.notification_id)
     state = "delivered" if reply.attempt.accepted else "failed"
     done = replace(begun, attempts=(reply.attempt,), state=state)
-    desk.deliveries.record(done)
+    delivering.deliveries.record(done)
     return done
 
 
