@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -21,8 +21,9 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """What a number of the environment may be; an empty variable is one that is not set."""
+    """What a number of the environment `says` and may be; an empty variable is one that is not set."""
 
+    says: str
     default: float
     least: float
     most: float
@@ -44,33 +45,71 @@ class Number:
 
 
 NUMBERS: Mapping[str, Number] = {
-    "POSTERN_HISTORY_DAYS": Number(30, 0, 100 * _YEAR),
-    "POSTERN_SYNC_SECONDS": Number(90, 1, 900, whole=False),
-    "POSTERN_BACKFILL_SECONDS": Number(240, 1, 900, whole=False),
-    "POSTERN_BACKFILLS_PER_HOST": Number(8, 1, 10_000),
-    "POSTERN_BACKFILLS_PER_APPLICATION": Number(16, 1, 10_000),
-    "POSTERN_POLLS_PER_SECOND": Number(10, 0.001, 10_000, whole=False),
-    "POSTERN_LONGPOLL_SECONDS": Number(25, 0.1, _DAY, whole=False),
-    "POSTERN_STREAM_SECONDS": Number(840, 0.1, _DAY, whole=False),
-    "POSTERN_SEARCH_SECONDS": Number(15, 0.1, 900, whole=False),
-    "POSTERN_APPLICATION_REQUESTS": Number(40, 1, 1_000_000),
-    "POSTERN_WAITING_REQUESTS": Number(160, 1, 1_000_000),
-    "POSTERN_SYNCS_PER_APPLICATION": Number(30, 1, 10_000),
-    "POSTERN_SYNCS_PER_SERVER": Number(20, 1, 10_000),
-    "POSTERN_CONNECTS": Number(32, 1, 10_000),
-    "POSTERN_FINISH_SECONDS": Number(60, 0, _DAY),
-    "POSTERN_REMOVAL_SECONDS": Number(600, 0, 30 * _DAY),
+    "POSTERN_HISTORY_DAYS": Number("days of mail kept, 0 is everything", 30, 0, 100 * _YEAR),
+    "POSTERN_SYNC_SECONDS": Number("longest sync of new mail", 90, 1, 900, whole=False),
+    "POSTERN_BACKFILL_SECONDS": Number(
+        "longest turn of [history](operations.md#history)", 240, 1, 900, whole=False
+    ),
+    "POSTERN_BACKFILLS_PER_HOST": Number("turns of history at once, of one mail server", 8, 1, 10_000),
+    "POSTERN_BACKFILLS_PER_APPLICATION": Number(
+        "turns of history at once, of one application", 16, 1, 10_000
+    ),
+    "POSTERN_POLLS_PER_SECOND": Number(
+        "accounts of one mail server polled in a second; of many each is polled less often",
+        10,
+        0.001,
+        10_000,
+        whole=False,
+    ),
+    "POSTERN_LONGPOLL_SECONDS": Number("longest `/delta/longpoll`", 25, 0.1, _DAY, whole=False),
+    "POSTERN_STREAM_SECONDS": Number("longest `/delta/streaming`", 840, 0.1, _DAY, whole=False),
+    "POSTERN_SEARCH_SECONDS": Number(
+        "longest walk through an account's folders for a search", 15, 0.1, 900, whole=False
+    ),
+    "POSTERN_APPLICATION_REQUESTS": Number(
+        "longpolls and streams at once, of one application", 40, 1, 1_000_000
+    ),
+    "POSTERN_WAITING_REQUESTS": Number("longpolls and streams at once, of all", 160, 1, 1_000_000),
+    "POSTERN_SYNCS_PER_APPLICATION": Number(
+        "live syncs that [last](operations.md#crowded-servers-and-applications) at once, of an application",
+        30,
+        1,
+        10_000,
+    ),
+    "POSTERN_SYNCS_PER_SERVER": Number("live syncs that last at once, at one mail server", 20, 1, 10_000),
+    "POSTERN_CONNECTS": Number(
+        "logins of `/connect/authorize` at once, with the client secret and without", 32, 1, 10_000
+    ),
+    "POSTERN_FINISH_SECONDS": Number("seconds after which a sent mail is looked for in Sent", 60, 0, _DAY),
+    "POSTERN_REMOVAL_SECONDS": Number(
+        "seconds that the removal of most of a folder waits for a second look", 600, 0, 30 * _DAY
+    ),
 }
 """Every number of a deployment that the environment may set."""
 
-LISTS = (
-    "POSTERN_ACCOUNT_MEGABYTES",
-    "POSTERN_HOST_MEGABYTES",
-    "POSTERN_WEBHOOK_DESTINATIONS",
-    "POSTERN_MAIL_NETWORKS",
-    "POSTERN_MAIL_CA_FILE",
-)
-_LOCAL_REMOVAL = {"POSTERN_REMOVAL_SECONDS": Number(30, 0, 30 * _DAY)}
+LISTS: Mapping[str, tuple[str, str]] = {
+    "POSTERN_ACCOUNT_MEGABYTES": (
+        "megabytes read in a day for one account, by mail server",
+        f"`{_ACCOUNT_MEGABYTES},*=0`",
+    ),
+    "POSTERN_HOST_MEGABYTES": ("megabytes read in a day for all accounts, by mail server", "`*=0`"),
+    "POSTERN_WEBHOOK_DESTINATIONS": (
+        "queues and event buses that webhooks of an application may write to: `client_id=ARN,*=ARN`",
+        "none",
+    ),
+    "POSTERN_MAIL_NETWORKS": (
+        "networks that are not public and in which [mail servers may lie]"
+        "(operations.md#mail-servers-of-your-own), such as `10.1.0.0/16,fd00::/8`",
+        "none",
+    ),
+    "POSTERN_MAIL_CA_FILE": (
+        "PEM file with authorities that mail servers may have besides those of the system",
+        "none",
+    ),
+}
+"""What else the environment may set: what it says, and what holds without it."""
+
+LOCAL = {"POSTERN_REMOVAL_SECONDS": replace(NUMBERS["POSTERN_REMOVAL_SECONDS"], default=30)}
 """The local runtime polls every few seconds."""
 
 
@@ -123,7 +162,7 @@ class Settings:
         """
         env = os.environ if env is None else env
         prefix, local = "POSTERN_QUEUE_", env.get("POSTERN_LOCAL") == "1"
-        numbers = {**NUMBERS, **_LOCAL_REMOVAL} if local else NUMBERS
+        numbers = {**NUMBERS, **LOCAL} if local else NUMBERS
         number = {name: each.of(env, name) for name, each in numbers.items()}
         return cls(
             table_prefix=env["POSTERN_TABLE_PREFIX"],

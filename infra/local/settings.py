@@ -14,9 +14,9 @@ from infra.local.aws import LOCALSTACK, WHICH
 from infra.machine.trouble import CannotStart
 from infra.watcher import limits
 
-TICK = Number(5, 0.1, 3_600, whole=False)
+TICK = Number("seconds between two ticks", 5, 0.1, 3_600, whole=False)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_PORT = Number(0, 0, 65_535)
+_PORT = Number("a port; 0 picks a free one", 0, 0, 65_535)
 _NUMBERS = {
     **config.NUMBERS,
     **limits.NUMBERS,

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from chalicelib.config import Number
 
 NUMBERS: Mapping[str, Number] = {
-    "POSTERN_WATCH_LIST_SECONDS": Number(5, 0.1, 3_600, whole=False),
-    "POSTERN_WATCH_LOGINS": Number(20, 0.001, 10_000, whole=False),
-    "POSTERN_WATCH_HOST_LOGINS": Number(10, 0.001, 10_000, whole=False),
+    "POSTERN_WATCH_LIST_SECONDS": Number(
+        "seconds between two looks of the [watcher](watcher.md) at the accounts", 5, 0.1, 3_600, whole=False
+    ),
+    "POSTERN_WATCH_LOGINS": Number("logins of the watcher in a second", 20, 0.001, 10_000, whole=False),
+    "POSTERN_WATCH_HOST_LOGINS": Number(
+        "logins of the watcher in a second at one mail server", 10, 0.001, 10_000, whole=False
+    ),
 }
 """What the environment may set."""
 

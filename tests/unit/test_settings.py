@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib import config
 from chalicelib.config import BadSetting, Settings
+from infra import settings_page
 from infra.demo.endpoint import endpoint
 from infra.local import aws, settings
 from infra.local.addresses import Addresses, port_of
@@ -102,6 +103,10 @@ def test_every_name_that_the_code_reads_is_known_and_explained() -> None:
     unknown = {name for name in read - settings.KNOWN if not settings._OURS.fullmatch(name)}
     assert unknown <= {"POSTERN_QUEUE", "POSTERN_RESTARTS"}
     assert set(re.findall(r"`(POSTERN_[A-Z_]+)`", PAGE)) == settings.KNOWN
+
+
+def test_the_page_says_what_the_settings_say() -> None:
+    assert settings_page.written(PAGE) == PAGE
 
 
 @pytest.mark.parametrize(
