@@ -75,9 +75,7 @@ class Instance:
         shown = subprocess.run(
             ["ps", "-eww", "-o", "pid=,stat=,command="], capture_output=True, text=True
         ).stdout
-        return [
-            line for line in shown.splitlines() if line.endswith(f" {self.home}") and "infra." in line
-        ]
+        return [line for line in shown.splitlines() if line.endswith(f" {self.home}") and "infra." in line]
 
     def kill(self) -> None:
         assert self.process

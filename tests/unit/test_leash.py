@@ -79,8 +79,8 @@ def test_a_program_that_knows_nothing_of_it_ends_too() -> None:
 
 def test_a_lock_ends_with_its_holder_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    script = f"from pathlib import Path; from infra.machine import locks; a = locks.take(Path({str(path)!r})); "
-    script += "input()"
+    script = f"from pathlib import Path; from infra.machine import locks; a = locks.take(Path({str(path)!r}))"
+    script += "; input()"
     holder = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE)
     wait_for(lambda: path.exists() and path.read_text() != "")
     with pytest.raises(locks.Taken) as caught:

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from chalicelib.domain.remote import Flags, RemoteId
 from chalicelib.providers.imap.protocol.lines import Command, Line, Reply, astring
-from chalicelib.providers.imap.protocol.metadata import FLAGS, LARGE, QUOTED_BODY, Meta, letters, meta_of
+from chalicelib.providers.imap.protocol.metadata import FLAGS, LARGE, Meta, letters, meta_of, without_content
 from chalicelib.providers.imap.protocol.numbers import UINT32, number, state_numbers, uid_sets
 from chalicelib.providers.imap.protocol.session import Opened, Session
 
@@ -214,15 +214,10 @@ def rows(lines: Iterable[Line]) -> dict[int, Line]:
     """Return what is said of each message, the latest first: flags may be told once more unasked."""
     found: dict[int, list[Line]] = {}
     for line in lines:
-        said = _UID.search(_told(line.text)) if _FETCH.match(line.text) else None
+        said = _UID.search(without_content(line.text)) if _FETCH.match(line.text) else None
         if said and (uid := number(said.group(1))):
             found.setdefault(uid, []).append(line)
     return {uid: _latest_first(said) for uid, said in found.items()}
-
-
-def _told(text: bytes) -> bytes:
-    """Return what a server tells of a message, without a content in quotes."""
-    return QUOTED_BODY.sub(b"", text) if b'] "' in text or b'> "' in text else text
 
 
 def _latest_first(said: list[Line]) -> Line:

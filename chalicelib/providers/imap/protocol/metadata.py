@@ -53,12 +53,17 @@ class Meta:
 def meta_of(uid: int, line: Line) -> Meta:
     """Read what an answer says of a message; what makes no sense counts as not said."""
     try:
-        text = QUOTED_BODY.sub(b"", line.text)  # what a mail says is not what its server says
+        text = without_content(line.text)  # what a mail says is not what its server says
         return Meta(uid, _flags(text), _received_at(text), _octets(text))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # One message's metadata must never be the end of a batch, whatever was overlooked above.
         log.warning("what the mail server says of message %d makes no sense: %s", uid, type(error).__name__)
         return Meta(uid, Flags(""), None, 0)
+
+
+def without_content(text: bytes) -> bytes:
+    """Return what a server tells of a message, without a content in quotes."""
+    return QUOTED_BODY.sub(b"", text) if b'] "' in text or b'> "' in text else text
 
 
 def letters(raw: bytes) -> Flags:
