@@ -288,7 +288,7 @@ def test_bytes_that_lambda_would_drop_are_refused_with_words(
     assert answer.status_code == (200 if local else 413)
 
 
-@pytest.mark.parametrize("body", ["潮" * 140_000, "ü" * 140_000, "🙂" * 70_000])
+@pytest.mark.parametrize("body", ["潮" * 320_000, "ü" * 480_000, "🙂" * 240_000])
 def test_many_deltas_in_ascii_come_in_several_batches_that_fit(
     call: Call, here: MemoryServices, body: str
 ) -> None:
@@ -306,6 +306,7 @@ def test_labels_are_the_last_thing_that_is_left_out() -> None:
     labels = [{"id": "x" * 25, "display_name": "y" * 99}] * 100
     large = {"labels": labels, "to": [{"email": "x"}] * 400_000}
     assert size.fitted([large]) == [{"labels": labels, "to": [], "incomplete": ["to"]}]
+    assert size.fitted([{"labels": labels * 600}]) == [{"labels": [], "incomplete": ["labels"]}]
 
 
 VALUES = ["plain", 'a"b', "a\\b", "\n\t\x01", "ü潮🙂", "\u2028\u2029", "\ud800", "é\ud83d", '"ü\\"']
